@@ -1,0 +1,1 @@
+"""What is asked: the paper's experiments, their plan, and the programs that run it."""

@@ -1,0 +1,173 @@
+"""From a set of neighbour embeddings to one conditioning vector (paper section 4.3)."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from prism.component import Component
+from prism.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregator(Component, family="aggregator"):
+    """Builds the module that maps neighbours [b, k, d] and their mask [b, k] to a vector [b, output_dim].
+
+    Laws: permutation-invariant in k, any k >= 1, masked slots may hold anything finite, and an element of the
+    result has about unit variance at initialisation whatever k is.
+    """
+
+    conditional: ClassVar[bool] = True
+    """False for the one member that ignores neighbours; such a method needs no retrieval."""
+
+    @abstractmethod
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """Width of the conditioning vector; 0 where there is none."""
+
+    @abstractmethod
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """The module, with fresh parameters. `channels` is the U-Net's base width C."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoConditioning(Aggregator, name="none"):
+    """No conditioning: Patch Diffusion."""
+
+    conditional: ClassVar[bool] = False
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """0."""
+        return 0
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """A module without parameters, never called."""
+        return nn.Identity()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanPool(Aggregator, name="mean"):
+    """The average of the k embeddings (the RAG row of Table 3), brought back to the length of one embedding.
+
+    Differs from the paper: a mean of k unit vectors is shorter than one of them, so that training with one k and
+    sampling with another would change the size of the condition; the mean is scaled to length sqrt(d), that is to
+    unit variance per element.
+    """
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """The embedding's own width."""
+        return embedding_dim
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """A module without parameters."""
+        return _Mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetTransformer(Aggregator, name="set_transformer"):
+    """ISAB, ISAB, PMA, SAB, SAB, Linear (Lee et al. 2019, arXiv 1810.00825), hidden width 4C.
+
+    Attributes: inducing (points of each ISAB), heads. About 2.1M parameters at width 256 and 7.6M at 512.
+    """
+
+    inducing: int = 32
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        if self.inducing < 1 or self.heads < 1:
+            raise InputError(f"set_transformer needs inducing >= 1 and heads >= 1, not {self.inducing} and {self.heads}")
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """4C."""
+        return 4 * channels
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """Raises InputError where the heads do not divide the width 4C."""
+        width = 4 * channels
+        if width % self.heads:
+            raise InputError(f"aggregator.heads = {self.heads} does not divide the width 4C = {width}; use 1, 2 or 4")
+        return _SetTransformer(embedding_dim, width, self.inducing, self.heads)
+
+
+def unit_variance(neighbours: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
+    """Scale each embedding to length sqrt(d): unit variance per element, whatever the encoder's own scale."""
+    return nn.functional.normalize(neighbours, dim=-1) * neighbours.shape[-1] ** 0.5
+
+
+class _Mean(nn.Module):
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b d"]:
+        kept = unit_variance(neighbours) * mask[:, :, None]
+        mean = kept.sum(1) / mask.sum(1, keepdim=True)
+        return nn.functional.normalize(mean, dim=-1) * mean.shape[-1] ** 0.5
+
+
+class MAB(nn.Module):
+    """Multihead attention block: H = LN(Q + Multihead(Q, Y, Y)), out = LN(H + rFF(H)) (Lee et al. 2019, eq. 6-7).
+
+    The residual is taken in the projected space, as in the authors' architecture, so that widths may differ.
+    """
+
+    def __init__(self, query_dim: int, key_dim: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(query_dim, width)
+        self.key = nn.Linear(key_dim, width)
+        self.value = nn.Linear(key_dim, width)
+        self.feed = nn.Linear(width, width)
+        self.norm_attention = nn.LayerNorm(width)
+        self.norm_feed = nn.LayerNorm(width)
+
+    def forward(
+        self, x: Float[Tensor, "b n i"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None = None
+    ) -> Float[Tensor, "b n w"]:
+        """x attends to y; masked (False) slots of y get no weight."""
+        q, k, v = self.query(x), self.key(y), self.value(y)
+        b, n, width = q.shape
+        split = [t.reshape(b, -1, self.heads, width // self.heads).transpose(1, 2) for t in (q, k, v)]
+        allowed = None if mask is None else mask[:, None, None, :]
+        mixed = nn.functional.scaled_dot_product_attention(*split, attn_mask=allowed)
+        h = self.norm_attention(q + mixed.transpose(1, 2).reshape(b, n, width))
+        out: Tensor = self.norm_feed(h + nn.functional.relu(self.feed(h)))
+        return out
+
+
+class ISAB(nn.Module):
+    """Induced set attention: MAB(X, MAB(I, X)) with learned inducing points I (Lee et al. 2019, eq. 9-10)."""
+
+    def __init__(self, input_dim: int, width: int, inducing: int, heads: int) -> None:
+        super().__init__()
+        self.points = nn.Parameter(torch.empty(1, inducing, width))
+        nn.init.xavier_uniform_(self.points)
+        self.induce = MAB(width, input_dim, width, heads)
+        self.spread = MAB(input_dim, width, width, heads)
+
+    def forward(self, x: Float[Tensor, "b n i"], mask: Bool[Tensor, "b n"]) -> Float[Tensor, "b n w"]:
+        """One summary per inducing point, then every element attends to the summaries."""
+        out: Tensor = self.spread(x, self.induce(self.points.expand(len(x), -1, -1), x, mask))
+        return out
+
+
+class _SetTransformer(nn.Module):
+    def __init__(self, embedding_dim: int, width: int, inducing: int, heads: int) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleList([ISAB(embedding_dim, width, inducing, heads), ISAB(width, width, inducing, heads)])
+        self.seed = nn.Parameter(torch.empty(1, 1, width))
+        nn.init.xavier_uniform_(self.seed)
+        self.pool = MAB(width, width, width, heads)
+        self.decoder = nn.ModuleList([MAB(width, width, width, heads), MAB(width, width, width, heads)])
+        self.head = nn.Linear(width, width)
+        # The blocks end in a layer norm; an orthogonal head keeps its unit variance at initialisation.
+        nn.init.orthogonal_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
+        x = unit_variance(neighbours)
+        for block in self.encoder:
+            x = block(x, mask)
+        pooled = self.pool(self.seed.expand(len(x), -1, -1), x, mask)
+        for block in self.decoder:
+            pooled = block(pooled, pooled)
+        out: Tensor = self.head(pooled[:, 0])
+        return out

@@ -1,0 +1,256 @@
+"""Component: a frozen, named, digestible part of a method.
+
+A variant is a value. What can change a number is a field of a component and so enters its digest;
+device, paths, threads and workers are not fields of any component and so cannot.
+
+Adding a member of a family is one file: a frozen dataclass that subclasses the family. It is found because
+`load_members` imports every module of every package registered in the entry-point group `prism_bench.plugins`;
+our own packages are registered there in the same way as anyone else's.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import pkgutil
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+
+from prism.errors import InputError, closest
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+ENTRY_POINT_GROUP = "prism_bench.plugins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """Base of all families. A family passes `family=`, a concrete member passes `name=`.
+
+    Concrete members are final: compose or `dataclasses.replace`, never subclass a member.
+    """
+
+    family: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    members: ClassVar[dict[str, dict[str, type["Component"]]]] = {}
+
+    def __init_subclass__(cls, *, family: str = "", name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            raise TypeError(f"{cls.__name__} subclasses the member {cls.family}/{cls.name}; compose or replace instead")
+        if family:
+            cls.family = family
+            Component.members.setdefault(family, {})
+        if name:
+            cls.name = name
+            known = Component.members[cls.family].get(name)
+            if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise InputError(
+                    f"two components call themselves {cls.family}/{name}: {known.__module__}.{known.__qualname__} and "
+                    f"{cls.__module__}.{cls.__qualname__}; rename one of them"
+                )
+            Component.members[cls.family][name] = cls
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring: what `prism-bench list` prints."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
+
+    def to_json(self) -> dict[str, Json]:
+        """The canonical form: family/name and every field, defaults included."""
+        values: dict[str, Json] = {"component": f"{self.family}/{self.name}"}
+        for field in fields(self):
+            values[field.name] = _encode(getattr(self, field.name))
+        return values
+
+    def digest(self) -> str:
+        """SHA-256 (hex, 64 characters) of the canonical JSON: the identity of this value."""
+        return digest_of(self.to_json())
+
+    def replace(self, **changes: Any) -> Self:
+        """The same value with some fields changed (checked again at construction)."""
+        return replace(self, **changes)
+
+
+def canonical(value: Json) -> str:
+    """JSON with sorted keys, no spaces, and no NaN: equal values give equal text in any process."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(value: Json) -> str:
+    """SHA-256 (hex) of the canonical JSON of a value."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def from_json(data: Json) -> Any:
+    """The inverse of `Component.to_json`, for any nesting of components, lists and plain values.
+
+    Raises:
+        InputError: a component or field of that name is not known (with the closest names).
+    """
+    if isinstance(data, list):
+        return tuple(from_json(item) for item in data)
+    if not isinstance(data, dict):
+        return data
+    if "component" not in data:
+        return {key: from_json(item) for key, item in data.items()}
+    family, _, name = str(data["component"]).partition("/")
+    kind = member(family, name)
+    known = {field.name for field in fields(kind)}
+    for key in data.keys() - {"component"} - known:
+        raise InputError(f"{family}/{name} has no field {key!r}; {closest(key, known)}")
+    return kind(**{key: from_json(item) for key, item in data.items() if key != "component"})
+
+
+def member(family: str, name: str) -> type[Component]:
+    """The component class called `name` in `family`; InputError with the closest names otherwise."""
+    load_members()
+    if family not in Component.members:
+        raise InputError(f"unknown family {family!r}; {closest(family, Component.members)}")
+    if name not in Component.members[family]:
+        raise InputError(f"unknown {family} {name!r}; {closest(name, Component.members[family])}")
+    return Component.members[family][name]
+
+
+def leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    """Every (dotted path, plain value) of a canonical JSON value, in order."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        yield path, canonical(value) if any(isinstance(item, dict | list) for item in value) else value
+    else:
+        yield path, value
+
+
+def diff(base: Component, variant: Component) -> dict[str, tuple[Json, Json]]:
+    """What `variant` changes of `base`: dotted path -> (before, after). A replaced component is one entry."""
+    return _diff(base.to_json(), variant.to_json(), "")
+
+
+def _diff(before: Json, after: Json, path: str) -> dict[str, tuple[Json, Json]]:
+    if before == after:
+        return {}
+    if isinstance(before, dict) and isinstance(after, dict):
+        one, other = before.get("component"), after.get("component")
+        if one != other:
+            return {path: (one, other)}
+        changes: dict[str, tuple[Json, Json]] = {}
+        for key in sorted(before.keys() | after.keys()):
+            changes |= _diff(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+        return changes
+    return {path: (before, after)}
+
+
+def with_setting(value: Component, path: str, text: str) -> Component:
+    """`value` with the field at the dotted `path` set from the text of a `--set path=text` option.
+
+    A field that holds a component takes the name of a member of its family (built with its defaults).
+
+    Raises:
+        InputError: no such field (closest names), or the text does not fit the field's type.
+    """
+    head, _, rest = path.partition(".")
+    known = {field.name for field in fields(value)}
+    if head not in known:
+        where = f"{value.family}/{value.name}"
+        raise InputError(f"--set {path}={text}: {where} has no field {head!r}; {closest(head, known)}")
+    current = getattr(value, head)
+    if rest:
+        if not isinstance(current, Component):
+            raise InputError(f"--set {path}={text}: {head} is a plain value ({current!r}); drop '.{rest}'")
+        return value.replace(**{head: with_setting(current, rest, text)})
+    hint = get_type_hints(type(value))[head]
+    try:
+        return value.replace(**{head: _parse(text, hint)})
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"--set {path}={text}: expected {_spell(hint)} ({error})") from None
+
+
+def _spell(hint: Any) -> str:
+    return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
+
+
+def _parse(text: str, hint: Any) -> Any:
+    """`text` as a value of the annotated type; ValueError or InputError where it is not one."""
+    if isinstance(hint, type) and issubclass(hint, Component):
+        return member(hint.family, text)()
+    origin, options = get_origin(hint), get_args(hint)
+    if origin in {types.UnionType, typing.Union}:
+        if types.NoneType in options and text.lower() in {"none", "null"}:
+            return None
+        return _parse(text, next(option for option in options if option is not types.NoneType))
+    if origin is typing.Literal:
+        if text not in options:
+            raise ValueError(f"one of {', '.join(map(str, options))}")
+        return text
+    if origin is tuple:
+        items = text.strip("()[]").split(",")
+        return tuple(_parse(item.strip(), options[0]) for item in items if item.strip())
+    if hint is bool:
+        words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+        if text.lower() not in words:
+            raise ValueError("true or false")
+        return words[text.lower()]
+    return hint(text)
+
+
+def _encode(value: Any) -> Json:
+    if isinstance(value, Component):
+        return value.to_json()
+    if isinstance(value, tuple | list):
+        return [_encode(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+    raise TypeError(f"{value!r} cannot be part of a component: use plain values, tuples and components")
+
+
+_loaded: set[str] = set()
+
+
+def load_members() -> None:
+    """Import every module of every registered package once, so that families know all their members."""
+    if "" in _loaded:
+        return
+    _loaded.add("")
+    packages = {"prism", "baselines"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    for package in sorted(packages):
+        _import_all(package)
+
+
+def _import_all(package: str) -> None:
+    module = importlib.import_module(package)
+    for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{package}."):
+        if not info.name.endswith("__main__"):
+            importlib.import_module(info.name)
+
+
+def load_plugin(path: Path) -> None:
+    """Import one Python file of the user's, under a name that other processes of this run can import again.
+
+    Raises:
+        InputError: the file is missing or fails to import.
+    """
+    if not path.is_file():
+        raise InputError(f"--plugin {path}: no such file; give the path of a .py file")
+    name = f"prism_bench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise InputError(f"--plugin {path}: not a Python file; give the path of a .py file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"--plugin {path}: importing it failed with {type(error).__name__}: {error}") from error

@@ -1,0 +1,1 @@
+"""The dataset family: one file per source."""

@@ -1,0 +1,77 @@
+"""The dataset family and what a dataset delivers."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from prism.component import Component
+from prism.images import Pixels
+
+PAPER_RETRIEVAL_FRACTION = 162 / 232
+"""CelebA's |D| : |X| in the paper (section 5.1, Table 1), our default for data the paper does not name."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A decoded dataset in memory or memory-mapped.
+
+    images: uint8 [N, 3, R, R]. labels: int64 [N], indices into `classes`.
+    attributes: ground truth per image where it is known, name -> array [N, ...].
+    """
+
+    images: Pixels
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    attributes: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in fractions of the image's side: left <= x < right, top <= y < bottom."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def pixels(self, resolution: int) -> tuple[slice, slice]:
+        """The (rows, columns) of the pixels that lie wholly inside; at least one pixel each way."""
+        top, left = int(np.ceil(self.top * resolution)), int(np.ceil(self.left * resolution))
+        bottom = max(int(self.bottom * resolution), top + 1)
+        right = max(int(self.right * resolution), left + 1)
+        return slice(top, bottom), slice(left, right)
+
+
+@dataclass(frozen=True)
+class AgreeingRegions:
+    """Two regions that show the same colour in every real image; `far` ones never meet in one training patch."""
+
+    name: str
+    distance: Literal["far", "near"]
+    one: Box
+    other: Box
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Component, family="dataset"):
+    """A source of images. Its fields (and, for files, the digest of the decoded bytes) are its identity."""
+
+    retrieval_fraction: ClassVar[float] = PAPER_RETRIEVAL_FRACTION
+    agreeing: ClassVar[tuple[AgreeingRegions, ...]] = ()
+    resolution: int
+
+    @abstractmethod
+    def build(self) -> Images:
+        """Make or decode all images.
+
+        Raises:
+            InputError: the source is missing or broken.
+        """
+
+    @property
+    def label(self) -> str:
+        """What captions call it."""
+        return self.name

@@ -1,0 +1,219 @@
+"""EDM's DDPM++ U-Net (Karras et al. 2022, arXiv 2206.00364; built from the description in our method notes)."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from prism.component import Component
+from prism.errors import InputError
+
+INPUT_CHANNELS = 5
+"""Three colours and the two coordinates."""
+OUTPUT_CHANNELS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoiser(Component, family="denoiser"):
+    """Builds the raw network F(x, c_noise, condition) that the preconditioning wraps."""
+
+    channels: int = 64
+
+    @abstractmethod
+    def build(self, resolution: int, condition_dim: int) -> nn.Module:
+        """The module for full images of `resolution` and conditioning vectors of `condition_dim` (0: none)."""
+
+    @abstractmethod
+    def check(self, resolution: int, sides: tuple[int, ...]) -> None:
+        """Raise InputError where the network cannot run on a patch of one of `sides`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDPMpp(Denoiser, name="ddpm++"):
+    """The DDPM++ U-Net; the defaults are the paper's CIFAR-10 network (11.6M parameters).
+
+    Attributes: multipliers of `channels` per level; `blocks` per level; `attention`: resolutions, in terms of the
+    FULL image's grid, whose levels carry self-attention (a patch uses the same levels); dropout probability.
+    """
+
+    multipliers: tuple[int, ...] = (2, 2, 2)
+    blocks: int = 3
+    attention: tuple[int, ...] = (8, 16)
+    dropout: float = 0.10
+
+    def __post_init__(self) -> None:
+        if self.channels < 4 or self.channels % 4:
+            raise InputError(f"denoiser.channels must be a positive multiple of 4, not {self.channels}")
+        if not self.multipliers or min(self.multipliers) < 1 or self.blocks < 1:
+            raise InputError(f"denoiser needs multipliers >= 1 and blocks >= 1, not {self.multipliers} and {self.blocks}")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"denoiser.dropout is a probability in [0, 1), not {self.dropout}")
+
+    def check(self, resolution: int, sides: tuple[int, ...]) -> None:
+        """Every patch side must halve cleanly once per level below the first."""
+        step = 2 ** (len(self.multipliers) - 1)
+        for side in (resolution, *sides):
+            if side % step or side < step:
+                raise InputError(
+                    f"resolution {resolution} gives patches of {side} pixels, which a U-Net of {len(self.multipliers)} "
+                    f"levels (denoiser.multipliers={self.multipliers}) cannot halve {len(self.multipliers) - 1} times; "
+                    f"use a resolution that {4 * step} divides, or fewer levels"
+                )
+
+    def build(self, resolution: int, condition_dim: int) -> nn.Module:
+        """See the family."""
+        return UNet(self, resolution, condition_dim)
+
+
+def positional_embedding(c_noise: Float[Tensor, " b"], channels: int) -> Float[Tensor, "b c"]:
+    """Cosines and sines of c_noise at channels/2 frequencies falling geometrically from 1 to 1/10000."""
+    exponent = torch.arange(channels // 2, dtype=torch.float32, device=c_noise.device) / (channels // 2 - 1)
+    angles = c_noise[:, None] * 10_000.0**-exponent
+    return torch.cat([angles.cos(), angles.sin()], dim=1).to(c_noise.dtype)
+
+
+def _groups(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(min(32, channels // 4), channels, eps=1e-6)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, gain: float = 1.0) -> nn.Conv2d:
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.xavier_uniform_(conv.weight, gain)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+NEARLY_ZERO = 1e-5
+"""Initial gain of the last convolution of each branch: blocks begin as their skip connection."""
+
+
+class ResidualBlock(nn.Module):
+    """GroupNorm-SiLU-conv, + Linear(embedding), GroupNorm-SiLU-dropout-conv, skip, sum scaled by sqrt(1/2)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        embedding: int,
+        *,
+        dropout: float,
+        resample: Literal["none", "down", "up"] = "none",
+        attention: bool = False,
+    ) -> None:
+        super().__init__()
+        self.resample = resample
+        self.norm_in, self.conv_in = _groups(inputs), _conv(inputs, outputs, 3)
+        self.embed = _linear(embedding, outputs)
+        self.norm_out, self.conv_out = _groups(outputs), _conv(outputs, outputs, 3, NEARLY_ZERO)
+        self.dropout = nn.Dropout(dropout)
+        plain = inputs == outputs and resample == "none"
+        self.skip = nn.Identity() if plain else _conv(inputs, outputs, 1)
+        self.attention = SelfAttention(outputs) if attention else None
+
+    def _resampled(self, x: Tensor) -> Tensor:
+        if self.resample == "down":
+            return nn.functional.avg_pool2d(x, 2)
+        return nn.functional.interpolate(x, scale_factor=2, mode="nearest") if self.resample == "up" else x
+
+    def forward(self, x: Float[Tensor, "b i h w"], embedding: Float[Tensor, "b e"]) -> Float[Tensor, "b o h2 w2"]:
+        h = self.conv_in(self._resampled(nn.functional.silu(self.norm_in(x))))
+        h = h + self.embed(embedding)[:, :, None, None]
+        h = self.conv_out(self.dropout(nn.functional.silu(self.norm_out(h))))
+        x = (self.skip(self._resampled(x)) + h) * 0.5**0.5
+        return x if self.attention is None else self.attention(x)
+
+
+class SelfAttention(nn.Module):
+    """Self-attention over positions, one head, residual, sum scaled by sqrt(1/2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = _groups(channels)
+        self.qkv = _conv(channels, 3 * channels, 1, 0.2**0.5)
+        self.out = _conv(channels, channels, 1, NEARLY_ZERO)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, c, h * w).transpose(2, 3).unbind(1)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, c, h, w)
+        return (x + self.out(mixed)) * 0.5**0.5  # type: ignore[no-any-return]
+
+
+class UNet(nn.Module):
+    """F(x, c_noise, condition): x float [b, 5, h, w], c_noise [b], condition [b, d] or None -> [b, 3, h, w].
+
+    Fully convolutional: h and w may be any size that the levels can halve.
+    """
+
+    def __init__(self, config: DDPMpp, resolution: int, condition_dim: int) -> None:
+        super().__init__()
+        c, width = config.channels, 4 * config.channels
+        self.channels = c
+        self.map_condition = _linear(condition_dim, c) if condition_dim else None
+        self.map_noise = nn.ModuleList([_linear(c, width), _linear(width, width)])
+        self.conv_in = _conv(INPUT_CHANNELS, c, 3)
+        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+
+        current, skips = c, [c]
+        for level, multiplier in enumerate(config.multipliers):
+            attention = resolution >> level in config.attention
+            if level:
+                self.encoder.append(ResidualBlock(current, current, width, dropout=config.dropout, resample="down"))
+                skips.append(current)
+            for _ in range(config.blocks):
+                block = ResidualBlock(current, c * multiplier, width, dropout=config.dropout, attention=attention)
+                self.encoder.append(block)
+                current = c * multiplier
+                skips.append(current)
+
+        self.bottom = nn.ModuleList(
+            [ResidualBlock(current, current, width, dropout=config.dropout, attention=first) for first in (True, False)]
+        )
+        for level, multiplier in reversed(list(enumerate(config.multipliers))):
+            attention = resolution >> level in config.attention
+            if level < len(config.multipliers) - 1:
+                self.decoder.append(ResidualBlock(current, current, width, dropout=config.dropout, resample="up"))
+            for index in range(config.blocks + 1):
+                block = ResidualBlock(
+                    current + skips.pop(),
+                    c * multiplier,
+                    width,
+                    dropout=config.dropout,
+                    attention=attention and index == config.blocks,
+                )
+                self.decoder.append(block)
+                current = c * multiplier
+        self.norm_out, self.conv_out = _groups(current), _conv(current, OUTPUT_CHANNELS, 3, NEARLY_ZERO)
+
+    def forward(
+        self, x: Float[Tensor, "b 5 h w"], c_noise: Float[Tensor, " b"], condition: Float[Tensor, "b d"] | None
+    ) -> Float[Tensor, "b 3 h w"]:
+        embedding = positional_embedding(c_noise, self.channels)
+        if self.map_condition is not None:
+            embedding = embedding + self.map_condition(condition)
+        for layer in self.map_noise:
+            embedding = nn.functional.silu(layer(embedding))
+
+        x = self.conv_in(x)
+        skips = [x]
+        for block in self.encoder:
+            x = block(x, embedding)
+            skips.append(x)
+        for block in self.bottom:
+            x = block(x, embedding)
+        for block in self.decoder:
+            if block.resample == "none":
+                x = torch.cat([x, skips.pop()], dim=1)
+            x = block(x, embedding)
+        out: Tensor = self.conv_out(nn.functional.silu(self.norm_out(x)))
+        return out

@@ -1,0 +1,1 @@
+"""The encoder family: images to vectors, for retrieval and for evaluation alike."""

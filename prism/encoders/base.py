@@ -1,0 +1,41 @@
+"""The encoder family."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from prism.component import Component
+from prism.images import Pixels
+
+Vectors = npt.NDArray[np.float32]
+Embed = Callable[[Pixels], Vectors]
+"""uint8 [n, 3, R, R] -> float32 [n, d], finite; the batch size does not matter beyond rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder(Component, family="encoder"):
+    """A frozen map from full images to vectors.
+
+    Construction does no work and reads no file; `check` says early whether `load` can succeed.
+    """
+
+    fitted: ClassVar[bool] = False
+    """True where the encoder is fitted on the retrieval set D (and on D alone)."""
+    batch: ClassVar[int] = 64
+    """Images per call of the network; bounds the memory."""
+
+    def check(self) -> None:  # noqa: B027 - most encoders need nothing
+        """Raise InputError, with the remedy, where the weights are missing or of a wrong checksum."""
+
+    @abstractmethod
+    def load(self, gallery: Pixels | None, device: str) -> Embed:
+        """The ready encoder. `gallery` is the images of D, uint8 [n, 3, R, R], for a fitted encoder."""
+
+    @property
+    def slug(self) -> str:
+        """The name in metric names: letters, digits and underscores."""
+        return self.name.replace("-", "_")

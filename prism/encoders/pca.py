@@ -1,0 +1,53 @@
+"""Principal components of the pixels: an encoder that needs no weights."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from prism.encoders.base import Embed, Encoder, Vectors
+from prism.errors import InputError
+from prism.images import Pixels
+
+FIT_ON = 20_000
+"""At most this many images of D, evenly spaced, decide the components."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelsPCA(Encoder, name="pixels-pca"):
+    """The first principal components of the pixels, fitted on the retrieval set D alone; no weights needed.
+
+    components: how many (capped by the number of pixels and of images). Units: pixel values in [0, 1].
+    """
+
+    fitted: ClassVar[bool] = True
+    batch: ClassVar[int] = 1024
+    components: int = 64
+
+    def __post_init__(self) -> None:
+        if self.components < 1:
+            raise InputError(f"encoder.components must be at least 1, not {self.components}")
+
+    def load(self, gallery: Pixels | None, device: str) -> Embed:
+        """Fit on `gallery`, by the eigenvectors of its covariance (float64; signs fixed, so deterministic)."""
+        if gallery is None:
+            raise ValueError("pixels-pca is fitted on the retrieval set: pass its images")
+        step = max(1, -(-len(gallery) // FIT_ON))
+        flat = gallery[::step].reshape(-1, int(np.prod(gallery.shape[1:]))).astype(np.float64) / 255
+        mean = flat.mean(axis=0)
+        # The smaller of the two Gram matrices has the same leading eigenvectors, up to the map by the data.
+        centred = flat - mean
+        if len(centred) >= centred.shape[1]:
+            _, vectors = np.linalg.eigh(centred.T @ centred)
+            axes = vectors[:, ::-1][:, : self.components]
+        else:
+            _, vectors = np.linalg.eigh(centred @ centred.T)
+            axes = centred.T @ vectors[:, ::-1][:, : min(self.components, len(centred))]
+            axes = axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-12)
+        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+
+        def embed(images: Pixels) -> Vectors:
+            pixels = images.reshape(len(images), -1).astype(np.float64) / 255
+            return ((pixels - mean) @ axes).astype(np.float32)
+
+        return embed

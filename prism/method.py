@@ -1,0 +1,119 @@
+"""The method family: what a row of a table trains and samples."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from prism.component import Component
+from prism.data.split import Ids, Parts
+from prism.encoders.base import Vectors
+from prism.errors import InputError
+from prism.images import Pixels
+from prism.retrieval import Retrieval
+from prism.runtime import Report, Runtime
+from prism.sampling import Sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet(Component, family="training_set"):
+    """Which images a method trains on."""
+
+    @abstractmethod
+    def ids(self, parts: Parts) -> Ids:
+        """Image ids into X."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllImages(TrainingSet, name="X"):
+    """The whole dataset X, retrieval set included."""
+
+    def ids(self, parts: Parts) -> Ids:
+        """D and X_train together, X_train first."""
+        import numpy as np
+
+        return np.concatenate([parts.train, parts.retrieval])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSplit(TrainingSet, name="X_train"):
+    """X_train = X \\ D, or its first `size` images (nested and stratified, as Table 2 needs)."""
+
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise InputError(f"training_set.size must be at least 1, not {self.size}")
+
+    def ids(self, parts: Parts) -> Ids:
+        """InputError where X_train is smaller than `size`."""
+        if self.size is not None and self.size > len(parts.train):
+            raise InputError(
+                f"training_set.size = {self.size} but X_train holds {len(parts.train)} images; ask for fewer, or lower "
+                "--retrieval-fraction"
+            )
+        return parts.train[: self.size]
+
+
+class Gallery(NamedTuple):
+    """What conditions a network. Rows are images of X.
+
+    vectors: float32 [N, d], as searched. neighbours: int64 [N, K] ids into X, nearest first, all in D.
+    retrieval: ids of D, from which pseudo-queries are drawn.
+    """
+
+    vectors: Vectors
+    neighbours: Ids
+    retrieval: Ids
+
+
+class TrainingData(NamedTuple):
+    """images: uint8 [N, 3, R, R], all of X. ids: those to train on. gallery: None for an unconditional method."""
+
+    images: Pixels
+    ids: Ids
+    gallery: Gallery | None
+
+
+class Fitted(Protocol):
+    """A trained method, ready to sample."""
+
+    def sample(
+        self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None
+    ) -> Pixels:
+        """uint8 [n, 3, R, R]: sample i is a function of (seed, i) alone, whatever the batch."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Component, family="method"):
+    """A way to learn from images and make new ones. Training and sampling parameters are its fields."""
+
+    training_set: TrainingSet = TrainSplit()  # noqa: RUF009 - a frozen value
+
+    @property
+    @abstractmethod
+    def conditioning(self) -> Retrieval | None:
+        """How neighbours are found; None where the method uses none."""
+
+    @property
+    @abstractmethod
+    def largest_k(self) -> int:
+        """The most neighbours training can ask for; 0 where it uses none."""
+
+    @abstractmethod
+    def check(self, resolution: int) -> None:
+        """Raise InputError where the parts do not fit together or do not fit the resolution."""
+
+    @abstractmethod
+    def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
+        """Train, resuming from what `folder` holds; leave `model.safetensors` and `metrics.jsonl` there.
+
+        Raises:
+            DivergedError: the loss is not finite; the last good checkpoint stays in `folder`.
+            StopRequestedError: the process was asked to stop; a checkpoint has been written.
+        """
+
+    @abstractmethod
+    def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
+        """The trained method from the folder that `fit` left."""

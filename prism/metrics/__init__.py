@@ -1,0 +1,1 @@
+"""The metric family: one file per metric."""

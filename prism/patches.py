@@ -1,0 +1,73 @@
+"""Patch sizes, crops and coordinate channels (paper section 4.2, equation 1)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from prism.component import Component
+from prism.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSizes(Component, family="patches", name="random-patches"):
+    """Half-size patches with probability 3/5, quarter-size with 2/5, and optionally the full image.
+
+    With full-image probability p: R with p, R/2 with 3/5 (1 - p), R/4 with 2/5 (1 - p) (paper eq. 1; p = 0.5 in
+    Table 5). `enlarge` multiplies the batch by 2 at R/2 and by 4 at R/4, as Patch Diffusion does.
+    """
+
+    full: float = 0.0
+    half: float = 0.6
+    enlarge: bool = True
+
+    def __post_init__(self) -> None:
+        for field, value in (("full", self.full), ("half", self.half)):
+            if not 0 <= value <= 1:
+                raise InputError(f"patches.{field} is a probability, in [0, 1], not {value}")
+
+    def choose(self, resolution: int, uniform: float) -> tuple[int, int]:
+        """(side in pixels, batch factor) for a uniform draw in [0, 1)."""
+        if uniform < self.full:
+            return resolution, 1
+        if uniform < self.full + (1 - self.full) * self.half:
+            return resolution // 2, 2 if self.enlarge else 1
+        return resolution // 4, 4 if self.enlarge else 1
+
+    def sides(self, resolution: int) -> dict[int, float]:
+        """Every patch side that can occur, with its probability."""
+        odds = {resolution: self.full, resolution // 2: (1 - self.full) * self.half}
+        odds[resolution // 4] = (1 - self.full) * (1 - self.half)
+        return {side: chance for side, chance in odds.items() if chance > 0}
+
+
+def coordinate_grid(resolution: int) -> Float[Tensor, "2 r r"]:
+    """x and y of every pixel of the full image: pixel 0 is -1, pixel R-1 is +1."""
+    axis = torch.linspace(-1.0, 1.0, resolution)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y])
+
+
+def random_corners(n: int, resolution: int, side: int, rng: np.random.Generator) -> Int[Tensor, "n 2"]:
+    """One (row, column) of the upper left pixel per image, uniform over the positions where the patch fits."""
+    return torch.from_numpy(rng.integers(0, resolution - side + 1, (n, 2)))
+
+
+def crop(images: UInt8[Tensor, "n c r r"], corners: Int[Tensor, "n 2"], side: int) -> UInt8[Tensor, "n c s s"]:
+    """The side x side patch of each image at its corner."""
+    return _window(images, corners, side)
+
+
+def crop_coordinates(grid: Float[Tensor, "2 r r"], corners: Int[Tensor, "n 2"], side: int) -> Float[Tensor, "n 2 s s"]:
+    """The coordinates of each patch in its full image: the crop of the coordinates."""
+    return _window(grid.expand(len(corners), *grid.shape), corners, side)
+
+
+def _window(values: Tensor, corners: Tensor, side: int) -> Tensor:
+    span = torch.arange(side)
+    rows = corners[:, 0, None] + span
+    columns = corners[:, 1, None] + span
+    batch = torch.arange(len(corners))[:, None, None]
+    return values[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -1,0 +1,58 @@
+"""How and where a stage runs. Nothing here may change a number, so nothing here is part of a component."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class StopRequestedError(Exception):
+    """The process was asked to stop; what was computed has been saved and the same command goes on from there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Device, threads and cadence of one worker."""
+
+    device: str = "cpu"
+    threads: int = 1
+    checkpoint_seconds: float = 30.0
+    sample_batch: int = 250
+
+
+@dataclass
+class Report:
+    """What a running stage tells the world: `progress.json` in its work folder, replaced at most thrice a second."""
+
+    path: Path
+    should_stop: Callable[[], bool] = lambda: False
+    _written: float = 0.0
+
+    def __call__(self, done: int, total: int, unit: str, **facts: Any) -> None:
+        """State that `done` of `total` units are finished.
+
+        Raises:
+            StopRequestedError: the process was asked to stop. Call this only where all work is saved.
+        """
+        now = time.monotonic()
+        if done >= total or now - self._written > 0.3:
+            self._written = now
+            write_json(self.path, {"done": done, "total": total, "unit": unit, "pid": os.getpid(), **facts})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of one."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file by rename: the old bytes or the new ones, never half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
