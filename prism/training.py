@@ -1,10 +1,8 @@
 """The training loop: draw, noise, denoise, weigh, step, average, record."""
 
-import copy
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
