@@ -1,8 +1,10 @@
 """The training loop: draw, noise, denoise, weigh, step, average, record."""
 
+import copy
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -11,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prism.checkpoint import Checkpoints
 from prism.component import Component
@@ -81,55 +83,210 @@ class Batch(NamedTuple):
     neighbours: Tensor | None
     k: int
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        if device.type == "cpu":
+            return self
+        return Batch(*(value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for value in self))
 
-@dataclass(frozen=True)
+
 class Batches:
     """Draws the batch of any step from (seed, step, images seen): a resumed run draws what an unbroken one would."""
 
-    data: TrainingData
+    def __init__(self, data: TrainingData, recipe: "Recipe", seed: int) -> None:
+        self.gallery, self.ids, self.recipe, self.seed = data.gallery, data.ids, recipe, seed
+        self.images = torch.from_numpy(np.ascontiguousarray(data.images[data.ids]))
+        self.grid = coordinate_grid(data.images.shape[-1])
+        self.order = lru_cache(maxsize=2)(self._permutation)
+
+    def _permutation(self, epoch: int) -> Ids:
+        return numpy_rng(self.seed, "epoch", epoch).permutation(len(self.ids))
+
+    def _rows(self, seen: int, n: int) -> Ids:
+        """Which training images come next: every epoch is one permutation, batches run across its end."""
+        size = len(self.ids)
+        ends = range(size * (seen // size + 1), seen + n, size)
+        spans = pairwise([seen, *ends, seen + n])
+        return np.concatenate([self.order(a // size)[a % size : a % size + b - a] for a, b in spans])
+
+    def draw(self, step: int, seen: int) -> Batch:
+        """The batch of `step`, when `seen` images have gone before."""
+        recipe, resolution = self.recipe, self.grid.shape[-1]
+        rng = numpy_rng(self.seed, "patches", step)
+        side, factor = recipe.patches.choose(resolution, float(rng.random()))
+        n = recipe.training.batch * factor
+        rows = self._rows(seen, n)
+        corners = random_corners(n, resolution, side, rng)
+        clean = crop(self.images[torch.from_numpy(rows)], corners, side)
+        noise_rng = torch_rng(self.seed, "training noise", step)
+        neighbours, k = None, 0
+        if self.gallery is not None:
+            progress = min(1.0, (seen + n) / recipe.training.images)
+            k = recipe.schedule.k(progress, epoch=seen // len(self.ids), seed=self.seed)
+            nearest = self.gallery.neighbours[self.ids[rows], :k]
+            neighbours = torch.from_numpy(self.gallery.vectors[nearest])
+        return Batch(
+            clean=clean.to(torch.float32) / 127.5 - 1,
+            noise=torch.randn(clean.shape, generator=noise_rng),
+            sigma=recipe.diffusion.draw_sigma(n, noise_rng),
+            coordinates=crop_coordinates(self.grid, corners, side),
+            neighbours=neighbours,
+            k=k,
+        )
+
+
+class Recipe(NamedTuple):
+    """What the loop needs of a method."""
+
     training: Training
     patches: PatchSizes
     schedule: Schedule
     diffusion: EDM
-    seed: int
 
-    def __post_init__(self) -> None:
-        resolution = self.data.images.shape[-1]
-        object.__setattr__(self, "_images", torch.from_numpy(np.ascontiguousarray(self.data.images[self.data.ids])))
-        object.__setattr__(self, "_grid", coordinate_grid(resolution))
-        object.__setattr__(self, "_order", lru_cache(maxsize=2)(self._permutation))
 
-    def _permutation(self, epoch: int) -> Ids:
-        return numpy_rng(self.seed, "epoch", epoch).permutation(len(self.data.ids))
+def train(
+    network: Network, recipe: Recipe, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report
+) -> Network:
+    """Train `network` in place from the last checkpoint in `folder`, and return its average (EMA).
 
-    def _rows(self, seen: int, n: int) -> Ids:
-        """Which training images come next: every epoch is one permutation, batches run across its end."""
-        size = len(self.data.ids)
-        cuts = sorted({seen, seen + n, *range(size * (seen // size + 1), seen + n, size)})
-        order = self._order  # type: ignore[attr-defined]
-        return np.concatenate([order(a // size)[a % size : a % size + b - a] for a, b in pairwise(cuts)])
+    Every random number is named by (seed, step), so the result is bit-identical whether or not it was interrupted.
 
-    def draw(self, step: int, seen: int) -> Batch:
-        """The batch of `step`, when `seen` images have gone before."""
-        rng = numpy_rng(self.seed, "patches", step)
-        resolution = self._grid.shape[-1]  # type: ignore[attr-defined]
-        side, factor = self.patches.choose(resolution, float(rng.random()))
-        n = self.training.batch * factor
-        rows = self._rows(seen, n)
-        corners = random_corners(n, resolution, side, rng)
-        clean = crop(self._images[torch.from_numpy(rows)], corners, side)  # type: ignore[attr-defined]
-        noise_rng = torch_rng(self.seed, "noise", step)
-        neighbours, k = None, 0
-        if self.data.gallery is not None:
-            progress = min(1.0, (seen + n) / self.training.images)
-            k = self.schedule.k(progress, epoch=seen // len(self.data.ids), seed=self.seed)
-            table = self.data.gallery.neighbours[self.data.ids[rows], :k]
-            neighbours = torch.from_numpy(self.data.gallery.vectors[table])
-        return Batch(
-            clean=clean.to(torch.float32) / 127.5 - 1,
-            noise=torch.randn(clean.shape, generator=noise_rng),
-            sigma=self.diffusion.draw_sigma(n, noise_rng),
-            coordinates=crop_coordinates(self._grid, corners, side),  # type: ignore[attr-defined]
-            neighbours=neighbours,
-            k=k,
-        )
+    Raises:
+        DivergedError: the loss is not finite. StopRequestedError: asked to stop, checkpoint written.
+    """
+    training, device = recipe.training, torch.device(runtime.device)
+    average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+    optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
+    state = State(network, average, optimiser)
+    checkpoints = Checkpoints(folder, runtime.checkpoint_seconds)
+    step, seen = checkpoints.restore(state)
+    log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen)
+    batches = Batches(data, recipe, seed)
+    network.train()
+
+    while seen < training.images:
+        batch = batches.draw(step, seen).to(device)
+        rate = training.rate(seen)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(seed_for(seed, "dropout", step))
+
+        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+            condition = network.condition(batch.neighbours)
+            loss = denoising_loss(
+                network, recipe.diffusion, batch.clean, batch.noise, batch.sigma, batch.coordinates, condition
+            )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DivergedError(_diverged(value, seen, step, training, checkpoints))
+        optimiser.step()
+
+        n = len(batch.clean)
+        step, seen = step + 1, seen + n
+        state.average_weights(training.ema_decay(seen, n))
+        log.add(seen, n, value, k_train=batch.k, learning_rate=rate)
+        report(min(seen, training.images), training.images, "images", loss=log.recent, k_train=batch.k)
+        if checkpoints.due() or report.should_stop():
+            checkpoints.save(state, step, seen)
+            if report.should_stop():
+                raise StopRequestedError
+    log.close(seen)
+    return average
+
+
+def _diverged(value: float, seen: int, step: int, training: Training, checkpoints: "Checkpoints") -> str:
+    last = checkpoints.last_seen
+    kept = f"the last good checkpoint, at image {last:,}, is kept" if last else "no checkpoint had been due yet"
+    return (
+        f"the loss became {value} at image {seen:,} (step {step}); {kept}; lower --set training.learning_rate "
+        f"(now {training.learning_rate:g}) or raise --set training.rampup_images (now {training.rampup_images:,})"
+    )
+
+
+class State:
+    """Everything a checkpoint holds: weights, their average, and Adam's moments, as one flat dict of tensors."""
+
+    def __init__(self, network: nn.Module, average: nn.Module, optimiser: torch.optim.Adam) -> None:
+        self.network, self.average, self.optimiser = network, average, optimiser
+        self._pairs = list(zip(average.parameters(), network.parameters(), strict=True))
+
+    def average_weights(self, decay: float) -> None:
+        """average <- decay * average + (1 - decay) * weights."""
+        with torch.no_grad():
+            old, new = [a for a, _ in self._pairs], [w.detach() for _, w in self._pairs]
+            torch._foreach_lerp_(old, new, 1 - decay)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """A flat view, name -> tensor, for safetensors."""
+        named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            named |= {f"adam.{index}.{name}": value for name, value in moments.items()}
+        return named
+
+    def restore(self, named: dict[str, Tensor]) -> None:
+        """Put the tensors of a checkpoint back."""
+        self.network.load_state_dict(_under(named, "network."))
+        self.average.load_state_dict(_under(named, "average."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(named, "adam.").items():
+            index, _, key = name.partition(".")
+            moments.setdefault(int(index), {})[key] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+
+
+def _under(named: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+
+
+class TrainingLog:
+    """`metrics.jsonl`: one line per `every` images, cut back to the checkpoint on resume."""
+
+    def __init__(self, path: Path, *, every: int, seen: int) -> None:
+        self.path, self.every = path, every
+        kept = [row for row in read_log(path) if row["images"] <= seen] if seen else []
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        self._seconds = float(kept[-1]["seconds"]) if kept else 0.0
+        self._next = (seen // every + 1) * every
+        self._losses: list[tuple[int, float]] = []
+        self._started = time.monotonic()
+        self._last: dict[str, float] = {}
+        self.recent: float | None = None
+
+    def add(self, seen: int, n: int, loss: float, *, k_train: int, learning_rate: float) -> None:
+        """Take in one step; write a line when the next multiple of `every` is passed."""
+        self._losses.append((n, loss))
+        self._last = {"k_train": k_train, "learning_rate": learning_rate}
+        if seen >= self._next:
+            self._write(seen)
+            self._next = (seen // self.every + 1) * self.every
+
+    def close(self, seen: int) -> None:
+        """Write what has not been written."""
+        if self._losses:
+            self._write(seen)
+
+    def _write(self, seen: int) -> None:
+        images = sum(n for n, _ in self._losses)
+        self.recent = sum(n * loss for n, loss in self._losses) / images
+        lap = max(time.monotonic() - self._started, 1e-9)
+        self._seconds += lap
+        speed = {"images_per_second": images / lap, "seconds": self._seconds}
+        row = {"images": seen, "loss": self.recent, **self._last, **speed}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._losses.clear()
+        self._started = time.monotonic()
+
+
+def read_log(path: Path) -> Iterator[dict[str, float]]:
+    """The lines of a training log; a last line cut short by a crash is left out."""
+    if not path.exists():
+        return
+    for line in path.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return

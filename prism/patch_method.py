@@ -1,0 +1,124 @@
+"""The one class behind PatchD, RAG, ST+RAG and PRISM: patch diffusion with an aggregator and a schedule."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from prism.aggregators import Aggregator, SetTransformer
+from prism.checkpoint import Checkpoints
+from prism.denoiser import DDPMpp, Denoiser
+from prism.diffusion import EDM, Network
+from prism.errors import InputError
+from prism.images import Pixels, to_uint8
+from prism.method import Fitted, Gallery, Method, TrainingData
+from prism.patches import PatchSizes, coordinate_grid
+from prism.retrieval import Retrieval
+from prism.rng import numpy_rng, seed_for, torch_rng
+from prism.runtime import Report, Runtime
+from prism.sampling import Sampler
+from prism.schedules import Decreasing, Schedule
+from prism.training import Recipe, Training, train
+
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchMethod(Method, name="patch"):
+    """Patch diffusion conditioned on retrieved neighbours; the defaults are PRISM on CIFAR-10.
+
+    With aggregator `none` it is Patch Diffusion; with `mean` and a fixed k the paper's RAG; with the Set Transformer
+    ST+RAG; with the decreasing schedule PRISM.
+    """
+
+    aggregator: Aggregator = SetTransformer()  # noqa: RUF009 - frozen values
+    schedule: Schedule = Decreasing(k_max=16)  # noqa: RUF009
+    retrieval: Retrieval = Retrieval()  # noqa: RUF009
+    patches: PatchSizes = PatchSizes()  # noqa: RUF009
+    denoiser: Denoiser = DDPMpp()  # noqa: RUF009
+    diffusion: EDM = EDM()  # noqa: RUF009
+    training: Training = Training()  # noqa: RUF009
+
+    @property
+    def conditioning(self) -> Retrieval | None:
+        """The retrieval, where the aggregator looks at neighbours."""
+        return self.retrieval if self.aggregator.conditional else None
+
+    @property
+    def largest_k(self) -> int:
+        """The schedule's largest k; 0 without conditioning."""
+        return self.schedule.largest if self.aggregator.conditional else 0
+
+    def check(self, resolution: int) -> None:
+        """See the family."""
+        if resolution % 4:
+            lower = max(resolution // 4 * 4, 8)
+            raise InputError(
+                f"resolution {resolution} is not divisible by 4, as quarter-size patches need; use {lower} or {lower + 4}"
+            )
+        self.denoiser.check(resolution, tuple(self.patches.sides(resolution)))
+
+    def network(self, resolution: int, embedding_dim: int, seed: int) -> Network:
+        """The network with its initial weights, a function of the seed alone."""
+        width = self.aggregator.output_dim(embedding_dim, self.denoiser.channels)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_for(seed, "initial weights"))
+            unet = self.denoiser.build(resolution, width)
+            aggregator = self.aggregator.build(embedding_dim, self.denoiser.channels)
+        return Network(unet, aggregator, self.diffusion, conditional=self.aggregator.conditional)
+
+    def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
+        """See the family."""
+        dim = 0 if data.gallery is None else data.gallery.vectors.shape[1]
+        network = self.network(data.images.shape[-1], dim, seed).to(runtime.device)
+        recipe = Recipe(self.training, self.patches, self.schedule, self.diffusion)
+        average = train(network, recipe, data, seed=seed, folder=folder, runtime=runtime, report=report)
+        save_file({name: value.cpu().contiguous() for name, value in average.state_dict().items()}, folder / WEIGHTS)
+        Checkpoints(folder, runtime.checkpoint_seconds).remove()
+
+    def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
+        """See the family."""
+        network = self.network(resolution, embedding_dim, seed=0)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        network.to(runtime.device).eval()
+        return FittedPatchMethod(network, resolution, runtime)
+
+
+def pseudo_queries(indices: range, seed: int, gallery: Gallery) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The image of D that guides each sample (paper section 4.5): a function of (seed, i), not of the method."""
+    draws = [int(numpy_rng(seed, "pseudo-query", i).integers(len(gallery.retrieval))) for i in indices]
+    return gallery.retrieval[draws]
+
+
+@dataclass(frozen=True)
+class FittedPatchMethod:
+    """A trained network that samples full images, though it was trained on patches: it is fully convolutional."""
+
+    network: Network
+    resolution: int
+    runtime: Runtime
+
+    @torch.inference_mode()
+    def sample(
+        self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None
+    ) -> Pixels:
+        """See `prism.method.Fitted`. The conditioning vector is the same for every denoising step."""
+        shape = (3, self.resolution, self.resolution)
+        noise = torch.stack([torch.randn(shape, generator=torch_rng(seed, "sampling noise", i)) for i in indices])
+        grid = coordinate_grid(self.resolution).expand(len(indices), -1, -1, -1).to(self.runtime.device)
+        condition = self._condition(indices, seed, k_sample, gallery)
+
+        def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
+            denoised: Tensor = self.network(noisy, sigma.expand(len(noisy)), grid, condition)
+            return denoised
+
+        return to_uint8(sampler.sample(denoise, noise.to(self.runtime.device)))
+
+    def _condition(self, indices: range, seed: int, k_sample: int, gallery: Gallery | None) -> Tensor | None:
+        if gallery is None:
+            return None
+        table = gallery.neighbours[pseudo_queries(indices, seed, gallery), :k_sample]
+        return self.network.condition(torch.from_numpy(gallery.vectors[table]).to(self.runtime.device))
