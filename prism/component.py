@@ -224,7 +224,7 @@ def load_members() -> None:
     if "" in _loaded:
         return
     _loaded.add("")
-    packages = {"prism", "baselines"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    packages = {"prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
     for package in sorted(packages):
         _import_all(package)
 

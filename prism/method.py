@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from prism.component import Component
 from prism.data.split import Ids, Parts
 from prism.encoders.base import Vectors
 from prism.errors import InputError
 from prism.images import Pixels
 from prism.retrieval import Retrieval
+from prism.rng import numpy_rng
 from prism.runtime import Report, Runtime
 from prism.sampling import Sampler
 
@@ -30,8 +33,6 @@ class AllImages(TrainingSet, name="X"):
 
     def ids(self, parts: Parts) -> Ids:
         """D and X_train together, X_train first."""
-        import numpy as np
-
         return np.concatenate([parts.train, parts.retrieval])
 
 
@@ -73,6 +74,11 @@ class TrainingData(NamedTuple):
     images: Pixels
     ids: Ids
     gallery: Gallery | None
+
+
+def pseudo_queries(indices: range, seed: int, retrieval: Ids) -> Ids:
+    """The image of D that guides each sample (paper section 4.5): a function of (seed, i), not of the method."""
+    return retrieval[[int(numpy_rng(seed, "pseudo-query", i).integers(len(retrieval))) for i in indices]]
 
 
 class Fitted(Protocol):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -14,10 +13,10 @@ from prism.denoiser import DDPMpp, Denoiser
 from prism.diffusion import EDM, Network
 from prism.errors import InputError
 from prism.images import Pixels, to_uint8
-from prism.method import Fitted, Gallery, Method, TrainingData
+from prism.method import Fitted, Gallery, Method, TrainingData, pseudo_queries
 from prism.patches import PatchSizes, coordinate_grid
 from prism.retrieval import Retrieval
-from prism.rng import numpy_rng, seed_for, torch_rng
+from prism.rng import seed_for, torch_rng
 from prism.runtime import Report, Runtime
 from prism.sampling import Sampler
 from prism.schedules import Decreasing, Schedule
@@ -87,12 +86,6 @@ class PatchMethod(Method, name="patch"):
         return FittedPatchMethod(network, resolution, runtime)
 
 
-def pseudo_queries(indices: range, seed: int, gallery: Gallery) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The image of D that guides each sample (paper section 4.5): a function of (seed, i), not of the method."""
-    draws = [int(numpy_rng(seed, "pseudo-query", i).integers(len(gallery.retrieval))) for i in indices]
-    return gallery.retrieval[draws]
-
-
 @dataclass(frozen=True)
 class FittedPatchMethod:
     """A trained network that samples full images, though it was trained on patches: it is fully convolutional."""
@@ -120,5 +113,5 @@ class FittedPatchMethod:
     def _condition(self, indices: range, seed: int, k_sample: int, gallery: Gallery | None) -> Tensor | None:
         if gallery is None:
             return None
-        table = gallery.neighbours[pseudo_queries(indices, seed, gallery), :k_sample]
+        table = gallery.neighbours[pseudo_queries(indices, seed, gallery.retrieval), :k_sample]
         return self.network.condition(torch.from_numpy(gallery.vectors[table]).to(self.runtime.device))

@@ -32,15 +32,13 @@ class Report:
     _written: float = 0.0
 
     def __call__(self, done: int, total: int, unit: str, **facts: Any) -> None:
-        """State that `done` of `total` units are finished.
-
-        Raises:
-            StopRequestedError: the process was asked to stop. Call this only where all work is saved.
-        """
+        """State that `done` of `total` units are finished, with any further facts (plain numbers)."""
         now = time.monotonic()
         if done >= total or now - self._written > 0.3:
             self._written = now
-            write_json(self.path, {"done": done, "total": total, "unit": unit, "pid": os.getpid(), **facts})
+            temporary = self.path.with_suffix(".tmp")
+            temporary.write_text(json.dumps({"done": done, "total": total, "unit": unit, **facts}))
+            temporary.replace(self.path)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,0 +1,81 @@
+"""The sentences under a table: what was measured on what, how often, and how far it may be compared."""
+
+from collections.abc import Mapping
+
+from analysis import formatting
+from analysis.lines import Line
+from analysis.records import Plan, Value
+
+
+def caption(plan: Plan, metrics: Mapping[str, Value], small_mark: str, quoted_mark: str) -> tuple[str, ...]:
+    """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings."""
+    origin = f" ({plan.paper_table} of the paper)" if plan.paper_table else ""
+    sentences = [
+        f"{plan.title}{origin}.",
+        f"Scale {plan.scale}: {plan.dataset} at {plan.resolution}x{plan.resolution}, "
+        f"{formatting.count(plan.images)} images, {formatting.count(plan.retrieval)} of them in the retrieval set D and "
+        f"{formatting.count(plan.train)} in X_train (split seed {plan.split_seed}).",
+        *_sizes(plan, metrics),
+        *_ways(metrics),
+        _estimator(plan),
+    ]
+    if any(value.floor is not None for value in metrics.values()):
+        sentences.append("Floor: real images in place of generated ones, against the same reference.")
+    if any(row.quoted for row in plan.rows):
+        sentences.extend(_marks(plan, small_mark, quoted_mark))
+    if any(row.control for row in plan.rows):
+        sentences.append("Rows marked (control) are not in the paper's table.")
+    return tuple(sentences)
+
+
+def remarks(lines: tuple[Line, ...], metrics: Mapping[str, Value]) -> tuple[str, ...]:
+    """What the table cannot show in a cell: metrics that every record declined, scales that differ from the plan's."""
+    declined: dict[str, dict[str, None]] = {}
+    for line in lines:
+        for record in line.done():
+            for name, reason in sorted(record.declined.items()):
+                if name not in metrics:
+                    declined.setdefault(name, {}).setdefault(reason)
+    return tuple(f"{name} was not measured: {formatting.listing(reasons)}." for name, reasons in declined.items())
+
+
+def _sizes(plan: Plan, metrics: Mapping[str, Value]) -> list[str]:
+    groups: dict[tuple[int, int], list[str]] = {}
+    for value in metrics.values():
+        groups.setdefault((value.n, value.reference_n), []).append(value.label)
+    sentences = []
+    for (n, reference_n), labels in groups.items():
+        which = "" if len(groups) == 1 else f"{formatting.listing(labels)}: "
+        sizes = f"{formatting.count(n)} generated images against {formatting.count(reference_n)} real ones"
+        sentences.append(f"{which}n = {sizes} ({plan.reference}).")
+    return sentences or [f"Reference: {plan.reference}."]
+
+
+def _ways(metrics: Mapping[str, Value]) -> list[str]:
+    """Each metric by its full name, encoder included, and the start of the fingerprint of how it was measured."""
+    if not metrics:
+        return ["No cell has been measured yet."]
+    named = [f"{value.label} [{value.fingerprint[:8]}]" for value in metrics.values()]
+    return [f"Metrics, encoder in the name, with the fingerprint of the measurement: {formatting.listing(named)}."]
+
+
+def _estimator(plan: Plan) -> str:
+    if len(plan.seeds) < 2:
+        seeds = f"One seed ({plan.seeds[0]})" if plan.seeds else "No seed"
+        return f"{seeds}: single values without an interval, so nothing is bold."
+    return (
+        f"Cells are mean ± half-width of the 95% t interval over seeds {formatting.listing(plan.seeds)} (ddof = 1); a "
+        "value without ± is a single seed. Bold: the best measured row, only where the 95% t interval of its paired "
+        "difference to the next best excludes 0."
+    )
+
+
+def _marks(plan: Plan, small_mark: str, quoted_mark: str) -> list[str]:
+    source = f" from {plan.quoted_source}" if plan.quoted_source else ""
+    if plan.scale == "paper":
+        return [f"{quoted_mark} Published numbers{source}; quoted, not measured here."]
+    return [
+        f"{small_mark} Measured here at scale {plan.scale}, not at the scale of the publication.",
+        f"{quoted_mark} Published numbers{source}; quoted, not measured here. Another scale and another metric: not "
+        f"comparable with the columns marked {small_mark}.",
+    ]

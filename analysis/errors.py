@@ -1,0 +1,5 @@
+"""The one kind of failure of this package."""
+
+
+class AnalysisError(ValueError):
+    """Records, a plan or a request that no honest table can be made of; the message names the file or the value."""

@@ -1,0 +1,60 @@
+"""How numbers are spelled, the same in every output."""
+
+import math
+from collections.abc import Iterable
+
+
+def decimals(numbers: Iterable[float]) -> int:
+    """Decimals for a column of numbers: four figures of the largest magnitude, three below 1, six decimals at most."""
+    largest = max((abs(number) for number in numbers), default=0.0)
+    if largest == 0:
+        return 2
+    magnitude = math.floor(math.log10(largest))
+    return min(6, max(0, (3 if largest >= 1 else 2) - magnitude))
+
+
+def published_decimals(numbers: Iterable[float]) -> int:
+    """Decimals that spell every published number in full, so that 26.00 stands above 25.62."""
+    return max((len(repr(number).partition(".")[2]) for number in numbers if number % 1), default=0)
+
+
+def fixed(number: float, places: int) -> str:
+    """A number with so many decimals; no minus sign before a zero."""
+    text = f"{number:.{places}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def count(number: int) -> str:
+    """A whole number with commas between thousands."""
+    return f"{number:,}"
+
+
+def parameters(number: int) -> str:
+    """A parameter count to three figures: 755K, 13.2M."""
+    if number < 1000:
+        return str(number)
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if number >= 0.9995 * size:
+            scaled = number / size
+            return f"{scaled:.{max(0, 2 - math.floor(math.log10(scaled * 1.0005)))}f}{letter}"
+    return str(number)
+
+
+def duration(seconds: float) -> str:
+    """A time in the largest unit that leaves at least one: 31 s, 3.3 min, 5.0 h."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def listing(words: Iterable[object]) -> str:
+    """Words with commas between."""
+    return ", ".join(str(word) for word in words)
+
+
+def letter(index: int) -> str:
+    """The mark of a note: a, b ... z, aa, ab ..."""
+    head, tail = divmod(index, 26)
+    return (letter(head - 1) if head else "") + chr(ord("a") + tail)

@@ -1,0 +1,248 @@
+"""Plans and records as typed values: what was asked for, and what each cell of it came to."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from analysis.errors import AnalysisError
+from analysis.fields import Fields, as_object, read_object
+
+Better = Literal["lower", "higher"]
+Status = Literal["done", "failed", "blocked", "running"]
+BETTER: dict[str, Better] = {"lower": "lower", "higher": "higher"}
+STATUSES: dict[str, Status] = {"done": "done", "failed": "failed", "blocked": "blocked", "running": "running"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One measured number, its floor (real against real images) and what identifies the way it was measured."""
+
+    name: str
+    label: str
+    value: float
+    floor: float | None
+    floor_n: int | None
+    n: int
+    reference_n: int
+    better: Better
+    unit: str
+    fingerprint: str
+    scale: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What one cell came to. `declined` maps a metric's name to the reason why it does not apply."""
+
+    record: str
+    status: Status
+    reason: str | None
+    values: tuple[Value, ...]
+    declined: Mapping[str, str]
+    parameters: int | None
+    train_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One seed (and k_sample) of a row, and the name of its record."""
+
+    seed: int
+    record: str
+    k_sample: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotedNumber:
+    """A published number. `k_sample` is given where a row has several."""
+
+    column: str
+    metric: str
+    value: float
+    better: Better
+    k_sample: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRow:
+    """One variant: `changes` maps a dotted field to its value in the base row and in this one."""
+
+    id: str
+    label: str
+    trained_on: str
+    changes: Mapping[str, tuple[object, object]]
+    cells: tuple[Cell, ...]
+    quoted: tuple[QuotedNumber, ...]
+    control: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What was asked for: rows, seeds, data, and the choices in force."""
+
+    experiment: str
+    title: str
+    paper_table: str | None
+    scale: str
+    dataset: str
+    resolution: int
+    images: int
+    retrieval: int
+    train: int
+    seeds: tuple[int, ...]
+    split_seed: int
+    command: str
+    reference: str
+    choices: Mapping[str, object]
+    quoted_source: str | None
+    rows: tuple[PlanRow, ...]
+
+
+def load_plan(source: Path | Mapping[str, object]) -> Plan:
+    """A plan from its JSON file or from the decoded object.
+
+    Raises:
+        AnalysisError: a key is missing or of the wrong kind, or two rows share an id.
+    """
+    fields = read_object(source) if isinstance(source, Path) else as_object(source, "plan")
+    dataset = fields.nested("dataset")
+    experiment = fields.text("experiment")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", experiment):
+        raise AnalysisError(f"{fields.where}: 'experiment' names files, so letters, digits, . _ - only: {experiment!r}")
+    return Plan(
+        experiment=experiment,
+        title=fields.text("title"),
+        paper_table=fields.optional_text("paper_table"),
+        scale=fields.text("scale"),
+        dataset=dataset.text("label"),
+        resolution=dataset.whole("resolution"),
+        images=dataset.whole("images"),
+        retrieval=dataset.whole("retrieval"),
+        train=dataset.whole("train"),
+        seeds=_seeds(fields),
+        split_seed=fields.whole("split_seed"),
+        command=fields.text("command"),
+        reference=fields.text("reference"),
+        choices=fields.mapping("choices"),
+        quoted_source=fields.optional_text("quoted_source"),
+        rows=_distinct([_row(row) for row in fields.objects("rows")], fields.where),
+    )
+
+
+def load_records(store: Path, plan: Plan) -> dict[str, Record]:
+    """The records of a plan that are there: record name -> Record, read from <store>/records/<name>.json.
+
+    Raises:
+        AnalysisError: a record is malformed, or is not the one its file name says.
+    """
+    found = {}
+    for name in sorted({cell.record for row in plan.rows for cell in row.cells}):
+        path = store / "records" / f"{name}.json"
+        if path.is_file():
+            found[name] = record_from(read_object(path))
+            if found[name].record != name:
+                raise AnalysisError(f"{path}: holds the record {found[name].record}; delete it and run the cell again")
+    return found
+
+
+def index_records(records: Iterable[Record]) -> dict[str, Record]:
+    """Records by name; AnalysisError where two of one name say different things."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if found.setdefault(record.record, record) != record:
+            raise AnalysisError(f"record {record.record} was given twice with different contents; keep one of them")
+    return found
+
+
+def record_from(fields: Fields) -> Record:
+    """A record from its decoded JSON object; AnalysisError where a key is missing or of the wrong kind."""
+    status = STATUSES[fields.choice("status", STATUSES)]
+    values = tuple(_value(value) for value in fields.objects("values"))
+    names = [value.name for value in values]
+    for name in names:
+        if names.count(name) > 1:
+            raise AnalysisError(f"{fields.where}: the metric {name!r} is there {names.count(name)} times")
+    cost = Fields(where=f"{fields.where}: cost", data=fields.mapping("cost"))
+    return Record(
+        record=fields.text("record"),
+        status=status,
+        reason=fields.optional_text("reason"),
+        values=values,
+        declined={item.text("metric"): item.text("reason") for item in fields.objects("declined")},
+        parameters=fields.optional_whole("parameters"),
+        train_seconds=cost.optional_number("train_seconds"),
+    )
+
+
+def _value(fields: Fields) -> Value:
+    return Value(
+        name=fields.text("name"),
+        label=fields.text("label"),
+        value=fields.number("value"),
+        floor=fields.optional_number("floor"),
+        floor_n=fields.optional_whole("floor_n"),
+        n=fields.whole("n"),
+        reference_n=fields.whole("reference_n"),
+        better=BETTER[fields.choice("better", BETTER)],
+        unit=fields.optional_text("unit") or "",
+        fingerprint=fields.text("fingerprint"),
+        scale=fields.text("scale"),
+    )
+
+
+def _row(fields: Fields) -> PlanRow:
+    changes: dict[str, tuple[object, object]] = {}
+    for path, pair in fields.mapping("changes").items():
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise AnalysisError(f"{fields.where}: changes[{path!r}] must be [before, after], found {pair!r}")
+        changes[path] = (pair[0], pair[1])
+    row = PlanRow(
+        id=fields.text("id"),
+        label=fields.text("label"),
+        trained_on=fields.text("trained_on"),
+        changes=changes,
+        cells=tuple(_cell(cell) for cell in fields.objects("cells")),
+        quoted=tuple(_quoted(number) for number in fields.objects("quoted")),
+        control=fields.flag("control"),
+    )
+    places = [(cell.seed, cell.k_sample) for cell in row.cells]
+    for seed, k_sample in places:
+        if places.count((seed, k_sample)) > 1:
+            raise AnalysisError(f"{fields.where}: seed {seed}, k_sample {k_sample} has more than one record")
+    return row
+
+
+def _cell(fields: Fields) -> Cell:
+    record = fields.text("record")
+    if not re.fullmatch(r"[0-9A-Za-z]+", record):
+        raise AnalysisError(f"{fields.where}: 'record' must be letters and digits only, found {record!r}")
+    return Cell(seed=fields.whole("seed"), record=record, k_sample=fields.optional_whole("k_sample"))
+
+
+def _quoted(fields: Fields) -> QuotedNumber:
+    return QuotedNumber(
+        column=fields.text("column"),
+        metric=fields.optional_text("metric") or "FID",
+        value=fields.number("value"),
+        better=BETTER[fields.choice("better", BETTER)] if "better" in fields.data else "lower",
+        k_sample=fields.optional_whole("k_sample"),
+    )
+
+
+def _seeds(fields: Fields) -> tuple[int, ...]:
+    seeds = []
+    for item in fields.array("seeds"):
+        if not isinstance(item, int) or isinstance(item, bool):
+            raise AnalysisError(f"{fields.where}: 'seeds' must hold whole numbers, found {item!r}")
+        seeds.append(item)
+    return tuple(seeds)
+
+
+def _distinct(rows: list[PlanRow], where: str) -> tuple[PlanRow, ...]:
+    ids = [row.id for row in rows]
+    for name in ids:
+        if ids.count(name) > 1:
+            raise AnalysisError(f"{where}: {ids.count(name)} rows have the id {name!r}; give each its own")
+    return tuple(rows)

@@ -1,0 +1,296 @@
+"""A table as a value: a pure function of a plan and of the records that are there, in any order."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from analysis import formatting
+from analysis.caption import caption, remarks
+from analysis.errors import AnalysisError
+from analysis.lines import Line, lines_of, metrics_of, summary_of
+from analysis.records import Better, Plan, Record, Value, index_records
+from analysis.statistics import mean_interval, separable
+
+SMALL_SCALE_MARK = "†"
+QUOTED_MARK = "‡"
+FLOOR_LABEL = "Real images (floor)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Mean over seeds; `half_width` of the 95% t interval, None with one seed; `values` are (seed, value)."""
+
+    mean: float
+    half_width: float | None
+    values: tuple[tuple[int, float], ...]
+    best: bool = False
+    note: str | None = None
+
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds the mean is over."""
+        return len(self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quoted:
+    """A published number, not measured here."""
+
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hole:
+    """A cell without a number, why, and the letter of the note that says so below the table."""
+
+    reason: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Words or an already spelled number; empty where nothing belongs."""
+
+    text: str
+
+
+TableCell = Measured | Quoted | Hole | Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column after the label. `mark` refers to a sentence of the caption; `decimals` spell its numbers."""
+
+    key: str
+    label: str
+    kind: Literal["words", "measured", "count", "quoted"]
+    better: Better | None = None
+    fingerprint: str | None = None
+    mark: str = ""
+    decimals: int = 0
+
+    @property
+    def arrow(self) -> str:
+        """The direction in which the metric improves: a down or up arrow, or nothing."""
+        return {"lower": "↓", "higher": "↑", None: ""}[self.better]
+
+    @property
+    def heading(self) -> str:
+        """Label, arrow and mark in plain text."""
+        return " ".join(part for part in (self.label, self.arrow, self.mark) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line: its label and a cell for each column."""
+
+    id: str
+    label: str
+    kind: Literal["variant", "control", "floor"]
+    cells: tuple[TableCell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Everything an output needs. `notes` belong to the letters a, b, ... of cells; `caption` is plain sentences."""
+
+    plan: Plan
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
+
+
+def build(plan: Plan, records: Iterable[Record]) -> Table:
+    """The table of a plan from whatever records there are; their order does not matter.
+
+    Raises:
+        AnalysisError: values of one metric carry two fingerprints, or a quoted number has no place of its own.
+    """
+    lines = lines_of(plan, index_records(records))
+    metrics = metrics_of(lines)
+    blocks = [
+        *_words(lines),
+        *_measured(lines, metrics, plan),
+        *_costs(lines),
+        *_quoted(lines, plan),
+    ]
+    columns = tuple(column for column, _ in blocks)
+    kinds: list[Literal["variant", "control"]] = ["control" if line.row.control else "variant" for line in lines]
+    rows = [
+        Row(id=line.row.id, label=_label(line), kind=kind, cells=tuple(cells[index] for _, cells in blocks))
+        for index, (line, kind) in enumerate(zip(lines, kinds, strict=True))
+    ]
+    if metrics:
+        rows.append(_floor_row(lines, columns, metrics))
+    rows, notes = _lettered(rows)
+    return Table(
+        plan=plan,
+        columns=columns,
+        rows=tuple(rows),
+        caption=caption(plan, metrics, SMALL_SCALE_MARK, QUOTED_MARK),
+        notes=notes,
+        remarks=remarks(lines, metrics),
+    )
+
+
+Block = tuple[Column, list[TableCell]]
+
+
+def _label(line: Line) -> str:
+    return f"{line.row.label} (control)" if line.row.control else line.row.label
+
+
+def _words(lines: tuple[Line, ...]) -> list[Block]:
+    blocks: list[Block] = [
+        (Column(key="trained_on", label="Trained on", kind="words"), [Text(text=line.row.trained_on) for line in lines])
+    ]
+    used = {line.k_sample for line in lines if line.k_sample is not None}
+    if len(used) > 1:
+        texts: list[TableCell] = [Text(text="" if line.k_sample is None else str(line.k_sample)) for line in lines]
+        blocks.append((Column(key="k_sample", label="k_sample", kind="count"), texts))
+    return blocks
+
+
+def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan) -> list[Block]:
+    mark = SMALL_SCALE_MARK if plan.scale != "paper" and any(row.quoted for row in plan.rows) else ""
+    if not metrics:
+        nothing = Column(key="measured", label="Measured", kind="measured", mark=mark)
+        return [(nothing, [_hole(line, None) for line in lines])]
+    labels = [value.label for value in metrics.values()]
+    blocks = []
+    for name, value in metrics.items():
+        label = value.label if labels.count(value.label) == 1 else f"{value.label} [{name}]"
+        numbers = [found.value for line in lines for found in line.values(name).values()]
+        column = Column(
+            key=name,
+            label=f"{label} ({value.unit})" if value.unit else label,
+            kind="measured",
+            better=value.better,
+            fingerprint=value.fingerprint,
+            mark=mark,
+            decimals=formatting.decimals(numbers),
+        )
+        blocks.append((column, _with_best([_mean(line, name) for line in lines], value.better)))
+    return blocks
+
+
+def _mean(line: Line, metric: str) -> TableCell:
+    values = {seed: value.value for seed, value in sorted(line.values(metric).items())}
+    if not values:
+        return _hole(line, metric)
+    interval = mean_interval(list(values.values()))
+    missing = line.missing(metric)
+    note = f"{len(values)} of {len(line.cells)} seeds; {summary_of(missing, len(line.cells))}" if missing else None
+    return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(values.items()), note=note)
+
+
+def _hole(line: Line, metric: str | None) -> TableCell:
+    if not line.cells:
+        return Hole(reason="no cell of this row is in the plan")
+    missing = line.missing(metric) or dict.fromkeys((cell.seed for cell in line.cells), "no metric was measured")
+    return Hole(reason=summary_of(missing, len(line.cells)))
+
+
+def _with_best(cells: list[TableCell], better: Better) -> list[TableCell]:
+    """Mark the best cell where the paired interval of its difference to the next best excludes 0."""
+    sign = 1 if better == "lower" else -1
+    ranked = [(sign * cell.mean, index, cell) for index, cell in enumerate(cells) if isinstance(cell, Measured)]
+    ranked.sort(key=lambda item: item[:2])
+    if len(ranked) > 1:
+        (_, index, first), (_, _, second) = ranked[:2]
+        if separable(dict(first.values), dict(second.values)):
+            cells[index] = replace(first, best=True)
+    return cells
+
+
+def _costs(lines: tuple[Line, ...]) -> list[Block]:
+    blocks: list[Block] = []
+    sizes = [[record.parameters for record in line.done() if record.parameters is not None] for line in lines]
+    if any(sizes):
+        column = Column(key="parameters", label="Parameters", kind="count")
+        cells: list[TableCell] = []
+        for line, known in zip(lines, sizes, strict=True):
+            spelled = formatting.listing(formatting.parameters(size) for size in sorted(set(known)))
+            cells.append(Text(text=spelled) if known else _hole(line, None))
+        blocks.append((column, cells))
+    times = [[record.train_seconds for record in line.done() if record.train_seconds is not None] for line in lines]
+    if any(times):
+        column = Column(key="train_seconds", label="Training time", kind="count")
+        spent: list[TableCell] = []
+        for line, taken in zip(lines, times, strict=True):
+            spent.append(Text(text=formatting.duration(sum(taken) / len(taken))) if taken else _hole(line, None))
+        blocks.append((column, spent))
+    return blocks
+
+
+def _quoted(lines: tuple[Line, ...], plan: Plan) -> list[Block]:
+    keys = dict.fromkeys((number.column, number.metric, number.better) for row in plan.rows for number in row.quoted)
+    blocks = []
+    for name, metric, better in keys:
+        cells = [_published(line, name, metric) for line in lines]
+        column = Column(
+            key=f"quoted: {name} {metric}",
+            label=f"quoted: {name} {metric}",
+            kind="quoted",
+            better=better,
+            mark=QUOTED_MARK,
+            decimals=formatting.published_decimals(cell.value for cell in cells if isinstance(cell, Quoted)),
+        )
+        blocks.append((column, cells))
+    return blocks
+
+
+def _published(line: Line, column: str, metric: str) -> TableCell:
+    """The published number for a line; one that names no k_sample fits only a row with a single k_sample."""
+    several = len({cell.k_sample for cell in line.row.cells}) > 1
+    found = [number for number in line.row.quoted if (number.column, number.metric) == (column, metric)]
+    fitting = [number for number in found if number.k_sample == line.k_sample or not (several or number.k_sample)]
+    if len(fitting) > 1:
+        raise AnalysisError(f"{line.row.label}: {len(fitting)} quoted numbers for {column} {metric}; keep one")
+    if fitting:
+        return Quoted(value=fitting[0].value)
+    if any(number.k_sample is None for number in found):
+        return Hole(reason="the published number does not name a k_sample")
+    return Hole(reason="no published number")
+
+
+def _floor_row(lines: tuple[Line, ...], columns: tuple[Column, ...], metrics: Mapping[str, Value]) -> Row:
+    cells: list[TableCell] = []
+    for column in columns:
+        cells.append(_floor(lines, metrics[column.key]) if column.key in metrics else Text(text=""))
+    return Row(id="floor", label=FLOOR_LABEL, kind="floor", cells=tuple(cells))
+
+
+def _floor(lines: tuple[Line, ...], metric: Value) -> TableCell:
+    by_seed: dict[int, set[float]] = {}
+    sizes: set[int] = set()
+    for line in lines:
+        for seed, value in line.values(metric.name).items():
+            if value.floor is not None:
+                by_seed.setdefault(seed, set()).add(value.floor)
+                sizes.add(metric.n if value.floor_n is None else value.floor_n)
+    if not by_seed:
+        return Hole(reason="no floor was measured")
+    note = None if sizes == {metric.n} else f"the floor was measured at n = {formatting.listing(sorted(sizes))}"
+    means = {seed: sum(sorted(found)) / len(found) for seed, found in sorted(by_seed.items())}
+    if len(set(means.values())) == 1:
+        seed, value = next(iter(means.items()))
+        return Measured(mean=value, half_width=None, values=((seed, value),), note=note)
+    interval = mean_interval(list(means.values()))
+    return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(means.items()), note=note)
+
+
+def _lettered(rows: list[Row]) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
+    """Give each distinct note a letter, in reading order."""
+    letters: dict[str, str] = {}
+
+    def marked(cell: TableCell) -> TableCell:
+        text = cell.reason if isinstance(cell, Hole) else cell.note if isinstance(cell, Measured) else None
+        if text is None or isinstance(cell, Text | Quoted):
+            return cell
+        return replace(cell, note=letters.setdefault(text, formatting.letter(len(letters))))
+
+    lettered = [replace(row, cells=tuple(marked(cell) for cell in row.cells)) for row in rows]
+    return lettered, tuple((mark, text) for text, mark in letters.items())

@@ -1,0 +1,90 @@
+"""Sample grids: the same noise and pseudo-query in the same column for every variant."""
+
+from pathlib import Path
+
+import numpy as np
+
+from experiments.plan import Cell, Plan
+from prism.images import Pixels, grid, png
+from prism.runtime import write_bytes
+from prism.stages.data import open_images
+from prism.store import Store
+
+GRID = 64
+"""Samples in one variant's grid."""
+COLUMNS = 16
+"""Samples per row of a picture."""
+
+
+def write_pictures(plan: Plan, store: Store, folder: Path) -> dict[str, Path]:
+    """A grid per variant (first seed) and one overview; name -> path. Cells without samples are left out.
+
+    Column j of every picture starts from the same noise and is guided by the same pseudo-query, which the first row
+    of the overview shows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    first: dict[str, Cell] = {}
+    for cell in plan.cells:
+        if (store.folder(cell.samples.address) / "images.npy").exists():
+            first.setdefault(cell.row, cell)
+    paths: dict[str, Path] = {}
+    for row, cell in first.items():
+        images = samples_of(cell, store)[:GRID]
+        paths[f"grid-{row}"] = _write(folder / f"grid-{row}.png", images)
+    if first:
+        paths["overview"] = _overview(list(first.values()), plan, store, folder / "overview.png")
+    return paths
+
+
+def samples_of(cell: Cell, store: Store) -> Pixels:
+    """The cell's samples, uint8 [n, 3, R, R], memory-mapped."""
+    pixels: Pixels = np.load(store.folder(cell.samples.address) / "images.npy", mmap_mode="r")
+    return pixels
+
+
+def queries_of(cell: Cell, store: Store) -> Pixels:
+    """The real images of D that guided the cell's samples."""
+    ids = np.load(store.folder(cell.samples.address) / "pseudo_queries.npy")
+    data = store.folder(cell.training.data.address)
+    if not (data / "images.npy").exists():
+        return np.empty((0, *samples_of(cell, store).shape[1:]), np.uint8)
+    return open_images(data)[ids[:COLUMNS]]
+
+
+def _overview(cells: list[Cell], plan: Plan, store: Store, path: Path) -> Path:
+    """One matplotlib figure: pseudo-queries on top, then two rows of samples per variant, labelled."""
+    from matplotlib.figure import Figure
+
+    strips = [("pseudo-queries\n(real)", queries_of(cells[0], store))]
+    strips += [(cell.label, samples_of(cell, store)[: 2 * COLUMNS]) for cell in cells]
+    strips = [(label, images) for label, images in strips if len(images)]
+    heights = [-(-len(images) // COLUMNS) for _, images in strips]
+    width = 12.0
+    figure = Figure(figsize=(width, sum(heights) * (width - 2.4) / COLUMNS + 0.5 + 0.08 * len(strips)), dpi=120)
+    axes = figure.subplots(len(strips), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for axis, (label, images) in zip(axes, strips, strict=True):
+        axis.imshow(grid(np.asarray(images), COLUMNS, scale=_zoom(images), gap=2), interpolation="nearest")
+        axis.set_axis_off()
+        axis.text(-0.01, 0.5, _wrap(label), transform=axis.transAxes, ha="right", va="center", fontsize=9)
+    dataset = plan.document["dataset"]
+    figure.suptitle(
+        f"{plan.request.experiment.paper_table}, {dataset['label']} {dataset['resolution']}x{dataset['resolution']}, "
+        f"scale {plan.request.scale_name}, seed {cells[0].seed}: same noise and pseudo-query in each column",
+        fontsize=9,
+    )
+    figure.subplots_adjust(left=0.17, right=0.995, bottom=0.01, top=0.94, hspace=0.06)
+    figure.savefig(path, metadata={"Software": None})
+    return path
+
+
+def _wrap(label: str) -> str:
+    return label.replace(" + DS (PRISM)", "\n+ DS (PRISM)")
+
+
+def _zoom(images: Pixels) -> int:
+    return max(1, 64 // images.shape[-1])
+
+
+def _write(path: Path, images: Pixels) -> Path:
+    write_bytes(path, png(grid(np.asarray(images), COLUMNS // 2, scale=_zoom(images))))
+    return path

@@ -1,0 +1,107 @@
+"""Cell records: one atomic JSON file per result, from which every table and the MLflow view can be rebuilt."""
+
+import json
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from experiments.plan import Cell, Plan
+from prism.runtime import write_json
+from prism.stages.base import Stage
+from prism.store import Store
+
+LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "safetensors", "prism-bench")
+
+
+def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) -> dict[str, Any]:
+    """The record of a cell whose stages are all done or failed."""
+    reasons = [failed[str(stage.address)] for stage in cell.targets if str(stage.address) in failed]
+    record: dict[str, Any] = {
+        "record": cell.record,
+        "status": "done",
+        "reason": None,
+        "variant": cell.label,
+        "row": cell.row,
+        "seed": cell.seed,
+        "scale": plan.request.scale_name,
+        "dataset": plan.document["dataset"],
+        "config": {
+            "method": cell.training.method.to_json(),
+            "sampling": cell.samples.parameters(),
+            "split": plan.request.split.to_json(),
+            "dataset": cell.training.data.dataset.to_json(),
+            "train_seed": cell.training.seed,
+        },
+        "values": [],
+        "declined": [{"metric": name, "reason": reason} for name, reason in cell.declined],
+        "stages": {
+            "training": cell.training.address.key,
+            "samples": cell.samples.address.key,
+            **{f"metric:{stage.metric.name}": stage.address.key for stage in cell.metrics},
+        },
+        "environment": environment(),
+    }
+    if reasons:
+        record["status"] = "failed"
+        record["reason"] = reasons[0]
+        return record
+    floors = {value["name"]: value for stage in cell.floors for value in _values(stage, store)}
+    for stage in cell.metrics:
+        for value in _values(stage, store):
+            floor = floors[value["name"]]
+            facts = {"floor": floor["value"], "floor_n": floor["n"], "scale": plan.request.scale_name}
+            record["values"].append({**value, **facts})
+    record["parameters"] = count_parameters(cell.training, store)
+    record["cost"] = {
+        "train_seconds": _seconds(cell.training, store),
+        "sample_seconds": _seconds(cell.samples, store),
+        "images": record["config"]["method"].get("training", {}).get("images"),
+    }
+    return record
+
+
+def write_record(record: dict[str, Any], store: Store) -> None:
+    """Atomically; a result that is there already is not replaced by a failure."""
+    path = store.record_path(record["record"])
+    if record["status"] != "done" and path.exists() and json.loads(path.read_text())["status"] == "done":
+        return
+    write_json(path, record)
+
+
+def _values(stage: Stage, store: Store) -> list[dict[str, Any]]:
+    values: list[dict[str, Any]] = json.loads((store.folder(stage.address) / "values.json").read_text())
+    return values
+
+
+def _seconds(stage: Stage, store: Store) -> float | None:
+    manifest = store.manifest(stage.address)
+    return None if manifest is None else float(manifest["seconds"])
+
+
+def count_parameters(training: Stage, store: Store) -> int | None:
+    """Trained parameters, counted in the weight file's own header; None where the file has been cleaned away."""
+    path = store.folder(training.address) / "model.safetensors"
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    total = 0
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            size = 1
+            for length in tensor["shape"]:
+                size *= length
+            total += size
+    return total
+
+
+def environment() -> dict[str, str]:
+    """Versions that a reader needs to know; no path, host or user name."""
+    found = {"python": platform.python_version(), "system": f"{sys.platform} {platform.machine()}"}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed as a package"
+    return found

@@ -1,0 +1,40 @@
+"""From a store's records to tables on disk and on the screen. Needs no torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def report_folder(document: dict[str, Any], store: Path) -> Path:
+    """Where the tables and pictures of a plan go; a plan that is not an experiment in full has a folder of its own."""
+    data = document["dataset"]
+    name = f"{data['label']}-{data['resolution']}px-{document['scale']}"
+    if document["settings"]:
+        name += f"-{document['plan'][:8]}"
+    return store / "reports" / str(document["experiment"]) / name.replace("/", "_").replace(" ", "_")
+
+
+def load_plan(experiment: str, store: Path) -> dict[str, Any]:
+    """The experiment's latest plan in a store."""
+    from analysis.errors import AnalysisError
+
+    folder = store / "experiments" / experiment
+    if not (folder / "latest.json").exists():
+        known = sorted(path.parent.name for path in store.glob("experiments/*/latest.json"))
+        hint = f"it holds {', '.join(known)}" if known else "it holds no experiment yet"
+        raise AnalysisError(f"no run of {experiment!r} in the store {store}: {hint}; run it first, or give --store")
+    latest = json.loads((folder / "latest.json").read_text())["plan"]
+    document: dict[str, Any] = json.loads((folder / f"{latest}.json").read_text())
+    return document
+
+
+def report_experiments(experiments: tuple[str, ...], formats: tuple[str, ...], out: Path | None, store: Path) -> None:
+    """Write and list the tables of each experiment."""
+    for experiment in experiments:
+        document = load_plan(experiment, store)
+        folder = out or report_folder(document, store)
+        for path in write_tables(document, store, folder, formats):
+            typer.echo(path)

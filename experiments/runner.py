@@ -1,0 +1,182 @@
+"""Executes a plan: which stages are needed, in what order, and what became of the cells."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from experiments.plan import Cell, Plan
+from experiments.recording import cell_record, write_record
+from experiments.workers import Answer, Pool
+from prism.stages.base import Stage
+from prism.store import Store
+
+COST = {"training": 100.0, "samples": 20.0, "embeddings": 10.0, "features": 8.0}
+"""Rough relative cost by kind, for the order of work only; other kinds count 1."""
+
+
+class Observer(Protocol):
+    """Whoever wants to know: the display, MLflow."""
+
+    def started(self, stage: Stage) -> None:
+        """A stage was given to a worker."""
+        ...
+
+    def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
+        """The stage's `progress.json` as it stands; called about twice a second."""
+        ...
+
+    def finished(self, stage: Stage, answer: Answer) -> None:
+        """A stage is done or has failed."""
+        ...
+
+    def recorded(self, cell: Cell, record: dict[str, Any]) -> None:
+        """A cell's record has been written."""
+        ...
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a plan needs, given what the store holds."""
+
+    todo: dict[str, Stage]
+    cached: dict[str, Stage]
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def survey(plan: Plan, store: Store) -> Survey:
+    """Verify the plan's finished stages by checksum, set corrupted ones aside, and find what must be computed.
+
+    A stage is computed only if it is a target of a cell, or an input of one that is computed.
+    """
+    faults: dict[str, str] = {}
+    cached: dict[str, Stage] = {}
+    for address, stage in plan.stages.items():
+        fault = store.fault(stage.address)
+        if fault is not None:
+            kept = store.set_aside(stage.address)
+            faults[address] = f"{stage.title} was corrupted ({fault}); it is computed again, the old files are in {kept}"
+        elif store.manifest(stage.address) is not None:
+            cached[address] = stage
+    todo: dict[str, Stage] = {}
+
+    def need(stage: Stage) -> None:
+        address = str(stage.address)
+        if address in cached or address in todo:
+            return
+        for needed in stage.inputs().values():
+            need(needed)
+        todo[address] = stage
+
+    for cell in plan.cells:
+        for target in cell.targets:
+            need(target)
+    for address in faults:
+        need(plan.stages[address])
+    return Survey(todo, cached, faults)
+
+
+@dataclass
+class Run:
+    """One execution of a plan's missing stages."""
+
+    plan: Plan
+    store: Store
+    pool: Pool
+    observers: Sequence[Observer]
+    todo: dict[str, Stage]
+    failed: dict[str, str] = field(default_factory=dict)
+    running: dict[str, Stage] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def execute(self) -> None:
+        """Work until nothing more can be done; failures stop only what rests on them."""
+        order = _order(self.plan, self.todo)
+        waiting = dict(sorted(self.todo.items(), key=lambda item: order[item[0]]))
+        self._settle_cells(waiting)
+        while waiting or self.running:
+            self._block(waiting)
+            for address in self._ready(waiting)[: self.pool.free]:
+                stage = self.running[address] = waiting.pop(address)
+                self.pool.submit(stage)
+                for observer in self.observers:
+                    observer.started(stage)
+            for answer in self.pool.answers(timeout=0.5):
+                self._take(answer)
+            for stage in list(self.running.values()):
+                self._look(stage)
+            self._settle_cells(waiting)
+
+    def _ready(self, waiting: dict[str, Stage]) -> list[str]:
+        open_ = waiting.keys() | self.running.keys()
+        return [a for a, stage in waiting.items() if not any(str(n.address) in open_ for n in stage.inputs().values())]
+
+    def _block(self, waiting: dict[str, Stage]) -> None:
+        """Drop what rests on a failed stage, with the reason."""
+        for address, stage in list(waiting.items()):
+            for needed in stage.inputs().values():
+                if str(needed.address) in self.failed:
+                    reason = self.failed[str(needed.address)]
+                    self.failed[address] = reason if reason.startswith("needs ") else f"needs {needed.title}, which failed: {reason}"
+                    waiting.pop(address, None)
+
+    def _take(self, answer: Answer) -> None:
+        stage = self.running.pop(answer.address)
+        if answer.outcome != "done":
+            self.failed[answer.address] = answer.reason or "stopped"
+        for observer in self.observers:
+            observer.finished(stage, answer)
+
+    def _look(self, stage: Stage) -> None:
+        path = self.store.root / "work" / str(stage.address) / "progress.json"
+        try:
+            progress = json.loads(path.read_text())
+        except (OSError, json.JSONDecodeError):
+            return
+        for observer in self.observers:
+            observer.progressed(stage, progress)
+
+    def _settle_cells(self, waiting: dict[str, Stage]) -> None:
+        """Write the record of every cell whose stages are all done or failed."""
+        open_ = waiting.keys() | self.running.keys()
+        for cell in self.plan.cells:
+            if f"{cell.record}/{cell.row}" in self.records or any(str(t.address) in open_ for t in cell.targets):
+                continue
+            record = cell_record(cell, self.plan, self.store, self.failed)
+            write_record(record, self.store)
+            self.records[f"{cell.record}/{cell.row}"] = record
+            for observer in self.observers:
+                observer.recorded(cell, record)
+
+
+def _order(plan: Plan, todo: dict[str, Stage]) -> dict[str, tuple[int, float]]:
+    """Earlier seeds first, so that a first table is complete early; then the longest way to a number first."""
+    seeds = {seed: index for index, seed in enumerate(plan.request.seeds)}
+    turn: dict[str, int] = {}
+    path: dict[str, float] = {}
+
+    def visit(stage: Stage, seed: int, behind: float) -> None:
+        address = str(stage.address)
+        length = behind + COST.get(stage.kind, 1.0)
+        if address in turn and turn[address] <= seed and path[address] >= length:
+            return
+        turn[address] = min(turn.get(address, seed), seed)
+        path[address] = max(path.get(address, 0.0), length)
+        for needed in stage.inputs().values():
+            visit(needed, seed, length)
+
+    for cell in plan.cells:
+        for target in cell.targets:
+            visit(target, seeds[cell.seed], 0.0)
+    return {address: (turn[address], -path[address]) for address in todo}
+
+
+def write_plan(plan: Plan, store: Store) -> Path:
+    """Keep the plan's document, and note it as the experiment's latest."""
+    from prism.runtime import write_json
+
+    path = store.plan_path(plan.request.experiment.name, plan.digest)
+    write_json(path, plan.document)
+    write_json(path.with_name("latest.json"), {"plan": plan.digest})
+    return path

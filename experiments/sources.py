@@ -1,0 +1,117 @@
+"""The data of a run: a dataset by name, or the user's own files, decoded once and published in the store."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from experiments.display import duration
+from experiments.plan import Source
+from prism.component import Component, Json, member
+from prism.data.base import Dataset, Images
+from prism.data.files import ImageFiles, ingest, listing_digest
+from prism.errors import InputError
+from prism.runtime import Runtime, write_json
+from prism.stages.base import perform
+from prism.stages.data import DatasetStage, save_images
+from prism.store import Store
+
+
+def named_dataset(name: str | None, default: Dataset, resolution: int | None) -> Dataset:
+    """The dataset called `name` (the scale's own where None), at `resolution` where given.
+
+    Raises:
+        InputError: no such dataset, or one that needs files.
+    """
+    if name is None or name == default.name:
+        chosen: Component = default
+    elif name == ImageFiles.name:
+        raise InputError("--dataset files needs the files: give --data PATH (a folder, a .zip or an .npz)")
+    else:
+        chosen = member("dataset", name)()
+    if resolution is not None:
+        chosen = chosen.replace(resolution=resolution)
+    if not isinstance(chosen, Dataset):
+        raise InputError(f"--dataset {name} is not a dataset")
+    return chosen
+
+
+def open_dataset(dataset: Dataset, store: Store, console: Console) -> Source:
+    """Draw or load a named dataset, or take it from the store."""
+    stage = DatasetStage(dataset=dataset, label=dataset.label)
+    _mend(stage, store, console)
+    if store.manifest(stage.address) is None:
+        console.print(f"Preparing {dataset.label} at {dataset.resolution}x{dataset.resolution} ...", highlight=False)
+        perform(stage, store, Runtime())
+    return _source(stage, dataset.label, store)
+
+
+def open_files(path: Path, *, resolution: int, skip_bad: bool, store: Store, console: Console) -> Source:
+    """Decode the user's files, or find them in the store by the digest of their listing.
+
+    Raises:
+        InputError: see `prism.data.files.ingest`.
+    """
+    listing = listing_digest(path, resolution=resolution, skip_bad=skip_bad)
+    note = store.root / "imports" / f"{listing}.json"
+    if note.exists():
+        known = json.loads(note.read_text())
+        stage = _stage(ImageFiles(resolution=resolution, content=known["content"]), known["title"])
+        _mend(stage, store, console)
+        if store.manifest(stage.address) is not None:
+            return _source(stage, known["title"], store, skipped=known["skipped"])
+    console.print(f"Decoding the images of {path} at {resolution}x{resolution} ...", highlight=False, soft_wrap=True)
+    report = _Ticker(console)
+    found = ingest(path, resolution=resolution, skip_bad=skip_bad, progress=report)
+    stage = _stage(found.dataset, found.title)
+    _publish(stage, found.images, store)
+    for name, reason in found.skipped:
+        console.print(f"  skipped {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    note.parent.mkdir(exist_ok=True)
+    facts: Json = {"content": found.dataset.content, "title": found.title, "skipped": len(found.skipped)}
+    write_json(note, facts)
+    return _source(stage, found.title, store, skipped=len(found.skipped))
+
+
+def _stage(dataset: Dataset, title: str) -> DatasetStage:
+    return DatasetStage(dataset=dataset, label=title)
+
+
+def _mend(stage: DatasetStage, store: Store, console: Console) -> None:
+    """A corrupted copy of the data is set aside here, before anything reads it."""
+    fault = store.fault(stage.address)
+    if fault is not None:
+        kept = store.set_aside(stage.address)
+        text = f"{stage.title} was corrupted ({fault}); it is made again, the old files are in {kept}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _publish(stage: DatasetStage, images: Images, store: Store) -> None:
+    with store.lock(stage.address):
+        if store.manifest(stage.address) is None:
+            work = store.work(stage.address)
+            save_images(work, images)
+            store.publish(stage.address, work, stage.facts(seconds=0.0, runtime=Runtime()))
+
+
+def _source(stage: DatasetStage, title: str, store: Store, *, skipped: int = 0) -> Source:
+    folder = store.folder(stage.address)
+    classes = tuple(json.loads((folder / "classes.json").read_text()))
+    return Source(stage, title, np.load(folder / "labels.npy"), classes, skipped)
+
+
+class _Ticker:
+    """Progress of the decoding, a line every ten seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told > 10:
+            self._told = now
+            left = duration((now - self._began) * (total - done) / max(done, 1))
+            self._console.print(f"  {done:,}/{total:,} images, {left} left", highlight=False)

@@ -1,0 +1,201 @@
+"""One store's plans, cells and records as MLflow runs. Every call may raise what MLflow raises."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.tracking import facts
+from experiments.tracking.connection import ARTIFACTS, DATABASE, artifact_location
+from experiments.tracking.owner import PREFIX, owner_tags
+from experiments.tracking.runs import Run, RunWriter, now_ms
+from prism.errors import InputError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_ENDINGS = {"done": "FINISHED", "failed": "FAILED", "blocked": "FAILED"}
+_LONGEST_REASON = 2000
+
+
+@dataclass(kw_only=True)
+class PlanRun:
+    """A plan's parent run, and the nested run of each record."""
+
+    experiment_id: str
+    run: Run
+    cells: dict[str, Run]
+
+
+class View:
+    """Keeps MLflow in step with the files; finds what an earlier process logged and adds only what is new."""
+
+    def __init__(self, client: "MlflowClient", store: Path) -> None:
+        self.writer = RunWriter(client)
+        self._client = client
+        self._store = store
+        self._plans: dict[str, PlanRun] = {}
+
+    def find_plan(self, plan: Mapping[str, Any]) -> PlanRun | None:
+        """The parent run of a plan and its cells, found by the plan's digest."""
+        digest = plan["plan"]
+        if digest not in self._plans:
+            experiment_id = self._experiment(plan["experiment"])
+            same = self.writer.find(experiment_id, "prism.plan", digest)
+            found = next((run for run in same if run.tags.get("prism.kind") == "plan"), None)
+            if found is None:
+                return None
+            nested = (run for run in same if run.tags.get("mlflow.parentRunId") == found.id)
+            cells = {run.tags.get("prism.record", ""): run for run in nested}
+            self._plans[digest] = PlanRun(experiment_id=experiment_id, run=found, cells=cells)
+        return self._plans[digest]
+
+    def plan(self, plan: Mapping[str, Any], started: int | None = None) -> PlanRun:
+        """The parent run of a plan, found or made (RUNNING since `started`, ms)."""
+        known = self.find_plan(plan)
+        if known is None:
+            experiment_id = self._experiment(plan["experiment"])
+            run = self._create(experiment_id, facts.plan_name(plan), facts.plan_tags(plan), started)
+            known = self._plans[plan["plan"]] = PlanRun(experiment_id=experiment_id, run=run, cells={})
+        return known
+
+    def begin(self, plan: Mapping[str, Any]) -> None:
+        """Set the parent run to RUNNING, owned by this process."""
+        run = self.plan(plan).run
+        self.writer.tag(run, owner_tags(self._store) | {"prism.status": "running"})
+        self.writer.resume(run)
+        self.describe(plan)
+
+    def describe(self, plan: Mapping[str, Any]) -> None:
+        """Bring the tags, the page's text and the parameters of the parent run up to date."""
+        run = self.plan(plan).run
+        self.writer.tag(run, facts.plan_tags(plan))
+        self.writer.params(run, facts.plan_params(plan))
+
+    def cell(
+        self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], started: int | None = None
+    ) -> Run:
+        """The nested run of a cell, found by its record or made (RUNNING since `started`, ms)."""
+        parent = self.plan(plan)
+        record = cell["record"]
+        if record not in parent.cells:
+            tags = facts.cell_tags(plan, row, cell) | {"mlflow.parentRunId": parent.run.id, "prism.status": "running"}
+            name = facts.cell_name(row, cell)
+            parent.cells[record] = self._create(parent.experiment_id, name, tags, started)
+        return parent.cells[record]
+
+    def start_cell(
+        self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], config: Mapping[str, Any],
+        training_key: str | None,
+    ) -> None:  # fmt: skip
+        """Set a cell's run to RUNNING, owned by this process, with its parameters."""
+        run = self.cell(plan, row, cell)
+        tags = facts.cell_tags(plan, row, cell) | owner_tags(self._store) | {"prism.status": "running"}
+        self.writer.tag(run, tags | ({"prism.training": training_key} if training_key else {}))
+        self._config(run, cell, config)
+        self.writer.resume(run)
+
+    def progress(self, plan: Mapping[str, Any], record: str, log: Path) -> None:
+        """Add what a training log holds beyond the last step logged; a record without a run is passed over."""
+        run = self.plan(plan).cells.get(record)
+        if run is not None:
+            self.writer.curve(run, facts.training_points(log))
+
+    def finish_cell(self, plan: Mapping[str, Any], record: Mapping[str, Any], artifacts: Mapping[str, Path]) -> None:
+        """Write a record into its run and close it; nothing is sent where the run holds all of it already."""
+        where = _place(plan, record["record"])
+        if where is None:
+            return
+        row, cell = where
+        ended = self._written(record["record"])
+        run = self.cell(plan, row, cell, ended - int(1000 * _seconds(record)))
+        status = _ENDINGS.get(record["status"], "KILLED")
+        print_of_record = facts.fingerprint(record)
+        if run.status != status or run.tags.get("prism.logged") != print_of_record:
+            self._fill(run, cell, record)
+        self._pictures(run, artifacts)
+        reason = str(record.get("reason") or "")[:_LONGEST_REASON]
+        news = {"prism.status": str(record["status"]), "prism.logged": print_of_record}
+        # Last, so that a process killed before this line does the whole again.
+        self.writer.tag(run, news | ({"prism.reason": reason} if reason or "prism.reason" in run.tags else {}))
+        self.writer.end(run, status, ended)
+
+    def finish_plan(self, plan: Mapping[str, Any], status: str, artifacts: Mapping[str, Path], ended: int) -> None:
+        """Close the parent run, and as KILLED those of its cells that are still RUNNING."""
+        parent = self.plan(plan)
+        for cell in parent.cells.values():
+            if cell.status == "RUNNING":
+                self.writer.tag(cell, {"prism.status": "killed"})
+                self.writer.end(cell, "KILLED", ended)
+        self._pictures(parent.run, artifacts)
+        self.writer.tag(parent.run, {"prism.status": status.lower()})
+        self.writer.end(parent.run, status, ended)
+
+    def _fill(self, run: Run, cell: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        self._config(run, cell, record.get("config") or {})
+        training = (record.get("stages") or {}).get("training")
+        if training:
+            self.writer.tag(run, {"prism.training": training})
+            log = self._store / "stages" / "training" / training / "metrics.jsonl"
+            self.writer.curve(run, facts.training_points(log))
+        self.writer.metrics(run, facts.final_metrics(record))
+        self.writer.text(run, "record.json", _pretty(record))
+
+    def _config(self, run: Run, cell: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        asked = {name: cell[name] for name in ("seed", "k_sample") if name in cell}
+        self.writer.params(run, facts.flat_params(asked | dict(config)))
+        digest = facts.fingerprint(config)
+        if run.tags.get("prism.config") != digest:
+            self.writer.text(run, "config.json", _pretty(config))
+            self.writer.tag(run, {"prism.config": digest})
+
+    def _pictures(self, run: Run, artifacts: Mapping[str, Path]) -> None:
+        present = {name: path for name, path in artifacts.items() if path.is_file()}
+        digest = facts.files_fingerprint(present)
+        if present and run.tags.get("prism.pictures") != digest:
+            for name, path in present.items():
+                self.writer.file(run, name, path)
+            self.writer.tag(run, {"prism.pictures": digest})
+
+    def _create(self, experiment_id: str, name: str, tags: dict[str, str], started: int | None) -> Run:
+        return self.writer.create(experiment_id, name, tags | owner_tags(self._store), started or now_ms())
+
+    def _experiment(self, name: str) -> str:
+        """Id of the MLflow experiment that holds all plans of one of our experiments."""
+        full, location = PREFIX + name, artifact_location(self._store, name)
+        found = self._client.get_experiment_by_name(full)
+        if found is None:
+            # The kind spares the user a question when the page opens.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            return str(self._client.create_experiment(full, artifact_location=location, tags=tags))
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        if location is not None and found.artifact_location != location:
+            raise InputError(
+                f"the store was moved: {DATABASE} still points to {found.artifact_location}; "
+                f"delete {self._store / DATABASE} and {self._store / ARTIFACTS}"
+            )
+        return str(found.experiment_id)
+
+    def _written(self, record: str) -> int:
+        """When the record's file was written (ms); now where there is none."""
+        try:
+            return int((self._store / "records" / f"{record}.json").stat().st_mtime * 1000)
+        except OSError:
+            return now_ms()
+
+
+def _place(plan: Mapping[str, Any], record: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """The row and cell of a plan that a record belongs to."""
+    return next(((row, cell) for row in plan["rows"] for cell in row["cells"] if cell["record"] == record), None)
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    """How long a record took: the sum of its costs in seconds."""
+    cost = facts.finite(record.get("cost") or {})
+    return sum(value for name, value in cost.items() if name.endswith("_seconds"))
+
+
+def _pretty(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"

@@ -1,0 +1,198 @@
+"""The user's own pictures: `--data PATH` of a folder, a .zip or an .npz."""
+
+import hashlib
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from prism.component import Json, canonical, digest_of
+from prism.data.arrays import ArraySource
+from prism.data.base import Dataset, Images
+from prism.data.decode import BadImageError, check_resolution
+from prism.data.sources import FolderSource, Job, Source, ZipSource
+from prism.errors import InputError
+from prism.images import Pixels
+
+VERSION = 1
+"""Raise it when the same files begin to give other pixels, order or classes."""
+ARCHIVES: dict[str, Callable[[Path], Source]] = {".zip": ZipSource.of, ".npz": ArraySource.of}
+FEWEST = 2
+LARGEST = 64 * 2**30
+"""Bytes of decoded pixels beyond which no machine we know holds them in memory."""
+THREADS = 8
+QUEUED_PER_THREAD = 4
+SHOWN = 5
+"""How many bad files a message names."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFiles(Dataset, name="files"):
+    """Pictures of your own: `--data PATH` of a folder, a .zip or an .npz.
+
+    Attributes: resolution (a positive multiple of 4), content (SHA-256, hex, of the decoded pixels, labels, class
+    names and resolution: the identity of the data wherever it lies).
+    """
+
+    resolution: int = 16
+    content: str = ""
+
+    def __post_init__(self) -> None:
+        check_resolution(self.resolution)
+
+    def build(self) -> Images:
+        """Refuse: files are decoded by `ingest`, whose result is kept; the path is no part of their identity.
+
+        Raises:
+            InputError: always.
+        """
+        which = f"with content {self.content[:12]} " if self.content else ""
+        raise InputError(f"the decoded copy of the image files {which}is not in the store; give --data PATH again")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What `ingest` found: the identity, the pixels, a title for captions, and (name, reason) of each skipped file."""
+
+    dataset: ImageFiles
+    images: Images
+    title: str
+    skipped: tuple[tuple[str, str], ...]
+
+
+def ingest(path: Path, *, resolution: int, skip_bad: bool = False, progress: Progress | None = None) -> Ingested:
+    """List, check and decode the pictures at `path` to uint8 [N, 3, R, R], sorted by name.
+
+    How a picture becomes RGB of the resolution is told in `prism.data.decode`, what counts as a picture and which
+    class it has in `prism.data.sources`, what an .npz holds in `prism.data.arrays`. Besides the result, memory holds
+    a few originals at a time. `progress` hears (done, total) after each picture.
+
+    Raises:
+        InputError: nothing there, not readable, unsafe or damaged as a whole; fewer than two pictures; or, unless
+            `skip_bad`, a picture that cannot be used (all are tried and counted first).
+    """
+    check_resolution(resolution)
+    source = _open(path)
+    count = len(source.names)
+    if count * 3 * resolution**2 > LARGEST:
+        raise InputError(
+            f"--data {path}: {count:,} images of {resolution}x{resolution} exceed {LARGEST >> 30} GiB; use a smaller "
+            "--resolution or fewer images"
+        )
+    pixels = np.empty((count, 3, resolution, resolution), np.uint8)
+    with warnings.catch_warnings():
+        # Pillow warns of oddities that do not change the picture; of sizes that do harm it shall not merely warn.
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with source.jobs() as jobs:
+            bad = _decode_all(jobs, pixels, progress or _silent)
+    skipped = tuple((source.names[index], reason) for index, reason in sorted(bad.items()))
+    if bad and not skip_bad:
+        raise InputError(_complaint(path, skipped, count))
+    good = [index for index in range(count) if index not in bad]
+    if len(good) < FEWEST:
+        without = f" ({len(bad)} bad ones skipped)" if bad else ""
+        raise InputError(f"--data {path}: {len(good)} usable image{without}; at least {FEWEST} are needed, add some")
+    for target, index in enumerate(good if bad else []):
+        pixels[target] = pixels[index]
+    images = _labelled(pixels[: len(good)], [source.groups[index] for index in good])
+    return Ingested(ImageFiles(resolution=resolution, content=_content(images)), images, _title(path), skipped)
+
+
+def listing_digest(path: Path, *, resolution: int, skip_bad: bool = False) -> str:
+    """Digest what `ingest` would read without decoding it: a key for remembering what it found the last time.
+
+    Over the names with sizes and checksums (zip), sizes and modification times (folder), or the file's size and
+    modification time (.npz), the resolution, `skip_bad` and the version of this code. Equal digests mean equal
+    results; unequal ones mean nothing.
+
+    Raises:
+        InputError: what `ingest` raises before it decodes.
+    """
+    check_resolution(resolution)
+    source = _open(path)
+    named: list[Json] = [[name, *stamp] for name, stamp in zip(source.names, source.stamps, strict=False)]
+    return digest_of([type(source).__name__, named, resolution, skip_bad, VERSION])
+
+
+def _silent(_done: int, _total: int) -> None:
+    pass
+
+
+def _open(path: Path) -> Source:
+    try:
+        if path.is_dir():
+            return FolderSource.of(path)
+        if not path.exists():
+            raise InputError(f"--data {path}: no such file or folder; check the path")
+        if path.suffix.lower() not in ARCHIVES:
+            raise InputError(
+                f"--data {path}: {path.suffix or 'a file without suffix'} is not read; give a folder, .zip or .npz"
+            )
+        return ARCHIVES[path.suffix.lower()](path)
+    except OSError as error:
+        where = error.filename or path
+        raise InputError(f"--data {path}: {where} cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _decode_all(jobs: Iterator[Job], pixels: Pixels, progress: Progress) -> dict[int, str]:
+    """Run the jobs in a few threads (Pillow frees the lock) into `pixels`; the reasons of those that failed."""
+    bad: dict[int, str] = {}
+    total, resolution = len(pixels), pixels.shape[-1]
+
+    def decode(index: int, job: Job) -> None:
+        try:
+            pixels[index] = job(resolution)
+        except BadImageError as error:
+            bad[index] = str(error)
+
+    threads = min(THREADS, os.cpu_count() or 1)
+    queue: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(threads, "decode") as pool:
+        for index, job in enumerate(jobs):
+            queue.append(pool.submit(decode, index, job))
+            if len(queue) >= threads * QUEUED_PER_THREAD:
+                queue.popleft().result()
+                progress(index + 1 - len(queue), total)
+        while queue:
+            queue.popleft().result()
+            progress(total - len(queue), total)
+    return bad
+
+
+def _complaint(path: Path, bad: tuple[tuple[str, str], ...], count: int) -> str:
+    shown = "; ".join(f"{name} ({reason})" for name, reason in bad[:SHOWN])
+    more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    return (
+        f"--data {path}: {len(bad)} of {count} images cannot be used: {shown}{more}. Repair or remove them, or pass "
+        "--skip-bad to go on without them"
+    )
+
+
+def _labelled(pixels: Pixels, groups: list[str]) -> Images:
+    classes = tuple(sorted(set(groups)))
+    index = {name: number for number, name in enumerate(classes)}
+    labels: npt.NDArray[np.int64] = np.array([index[name] for name in groups], np.int64)
+    return Images(pixels, labels, classes)
+
+
+def _content(images: Images) -> str:
+    header: Json = {"classes": list(images.classes), "shape": list(images.images.shape)}
+    sha = hashlib.sha256(canonical(header).encode())
+    sha.update(images.labels.astype("<i8").tobytes())
+    sha.update(np.ascontiguousarray(images.images).data)
+    return sha.hexdigest()
+
+
+def _title(path: Path) -> str:
+    full = path.resolve()
+    return full.name if full.is_dir() else full.stem

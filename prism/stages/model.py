@@ -1,0 +1,99 @@
+"""From data to trained weights, and from weights to samples."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from prism.component import Json
+from prism.method import Gallery, Method, TrainingData, pseudo_queries
+from prism.rows import fill_rows
+from prism.sampling import Sampler
+from prism.stages.base import Bench, Stage
+from prism.stages.data import DatasetStage, NeighboursStage, SplitStage, open_images, open_parts
+
+
+def open_gallery(bench: Bench) -> Gallery | None:
+    """What conditions the network, memory-mapped; None for an unconditional method."""
+    if "neighbours" not in bench.inputs:
+        return None
+    folder = bench.inputs["neighbours"]
+    return Gallery(
+        np.load(folder / "vectors.npy"),
+        np.load(folder / "neighbours.npy", mmap_mode="r"),
+        open_parts(bench.inputs["split"]).retrieval,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStage(Stage):
+    """model.safetensors (averaged weights) and metrics.jsonl."""
+
+    kind: ClassVar[str] = "training"
+    data: DatasetStage
+    split: SplitStage
+    neighbours: NeighboursStage | None
+    method: Method
+    seed: int
+
+    def parameters(self) -> dict[str, Json]:
+        """The method's fields and the train seed."""
+        return {"method": self.method.to_json(), "train_seed": self.seed}
+
+    def inputs(self) -> dict[str, Stage]:
+        """Dataset and split, and neighbours where the method uses them."""
+        needed: dict[str, Stage] = {"data": self.data, "split": self.split}
+        return needed if self.neighbours is None else {**needed, "neighbours": self.neighbours}
+
+    def run(self, bench: Bench) -> None:
+        """Train, from the last checkpoint."""
+        ids = self.method.training_set.ids(open_parts(bench.inputs["split"]))
+        data = TrainingData(open_images(bench.inputs["data"]), ids, open_gallery(bench))
+        self.method.fit(data, seed=self.seed, folder=bench.folder, runtime=bench.runtime, report=bench.report)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesStage(Stage):
+    """images.npy: uint8 [n, 3, R, R]; pseudo_queries.npy: int64 [n], ids into X (the same for every method)."""
+
+    kind: ClassVar[str] = "samples"
+    training: TrainingStage
+    sampler: Sampler
+    k_sample: int
+    samples: int
+    seed: int
+
+    def parameters(self) -> dict[str, Json]:
+        """Sampler, number of neighbours (0 without conditioning), number of samples, sample seed."""
+        return {
+            "sampler": self.sampler.to_json(),
+            "k_sample": self.k_sample if self.training.neighbours is not None else 0,
+            "samples": self.samples,
+            "sample_seed": self.seed,
+        }
+
+    def inputs(self) -> dict[str, Stage]:
+        """The training and all that it rests on."""
+        return {**self.training.inputs(), "training": self.training}
+
+    def run(self, bench: Bench) -> None:
+        """Sample in batches; those that are there already are kept."""
+        gallery = open_gallery(bench)
+        resolution = self.training.data.dataset.resolution
+        dim = 0 if gallery is None else gallery.vectors.shape[1]
+        fitted = self.training.method.load(
+            bench.inputs["training"], resolution=resolution, embedding_dim=dim, runtime=bench.runtime
+        )
+        queries = pseudo_queries(range(self.samples), self.seed, open_parts(bench.inputs["split"]).retrieval)
+        np.save(bench.folder / "pseudo_queries.npy", queries)
+        fill_rows(
+            bench.folder / "images.npy",
+            (self.samples, 3, resolution, resolution),
+            np.uint8,
+            batch=bench.runtime.sample_batch,
+            make=lambda rows: fitted.sample(
+                rows, seed=self.seed, sampler=self.sampler, k_sample=self.k_sample, gallery=gallery
+            ),
+            report=bench.report,
+            unit="samples",
+        )
