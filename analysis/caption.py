@@ -13,8 +13,8 @@ def caption(plan: Plan, metrics: Mapping[str, Value], small_mark: str, quoted_ma
     sentences = [
         f"{plan.title}{origin}.",
         f"Scale {plan.scale}: {plan.dataset} at {plan.resolution}x{plan.resolution}, "
-        f"{formatting.count(plan.images)} images, {formatting.count(plan.retrieval)} of them in the retrieval set D and "
-        f"{formatting.count(plan.train)} in X_train (split seed {plan.split_seed}).",
+        f"{formatting.count(plan.images)} images, {formatting.count(plan.retrieval)} of them in the retrieval set D "
+        f"and {formatting.count(plan.train)} in X_train (split seed {plan.split_seed}).",
         *_sizes(plan, metrics),
         *_ways(metrics),
         _estimator(plan),
@@ -28,7 +28,7 @@ def caption(plan: Plan, metrics: Mapping[str, Value], small_mark: str, quoted_ma
     return tuple(sentences)
 
 
-def remarks(lines: tuple[Line, ...], metrics: Mapping[str, Value]) -> tuple[str, ...]:
+def remarks(plan: Plan, lines: tuple[Line, ...], metrics: Mapping[str, Value]) -> tuple[str, ...]:
     """What the table cannot show in a cell: metrics that every record declined, scales that differ from the plan's."""
     declined: dict[str, dict[str, None]] = {}
     for line in lines:
@@ -36,7 +36,11 @@ def remarks(lines: tuple[Line, ...], metrics: Mapping[str, Value]) -> tuple[str,
             for name, reason in sorted(record.declined.items()):
                 if name not in metrics:
                     declined.setdefault(name, {}).setdefault(reason)
-    return tuple(f"{name} was not measured: {formatting.listing(reasons)}." for name, reasons in declined.items())
+    sentences = [f"{name} was not measured: {formatting.listing(reasons)}." for name, reasons in declined.items()]
+    scales = {value.scale for line in lines for _, value in line.every_value()} - {plan.scale}
+    if scales:
+        sentences.append(f"Some values were recorded at scale {formatting.listing(sorted(scales))}, not {plan.scale}.")
+    return tuple(sentences)
 
 
 def _sizes(plan: Plan, metrics: Mapping[str, Value]) -> list[str]:

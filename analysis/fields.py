@@ -113,7 +113,9 @@ def read_object(path: Path) -> Fields:
     except OSError as error:
         raise AnalysisError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:
-        raise AnalysisError(f"{path}: not valid JSON ({error}); delete the file and run the same command again") from error
+        raise AnalysisError(
+            f"{path}: not valid JSON ({error}); delete the file and run the same command again"
+        ) from error
     return as_object(data, str(path))
 
 

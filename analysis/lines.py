@@ -17,7 +17,7 @@ class Line:
     records: Mapping[str, Record]
 
     def values(self, metric: str) -> dict[int, Value]:
-        """seed -> Value, of the seeds that have this metric."""
+        """Values by seed, of the seeds that have this metric."""
         return {cell.seed: value for cell, value in self._measured() if value.name == metric}
 
     def every_value(self) -> list[tuple[int, Value]]:
@@ -30,7 +30,7 @@ class Line:
         return [record for record in found if record.status == "done"]
 
     def missing(self, metric: str | None) -> dict[int, str]:
-        """seed -> why that seed has no value of this metric (of None: why it is not finished)."""
+        """Why a seed has no value of this metric (of None: why it is not finished), by seed."""
         reasons = {}
         for cell in self.cells:
             reason = why_missing(self.records.get(cell.record), metric)

@@ -54,7 +54,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
 
 
 def differences(a: Mapping[int, float], b: Mapping[int, float]) -> list[float]:
-    """a - b for each seed that both have, by rising seed; AnalysisError where they share none."""
+    """The values of a - b for each seed that both have, by rising seed; AnalysisError where they share none."""
     shared = sorted(a.keys() & b.keys())
     if not shared:
         raise AnalysisError(f"no seed in common: {sorted(a)} and {sorted(b)}; run both for the same seeds")
@@ -69,7 +69,7 @@ def separable(a: Mapping[int, float], b: Mapping[int, float], level: float = LEV
 
 
 def paired_p_value(a: Mapping[int, float], b: Mapping[int, float]) -> float | None:
-    """Two-sided p value of the paired t test; None with fewer than two seeds in common, or where all pairs are equal."""
+    """Two-sided p value of the paired t test; None with fewer than two seeds in common, or where no pair differs."""
     from scipy.special import stdtr
 
     if len(a.keys() & b.keys()) < 2:
@@ -81,9 +81,7 @@ def paired_p_value(a: Mapping[int, float], b: Mapping[int, float]) -> float | No
     return float(2 * stdtr(len(sample) - 1, -abs(mean) / error))
 
 
-def seeds_needed(
-    sample: Sequence[float], level: float = LEVEL, power: float = 0.8, limit: int = 10_000
-) -> int | None:
+def seeds_needed(sample: Sequence[float], level: float = LEVEL, power: float = 0.8, limit: int = 10_000) -> int | None:
     """Least number of paired seeds at which a t interval lies on the right side of 0 with probability `power`.
 
     Takes the observed mean and spread (ddof = 1) of the paired differences as the true ones, so it is an estimate:

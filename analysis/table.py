@@ -131,7 +131,7 @@ def build(plan: Plan, records: Iterable[Record]) -> Table:
         rows=tuple(rows),
         caption=caption(plan, metrics, SMALL_SCALE_MARK, QUOTED_MARK),
         notes=notes,
-        remarks=remarks(lines, metrics),
+        remarks=remarks(plan, lines, metrics),
     )
 
 
@@ -186,11 +186,12 @@ def _mean(line: Line, metric: str) -> TableCell:
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(values.items()), note=note)
 
 
-def _hole(line: Line, metric: str | None) -> TableCell:
+def _hole(line: Line, metric: str | None, otherwise: str = "no metric was measured") -> TableCell:
+    """Why a line has no number; `otherwise` where its cells are finished."""
     if not line.cells:
         return Hole(reason="no cell of this row is in the plan")
-    missing = line.missing(metric) or dict.fromkeys((cell.seed for cell in line.cells), "no metric was measured")
-    return Hole(reason=summary_of(missing, len(line.cells)))
+    missing = line.missing(metric)
+    return Hole(reason=summary_of(missing, len(line.cells)) if missing else otherwise)
 
 
 def _with_best(cells: list[TableCell], better: Better) -> list[TableCell]:
@@ -213,14 +214,15 @@ def _costs(lines: tuple[Line, ...]) -> list[Block]:
         cells: list[TableCell] = []
         for line, known in zip(lines, sizes, strict=True):
             spelled = formatting.listing(formatting.parameters(size) for size in sorted(set(known)))
-            cells.append(Text(text=spelled) if known else _hole(line, None))
+            cells.append(Text(text=spelled) if known else _hole(line, None, "not recorded"))
         blocks.append((column, cells))
     times = [[record.train_seconds for record in line.done() if record.train_seconds is not None] for line in lines]
     if any(times):
         column = Column(key="train_seconds", label="Training time", kind="count")
         spent: list[TableCell] = []
         for line, taken in zip(lines, times, strict=True):
-            spent.append(Text(text=formatting.duration(sum(taken) / len(taken))) if taken else _hole(line, None))
+            spelled = formatting.duration(sum(taken) / len(taken)) if taken else ""
+            spent.append(Text(text=spelled) if taken else _hole(line, None, "not recorded"))
         blocks.append((column, spent))
     return blocks
 
@@ -229,7 +231,7 @@ def _quoted(lines: tuple[Line, ...], plan: Plan) -> list[Block]:
     keys = dict.fromkeys((number.column, number.metric, number.better) for row in plan.rows for number in row.quoted)
     blocks = []
     for name, metric, better in keys:
-        cells = [_published(line, name, metric) for line in lines]
+        cells = [_published(line, (name, metric, better)) for line in lines]
         column = Column(
             key=f"quoted: {name} {metric}",
             label=f"quoted: {name} {metric}",
@@ -242,13 +244,13 @@ def _quoted(lines: tuple[Line, ...], plan: Plan) -> list[Block]:
     return blocks
 
 
-def _published(line: Line, column: str, metric: str) -> TableCell:
+def _published(line: Line, column: tuple[str, str, Better]) -> TableCell:
     """The published number for a line; one that names no k_sample fits only a row with a single k_sample."""
     several = len({cell.k_sample for cell in line.row.cells}) > 1
-    found = [number for number in line.row.quoted if (number.column, number.metric) == (column, metric)]
+    found = [number for number in line.row.quoted if (number.column, number.metric, number.better) == column]
     fitting = [number for number in found if number.k_sample == line.k_sample or not (several or number.k_sample)]
     if len(fitting) > 1:
-        raise AnalysisError(f"{line.row.label}: {len(fitting)} quoted numbers for {column} {metric}; keep one")
+        raise AnalysisError(f"{line.row.label}: {len(fitting)} quoted numbers for {column[0]} {column[1]}; keep one")
     if fitting:
         return Quoted(value=fitting[0].value)
     if any(number.k_sample is None for number in found):
@@ -276,8 +278,8 @@ def _floor(lines: tuple[Line, ...], metric: Value) -> TableCell:
     note = None if sizes == {metric.n} else f"the floor was measured at n = {formatting.listing(sorted(sizes))}"
     means = {seed: sum(sorted(found)) / len(found) for seed, found in sorted(by_seed.items())}
     if len(set(means.values())) == 1:
-        seed, value = next(iter(means.items()))
-        return Measured(mean=value, half_width=None, values=((seed, value),), note=note)
+        seed, mean = next(iter(means.items()))
+        return Measured(mean=mean, half_width=None, values=((seed, mean),), note=note)
     interval = mean_interval(list(means.values()))
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(means.items()), note=note)
 

@@ -5,6 +5,7 @@ import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import typer
 from rich.console import Console
@@ -29,6 +30,7 @@ from prism.stages.base import explain
 from prism.store import Store
 from prism.variant import Scale, Variant
 
+Kind = TypeVar("Kind", bound=Component)
 DEFAULT_RESOLUTION = 16
 SHOWN_REASONS = 8
 """Lines about why something is computed anew; the rest is counted."""
@@ -94,9 +96,9 @@ def _requests(options: RunOptions, store: Store, console: Console) -> list[Reque
         scale = _with_settings(base, options.settings, variants)
         if source is None:
             source = _source(options, scale, store, console)
-        fraction = options.retrieval_fraction or source.stage.dataset.retrieval_fraction
-        if options.retrieval_fraction is not None:
-            fraction = options.retrieval_fraction
+        fraction = options.retrieval_fraction
+        if fraction is None:
+            fraction = source.stage.dataset.retrieval_fraction
         split = Split(retrieval_fraction=fraction, seed=options.split_seed, by_class=options.stratify)
         requests.append(
             Request(
@@ -115,7 +117,7 @@ def _requests(options: RunOptions, store: Store, console: Console) -> list[Reque
     return requests
 
 
-def _component[Kind: Component](family: str, name: str, kind: type[Kind]) -> Kind:
+def _component(family: str, name: str, kind: type[Kind]) -> Kind:
     found = member(family, name)()
     if not isinstance(found, kind):
         raise InputError(f"{family} {name} is not usable here: it does not subclass {kind.__name__}")

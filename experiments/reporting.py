@@ -38,3 +38,21 @@ def report_experiments(experiments: tuple[str, ...], formats: tuple[str, ...], o
         folder = out or report_folder(document, store)
         for path in write_tables(document, store, folder, formats):
             typer.echo(path)
+
+
+def write_tables(document: dict[str, Any], store: Path, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write the plan's table in each format; returns the paths."""
+    from analysis.report import write_report
+
+    return write_report(document, store, folder, formats)
+
+
+def table_text(document: dict[str, Any], store: Path, width: int) -> str:
+    """The plan's table as plain text."""
+    from analysis.console import table_text as as_text
+    from analysis.records import load_plan as read_plan
+    from analysis.records import load_records
+    from analysis.table import build
+
+    plan = read_plan(document)
+    return as_text(build(plan, load_records(store, plan).values()), width)

@@ -42,9 +42,14 @@ def database_path(store: Path) -> Path:
     return store.resolve() / DATABASE
 
 
+def is_inside(store: Path) -> bool:
+    """Whether MLflow's database is the one inside the store, which this program made and may make anew."""
+    return tracking_uri(store) == _sqlite_uri(database_path(store))
+
+
 def artifact_location(store: Path, experiment: str) -> str | None:
     """File URI of an experiment's artifacts inside the store; None where a server decides."""
-    if tracking_uri(store) != _sqlite_uri(database_path(store)):
+    if not tracking_uri(store).startswith("sqlite:"):
         return None
     return (store.resolve() / ARTIFACTS / experiment).as_uri()
 
@@ -75,7 +80,7 @@ def connect(store: Path, say: Callable[[str], None]) -> "MlflowClient":
     for name, value in _QUIET_AND_QUICK.items():
         os.environ.setdefault(name, value)
     uri, path = tracking_uri(store), database_path(store)
-    ours = uri == _sqlite_uri(path)
+    ours = is_inside(store)
     if ours:
         _check_file(path)
         if not path.exists() or path.stat().st_size == 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.tracking import facts
-from experiments.tracking.connection import ARTIFACTS, DATABASE, artifact_location
+from experiments.tracking.connection import ARTIFACTS, DATABASE, artifact_location, is_inside
 from experiments.tracking.owner import PREFIX, owner_tags
 from experiments.tracking.runs import Run, RunWriter, now_ms
 from prism.errors import InputError
@@ -171,7 +171,7 @@ class View:
             return str(self._client.create_experiment(full, artifact_location=location, tags=tags))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
-        if location is not None and found.artifact_location != location:
+        if location != found.artifact_location and is_inside(self._store):
             raise InputError(
                 f"the store was moved: {DATABASE} still points to {found.artifact_location}; "
                 f"delete {self._store / DATABASE} and {self._store / ARTIFACTS}"

@@ -13,7 +13,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from prism.data.decode import from_array
-from prism.data.sources import MAX_FILE, ONE_CLASS, Job, Source
+from prism.data.sources import MAX_FILE, ONE_CLASS, Job, Source, refuse_bomb
 from prism.errors import InputError
 
 IMAGES = ("images", "arr_0")
@@ -50,6 +50,7 @@ class ArraySource(Source):
                     )
                 with archive.open(f"{key}.npy") as member:
                     shape = _image_shape(member, path, key)
+                refuse_bomb(archive.getinfo(f"{key}.npy").file_size, path, "make it anew")
                 groups = _labels(archive, path, shape[0]) if "labels" in held else (ONE_CLASS,) * shape[0]
         except InputError:
             raise
@@ -68,7 +69,7 @@ class ArraySource(Source):
 
     def _stream(self, member: IO[bytes]) -> Iterator[Job]:
         shape = self.shape[1:]
-        size: int = prod(shape)
+        size = prod(shape)
         grey = len(shape) == 2
         channels_first = not grey and shape[-1] not in CHANNELS
         for name in self.names:
@@ -88,11 +89,13 @@ def _image_shape(member: IO[bytes], path: Path, key: str) -> tuple[int, ...]:
     if version != (1, 0):
         raise InputError(f"--data {path}: {key!r} is not a plain uint8 array; save it as one with numpy.savez")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-    fits = (len(shape) == 4 and (shape[-1] in CHANNELS or shape[1] in CHANNELS)) or len(shape) == 3
+    fits = (len(shape) == 4 and (shape[-1] in CHANNELS or shape[1] in CHANNELS)) or (
+        len(shape) == 3 and shape[-1] not in CHANNELS
+    )
     if dtype != np.uint8 or not fits or 0 in shape[1:]:
         raise InputError(
             f"--data {path}: {key!r} is {dtype} {list(shape)}; it should be uint8 (0 to 255) of [N, H, W, C] or "
-            "[N, C, H, W] with C of 1, 3 or 4"
+            "[N, C, H, W] with C of 1, 3 or 4, or [N, H, W]"
         )
     if fortran and prod(shape):
         raise InputError(f"--data {path}: {key!r} is in Fortran order; save numpy.ascontiguousarray({key})")

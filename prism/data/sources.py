@@ -212,11 +212,16 @@ def _refuse_unreadable(members: Sequence[ZipInfo], path: Path) -> None:
                 f"{member.file_size:,} bytes (allowed: {MAX_FILE >> 20} MiB, and {MAX_RATIO} times the packed size); "
                 "a zip bomb? remove it from the archive"
             )
-    total, packed = sum(member.file_size for member in members), path.stat().st_size
+    refuse_bomb(sum(member.file_size for member in members), path, "unpack it and give the folder")
+
+
+def refuse_bomb(total: int, path: Path, remedy: str) -> None:
+    """Raise InputError if the file at `path` would unpack to too many bytes, absolutely or for its size."""
+    packed = path.stat().st_size
     if total > MAX_TOTAL or _explodes(total, packed, RATIO_MATTERS[1]):
         raise InputError(
             f"--data {path}: {packed:,} bytes would unpack to {total:,} (allowed: {MAX_TOTAL >> 30} GiB, and "
-            f"{MAX_RATIO} times the packed size); a zip bomb? if not, unpack it and give the folder"
+            f"{MAX_RATIO} times the packed size); a zip bomb? if not, {remedy}"
         )
 
 

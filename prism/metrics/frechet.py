@@ -71,13 +71,13 @@ def frechet_between(features1: npt.ArrayLike, features2: npt.ArrayLike) -> float
         sample = np.asarray(features, np.float64)
         means.append(sample.mean(axis=0))
         centred = (sample - means[-1]) / np.sqrt(len(sample) - 1)
-        factors.append(np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred)
+        factors.append(np.asarray(np.linalg.qr(centred, mode="r")) if np.greater(*centred.shape) else centred)
     overlap = svdvals(factors[0] @ factors[1].T).sum()
     return _assemble(means[0] - means[1], sum(np.square(factor).sum() for factor in factors), overlap)
 
 
 def _factor_of_covariance(sigma: Matrix) -> Matrix:
-    """Some A with A A^T = sigma: Cholesky's where sigma is definite, else V sqrt(w) of its eigenpairs, w clipped at 0."""
+    """Some A with A A^T = sigma: Cholesky's where sigma is definite, else V sqrt(w) by eigenpairs, w clipped at 0."""
     from scipy.linalg import LinAlgError, cholesky, eigh
 
     try:

@@ -1,6 +1,6 @@
 """From samples to numbers, and the floor that real images reach."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -125,7 +125,7 @@ def _rows(features: Vectors | None, ids: "np.ndarray[tuple[int], np.dtype[np.int
 def save_values(metric: Metric, evidence: Evidence, bench: Bench) -> None:
     """Write the metric's values with their fingerprints."""
     rows: list[Json] = []
-    for value in metric.measure(evidence):
-        facts: dict[str, Json] = asdict(value)
+    for value in metric.compute(evidence):
+        facts: dict[str, Json] = value._asdict()
         rows.append({**facts, "fingerprint": metric.fingerprint(n=value.n, reference_n=value.reference_n)})
     write_json(bench.folder / "values.json", rows)

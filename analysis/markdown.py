@@ -1,0 +1,115 @@
+"""A table as Markdown: caption, why cells are missing, what each row changes, the choices in force, the cells."""
+
+import json
+import re
+from collections.abc import Sequence
+
+from analysis import formatting
+from analysis.lines import why_missing
+from analysis.records import Plan, Record
+from analysis.table import Column, Hole, Measured, Quoted, Table, TableCell
+
+Picture = tuple[str, str]
+
+
+def table_markdown(table: Table, records: Sequence[Record] = (), pictures: Sequence[Picture] = ()) -> str:
+    """A Markdown page of one table.
+
+    Args:
+        table: what `table.build` made.
+        records: the records of the plan, for the list of cells.
+        pictures: (file name, caption) of pictures that lie beside the page.
+    """
+    sections = [
+        f"# {escape(table.plan.title)}",
+        _grid(table),
+        " ".join(escape(sentence) for sentence in table.caption),
+        _bullets([f"({letter}) {escape(text)}" for letter, text in table.notes]),
+        _bullets([escape(text) for text in table.remarks]),
+        *(f"![{escape(caption)}]({name})\n\n*{escape(caption)}*" for name, caption in pictures),
+        _changes(table.plan),
+        _choices(table.plan),
+        _cells(table.plan, {record.record: record for record in records}),
+        f"## How to compute it again\n\n```\n{' '.join(table.plan.command.split())}\n```",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def escape(text: str) -> str:
+    """Plain text as Markdown that shows it literally; an underscore between letters or digits needs no escape."""
+    flat = " ".join(text.split()).replace("&", "&amp;")
+    flat = re.sub(r"([\\`*\[\]<>|$~#])", r"\\\1", flat)
+    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", flat)
+
+
+def _grid(table: Table) -> str:
+    headings = ["Variant", *(escape(column.heading) for column in table.columns)]
+    rules = ["---", *("---" if column.kind == "words" else "---:" for column in table.columns)]
+    lines = [headings, rules]
+    for row in table.rows:
+        cells = [_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
+        lines.append([escape(row.label), *cells])
+    return "\n".join(_line(line) for line in lines)
+
+
+def _cell(cell: TableCell, column: Column) -> str:
+    if isinstance(cell, Hole):
+        return f"--{_note(cell.note)}"
+    if isinstance(cell, Quoted):
+        return f"*{formatting.fixed(cell.value, column.decimals)}*"
+    if isinstance(cell, Measured):
+        mean = formatting.fixed(cell.mean, column.decimals)
+        spread = "" if cell.half_width is None else f" ± {formatting.fixed(cell.half_width, column.decimals)}"
+        return (f"**{mean}**" if cell.best else mean) + spread + _note(cell.note)
+    return escape(cell.text)
+
+
+def _note(letter: str | None) -> str:
+    return f" ({letter})" if letter else ""
+
+
+def _changes(plan: Plan) -> str:
+    """What each row changes of the base row, and a warning where that is more than one thing at once."""
+    lines = []
+    for row in plan.rows:
+        parts = [f"{code(path)} {_plain(old)} → {_plain(new)}" for path, (old, new) in row.changes.items()]
+        warning = f" ({len(parts)} changes at once: their effects are not separated)" if len(parts) > 1 else ""
+        lines.append(f"{escape(row.label)}: {'; '.join(parts) or 'the base'}{warning}")
+    return f"## What each row changes\n\n{_bullets(lines)}" if lines else ""
+
+
+def _choices(plan: Plan) -> str:
+    if not plan.choices:
+        return ""
+    lines = [["Choice", "Value"], ["---", "---"]]
+    lines += [[escape(name), _plain(value)] for name, value in plan.choices.items()]
+    return "## Open choices in force\n\n" + "\n".join(_line(line) for line in lines)
+
+
+def _cells(plan: Plan, records: dict[str, Record]) -> str:
+    lines = [["Variant", "Seed", "k_sample", "Record", "Status"], ["---", "---:", "---:", "---", "---"]]
+    for row in plan.rows:
+        for cell in row.cells:
+            k_sample = "" if cell.k_sample is None else str(cell.k_sample)
+            status = why_missing(records.get(cell.record), None) or "done"
+            lines.append([escape(row.label), str(cell.seed), k_sample, code(cell.record[:12]), escape(status)])
+    return "## Cells\n\n" + "\n".join(_line(line) for line in lines) if len(lines) > 2 else ""
+
+
+def _plain(value: object) -> str:
+    return escape(value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False))
+
+
+def code(text: str) -> str:
+    """A code span, also of text that holds backticks or bars."""
+    flat = " ".join(text.split()).replace("|", r"\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", flat)), default=0))
+    return f"{fence}{flat}{fence}" if len(fence) == 1 else f"{fence} {flat} {fence}"
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

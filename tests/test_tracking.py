@@ -1,0 +1,530 @@
+"""MLflow as a view: real SQLite databases, real files, real dead processes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.tracking import Tracker, sync, tracking_uri, ui_command
+from experiments.tracking.connection import connect
+from experiments.tracking.facts import (
+    cell_name,
+    final_metrics,
+    flat_params,
+    metric_name,
+    plan_note,
+    training_points,
+)
+from experiments.tracking.owner import _began, alive
+from prism.errors import ComputeError, InputError
+
+# mlflow 3.17 builds its queries with a loader strategy that SQLAlchemy 2.1 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
+
+CONFIG = {
+    "component": "method/patch",
+    "aggregator": {"component": "aggregator/mean", "width": 32},
+    "k_max": 8,
+    "note": "x" * 501,
+}
+ROWS = [
+    {"id": "patchd", "label": "PatchD", "trained_on": "X", "cells": [{"seed": 0, "record": "a0", "k_sample": 1}]},
+    {"id": "prism", "label": "PRISM | full", "cells": [{"seed": s, "record": f"b{s}", "k_sample": 1} for s in (0, 1)]},
+]
+PLAN: dict[str, Any] = {
+    "plan": "0123456789abcdef",
+    "experiment": "ablation-table3",
+    "title": "Table 3",
+    "scale": "laptop",
+    "dataset": {"label": "toyfaces", "resolution": 16, "images": 6000},
+    "seeds": [0, 1],
+    "command": "prism-bench run ablation-table3",
+    "choices": {"encoder": "pixels-pca"},
+    "rows": ROWS,
+}
+
+
+def record_of(name: str, status: str = "done", **more: Any) -> dict[str, Any]:
+    return {
+        "record": name,
+        "status": status,
+        "variant": "PatchD",
+        "seed": 0,
+        "config": CONFIG,
+        "values": [{"name": "fid@k=1", "value": 12.5, "floor": 1.25, "n": 1000}],
+        "parameters": 754595,
+        "cost": {"train_seconds": 8.0, "device": "cpu"},
+        "stages": {"training": f"t-{name}"},
+    } | more
+
+
+def row_of_log(images: int, **more: Any) -> str:
+    row = {"images": images, "loss": 1 / images, "images_per_second": 800.0, "k_train": 8, "seconds": images / 800}
+    return json.dumps(row | more) + "\n"
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database: making one takes seconds, copying one does not."""
+    store = tmp_path_factory.mktemp("template")
+    said: list[str] = []
+    connect(store, said.append)
+    assert said == ["Preparing MLflow (once per store, a few seconds) ..."]
+    assert not list(store.glob(".*")), "the database is made under another name, which must be gone"
+    return store / "mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_database: Path) -> Path:
+    folder = tmp_path / "my störe #1"
+    (folder / "experiments" / "ablation-table3").mkdir(parents=True)
+    (folder / "records").mkdir()
+    shutil.copyfile(empty_database, folder / "mlflow.db")
+    (folder / "experiments" / "ablation-table3" / f"{PLAN['plan']}.json").write_text(json.dumps(PLAN))
+    return folder
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def tracker(store: Path, said: list[str]) -> Iterator[Tracker]:
+    tracker = Tracker.open(store, said.append)
+    tracker.begin(PLAN)
+    yield tracker
+
+
+def write_record(store: Path, record: dict[str, Any]) -> dict[str, Any]:
+    (store / "records" / f"{record['record']}.json").write_text(json.dumps(record))
+    log = store / "stages" / "training" / record["stages"]["training"] / "metrics.jsonl"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("".join(row_of_log(images) for images in (100, 200, 300)))
+    return record
+
+
+def client_of(store: Path) -> Any:
+    return connect(store, lambda _: None)
+
+
+def runs_of(store: Path) -> dict[str, Any]:
+    """Every run of the store's experiment by its name."""
+    client = client_of(store)
+    experiment = client.get_experiment_by_name("prism-bench/ablation-table3")
+    assert experiment is not None
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+def curve(store: Path, run: Any, name: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in client_of(store).get_metric_history(run.info.run_id, name)]
+
+
+def everything(store: Path) -> dict[str, Any]:
+    """All that a user sees of the runs, without what names a process or a moment."""
+    ours = {"prism.pid", "prism.pid_began", "prism.store", "mlflow.parentRunId"}
+    return {
+        name: (
+            run.info.status,
+            run.data.params,
+            {key: value for key, value in run.data.tags.items() if key not in ours},
+            {metric: curve(store, run, metric) for metric in run.data.metrics},
+        )
+        for name, run in runs_of(store).items()
+    }
+
+
+def start(tracker: Tracker, row: int = 0, cell: int = 0) -> None:
+    tracker.cell_started(PLAN, ROWS[row], ROWS[row]["cells"][cell], CONFIG, "t-key")  # type: ignore[index]
+
+
+def run_everything(store: Path, say: Callable[[str], None]) -> None:
+    tracker = Tracker.open(store, say)
+    tracker.begin(PLAN)
+    for row, cell, name in ((0, 0, "a0"), (1, 0, "b0"), (1, 1, "b1")):
+        start(tracker, row, cell)
+        record = write_record(store, record_of(name))
+        tracker.log_progress(name, store / "stages" / "training" / f"t-{name}" / "metrics.jsonl")
+        tracker.cell_finished(record, {})
+    tracker.finish("FINISHED", {})
+
+
+class TestFacts:
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [("fid@k=1", "fid_k_1"), ("fid/k_sample 1", "fid/k_sample 1"), ("../a//b:c", "a/b_c"), ("", "unnamed")],
+    )
+    def test_names_fit_the_alphabet_of_mlflow(self, name: str, expected: str) -> None:
+        from mlflow.utils.validation import _validate_metric_name
+
+        assert metric_name(name) == expected
+        _validate_metric_name(metric_name(name))
+
+    def test_only_finite_numbers_are_metrics(self) -> None:
+        values = [{"name": "fd", "value": float("inf"), "floor": float("nan")}, {"name": "kid", "value": None}]
+        record = record_of("a0", values=values, parameters=True, cost={"train_seconds": 2, "sampling": "fast"})
+        assert final_metrics(record) == {"cost/train_seconds": 2.0}
+
+    def test_long_parameters_are_left_to_the_artifact(self) -> None:
+        assert flat_params({"a": {"b": [1, 2]}, "ok": "x" * 500, "long": "x" * 501, "no": None}) == {
+            "a.b": "[1,2]",
+            "ok": "x" * 500,
+            "no": "null",
+        }
+
+    def test_damaged_and_half_written_lines_are_passed_over(self, tmp_path: Path) -> None:
+        log = tmp_path / "metrics.jsonl"
+        log.write_text(row_of_log(100) + '{"images": 15\n[3]\n' + row_of_log(200, loss=float("nan")) + '{"images": 3')
+        points = list(training_points(log))
+        assert [point.step for point in points] == [100, 200]
+        assert "training/loss" not in points[1].values
+        assert points[1].values["training/k_train"] == 8
+
+    def test_k_sample_is_named_where_the_cells_of_a_row_differ_in_it(self) -> None:
+        cells = [{"seed": 0, "record": "a", "k_sample": 1}, {"seed": 0, "record": "b", "k_sample": 8}]
+        assert cell_name({"label": "PRISM", "cells": cells}, cells[1]) == "PRISM · seed 0 · k_sample 8"
+        assert cell_name({"label": "PRISM", "cells": cells[1:]}, cells[1]) == "PRISM · seed 0"
+
+    def test_the_note_keeps_its_table_with_a_bar_in_a_label(self) -> None:
+        assert "| PRISM \\| full |  | 2 |" in plan_note(PLAN)
+
+
+class TestRun:
+    def test_a_cell_from_start_to_end(self, tracker: Tracker, store: Path, said: list[str], tmp_path: Path) -> None:
+        start(tracker)
+        started = runs_of(store)["PatchD · seed 0"]
+        assert started.info.status == "RUNNING"
+        assert started.data.params == {
+            "component": "method/patch",
+            "aggregator.component": "aggregator/mean",
+            "aggregator.width": "32",
+            "k_max": "8",
+            "seed": "0",
+            "k_sample": "1",
+        }
+        picture = tmp_path / "grid-of-17.png"
+        picture.write_bytes(b"picture")
+        tracker.cell_finished(write_record(store, record_of("a0")), {"samples": picture, "none": tmp_path / "none.png"})
+        tracker.finish("FINISHED", {"tables/table.md": picture})
+        assert said == []
+        runs = runs_of(store)
+        parent, cell = runs["ablation-table3 · laptop · toyfaces · 01234567"], runs["PatchD · seed 0"]
+        assert (parent.info.status, cell.info.status) == ("FINISHED", "FINISHED")
+        assert cell.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        tags = {"variant": "PatchD", "row": "patchd", "seed": "0", "scale": "laptop", "dataset": "toyfaces"}
+        assert tags.items() <= cell.data.tags.items()
+        assert cell.data.tags["prism.status"] == "done"
+        assert "**Table 3**" in parent.data.tags["mlflow.note.content"]
+        assert parent.data.params["dataset.resolution"] == "16"
+        assert curve(store, cell, "training/loss") == [(100, 0.01), (200, 0.005), (300, 1 / 300)]
+        final = {"fid_k_1": 12.5, "fid_k_1_floor": 1.25, "parameters": 754595.0, "cost/train_seconds": 8.0}
+        assert final.items() <= cell.data.metrics.items()
+        client = client_of(store)
+        names = {file.path for file in client.list_artifacts(cell.info.run_id)}
+        assert names == {"config.json", "record.json", "samples.png"}
+        assert [file.path for file in client.list_artifacts(parent.info.run_id, "tables")] == ["tables/table.md"]
+        held = store / "mlflow-artifacts" / "ablation-table3" / cell.info.run_id / "artifacts" / "config.json"
+        assert json.loads(held.read_text()) == CONFIG
+
+    def test_the_same_plan_again_adds_nothing(self, store: Path, said: list[str]) -> None:
+        run_everything(store, said.append)
+        before = everything(store)
+        assert len(before) == 4
+        run_everything(store, said.append)
+        assert everything(store) == before
+        assert said == []
+
+    def test_a_cached_cell_needs_no_start(self, tracker: Tracker, store: Path) -> None:
+        tracker.cell_finished(write_record(store, record_of("b1")), {})
+        run = runs_of(store)["PRISM | full · seed 1"]
+        assert run.info.status == "FINISHED"
+        assert run.data.params["k_max"] == "8"
+        assert len(curve(store, run, "training/loss")) == 3
+        # It took 8 s and ended when its file was written.
+        assert run.info.end_time - run.info.start_time == 8000
+
+    @pytest.mark.parametrize("status", ["failed", "blocked"])
+    def test_a_failed_cell_says_why_and_logs_no_infinity(self, tracker: Tracker, store: Path, status: str) -> None:
+        start(tracker)
+        values = [{"name": "fd", "value": float("inf"), "floor": 1.0}, {"name": "kid", "value": float("nan")}]
+        record = record_of("a0", status, reason="NaN loss at image 3200", values=values, stages={})
+        tracker.cell_finished(record, {})
+        run = runs_of(store)["PatchD · seed 0"]
+        assert run.info.status == "FAILED"
+        assert (run.data.tags["prism.status"], run.data.tags["prism.reason"]) == (status, "NaN loss at image 3200")
+        assert {"fd", "kid"}.isdisjoint(run.data.metrics)
+        assert run.data.metrics["fd_floor"] == 1.0
+
+    def test_finish_closes_what_still_runs(self, tracker: Tracker, store: Path) -> None:
+        start(tracker)
+        tracker.finish("KILLED", {})
+        assert {run.info.status for run in runs_of(store).values()} == {"KILLED"}
+
+    def test_a_failed_cell_that_succeeds_later_keeps_its_run(self, tracker: Tracker, store: Path) -> None:
+        tracker.cell_finished(record_of("a0", "failed", reason="disk full", values=[], stages={}), {})
+        tracker.finish("FAILED", {})
+        first = runs_of(store)
+        run_everything(store, pytest.fail)
+        second = runs_of(store)
+        assert second["PatchD · seed 0"].info.run_id == first["PatchD · seed 0"].info.run_id
+        assert {run.info.status for run in second.values()} == {"FINISHED"}
+        assert second["PatchD · seed 0"].data.tags["prism.reason"] == ""
+
+    def test_url_and_command_of_the_pages(self, tracker: Tracker, store: Path) -> None:
+        number = runs_of(store)["ablation-table3 · laptop · toyfaces · 01234567"].info.experiment_id
+        assert tracker.url(5001) == f"http://127.0.0.1:5001/#/experiments/{number}"
+        command = tracker.ui_command(5001)
+        assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
+        assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{store}/mlflow.db"
+        assert command[command.index("--port") + 1] == "5001"
+
+
+class TestProgress:
+    def test_a_log_that_grows_shrinks_and_grows(self, tracker: Tracker, store: Path, said: list[str]) -> None:
+        log = store / "metrics.jsonl"
+        tracker.log_progress("a0", log)
+        start(tracker)
+        lines = [row_of_log(images) for images in (100, 200, 300, 400)]
+        expected = [(images, 1 / images) for images in (100, 200, 300, 400)]
+        for text, logged in [
+            (lines[0] + lines[1][:20], 1),
+            ("".join(lines[:3]), 3),
+            (lines[0], 3),
+            ("".join(lines), 4),
+        ]:
+            log.write_text(text)
+            tracker.log_progress("a0", log)
+            assert curve(store, runs_of(store)["PatchD · seed 0"], "training/loss") == expected[:logged]
+        assert said == []
+
+    def test_another_process_goes_on_after_the_last_step(self, tracker: Tracker, store: Path) -> None:
+        log = store / "metrics.jsonl"
+        start(tracker)
+        log.write_text(row_of_log(100) + row_of_log(200))
+        tracker.log_progress("a0", log)
+        later = Tracker.open(store, pytest.fail)
+        later.begin(PLAN)
+        start(later)
+        # Other seconds: after a resume the same images come at another time, and must still not be logged twice.
+        log.write_text("".join(row_of_log(images, seconds=images) for images in (100, 200, 300)))
+        later.log_progress("a0", log)
+        steps = [step for step, _ in curve(store, runs_of(store)["PatchD · seed 0"], "training/k_train")]
+        assert steps == [100, 200, 300]
+
+    def test_a_long_log_is_split_into_requests(
+        self, tracker: Tracker, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from mlflow import MlflowClient
+
+        sizes, log_batch = [], MlflowClient.log_batch
+
+        def counted(self: Any, run_id: str, metrics: Any = (), **rest: Any) -> Any:
+            sizes.append(len(metrics))
+            return log_batch(self, run_id, metrics=metrics, **rest)
+
+        start(tracker)
+        monkeypatch.setattr(MlflowClient, "log_batch", counted)
+        log = store / "metrics.jsonl"
+        log.write_text("".join(row_of_log(images) for images in range(1, 401)))
+        tracker.log_progress("a0", log)
+        assert sizes == [999, 201]
+
+
+PROGRAM = """
+import json, pathlib, signal, sys
+from experiments.tracking import Tracker
+store, plan = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
+tracker = Tracker.open(store, print)
+tracker.begin(plan)
+tracker.cell_started(plan, plan["rows"][0], plan["rows"][0]["cells"][0], {}, None)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+class TestStale:
+    def test_the_runs_of_a_killed_process_are_closed(self, store: Path, said: list[str]) -> None:
+        command = [sys.executable, "-c", PROGRAM, str(store), json.dumps(PLAN)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            Tracker.open(store, said.append)
+            assert [run.info.status for run in runs_of(store).values()] == ["RUNNING"] * 2, "it lives: hands off"
+            write_record(store, record_of("a0"))
+            assert sync(store, said.append).cells == 0
+            assert said == ["ablation-table3 (01234567) is running and left alone"]
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+        Tracker.open(store, said.append)
+        for run in runs_of(store).values():
+            assert (run.info.status, run.data.tags["prism.status"]) == ("KILLED", "killed")
+            assert run.data.tags["prism.reason"] == f"process {child.pid} ended without closing this run"
+        assert said[1:] == ["MLflow: closed 2 run(s) that an ended process had left RUNNING"]
+
+    def test_runs_of_other_hosts_and_stores_are_left_alone(self, tracker: Tracker, store: Path) -> None:
+        start(tracker)
+        client = client_of(store)
+        for run, tag in zip(runs_of(store).values(), ("prism.host", "prism.store"), strict=True):
+            client.set_tag(run.info.run_id, "prism.pid", str(2**22 + 1))
+            client.set_tag(run.info.run_id, tag, "elsewhere")
+        Tracker.open(store, pytest.fail)
+        assert {run.info.status for run in runs_of(store).values()} == {"RUNNING"}
+
+    @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the start of a process is read from /proc")
+    def test_a_later_process_of_the_same_number_is_another(self) -> None:
+        began = _began(os.getpid())
+        assert began is not None
+        assert alive(os.getpid(), began)
+        assert alive(os.getpid(), "")
+        assert not alive(os.getpid(), str(int(began) - 1))
+        assert not alive(2**22 + 1, began)
+
+
+class TestSync:
+    def test_a_deleted_database_comes_back_the_same(self, store: Path, tmp_path: Path, said: list[str]) -> None:
+        run_everything(store, said.append)
+        # A copy without MLflow's files: this process still holds the deleted database of the first one open.
+        copy = tmp_path / "copy"
+        shutil.copytree(store, copy, ignore=shutil.ignore_patterns("mlflow*"))
+        program = (
+            "import pathlib, sys; from experiments.tracking import sync; "
+            "store = pathlib.Path(sys.argv[1]); print(sync(store, print)); print(sync(store, print))"
+        )
+        outcome = subprocess.run([sys.executable, "-c", program, str(copy)], capture_output=True, text=True, check=True)
+        # Per cell: 3 rows x 3 curves, 4 final values.
+        assert outcome.stdout.splitlines() == [
+            "Preparing MLflow (once per store, a few seconds) ...",
+            "SyncCount(plans=1, cells=3, runs_added=4, points_added=39)",
+            "SyncCount(plans=1, cells=3, runs_added=0, points_added=0)",
+        ]
+        assert outcome.stderr == ""
+        rebuilt, lived = everything(copy), everything(store)
+        assert len(lived) == 4
+        assert rebuilt == lived
+
+    def test_what_lives_is_not_doubled(self, store: Path, said: list[str]) -> None:
+        run_everything(store, said.append)
+        before = everything(store)
+        count = sync(store, said.append)
+        assert (count.runs_added, count.points_added) == (0, 0)
+        assert everything(store) == before
+        assert said == []
+
+    def test_an_unfinished_plan_and_a_damaged_file(self, store: Path, said: list[str], tmp_path: Path) -> None:
+        write_record(store, record_of("a0"))
+        (store / "records" / "b0.json").write_text('{"record": ')
+        (store / "experiments" / "ablation-table3" / "other.json").write_text("[]")
+        picture = tmp_path / "grid.png"
+        picture.write_bytes(b"picture")
+        count = sync(store, said.append, pictures=lambda record: {f"{record['record']}.png": picture})
+        assert (count.plans, count.cells, count.runs_added) == (1, 1, 2)
+        assert [message.split(": ")[1].split(" (")[0] for message in said] == [
+            "not a readable record",
+            "not a plan; passed over",
+        ]
+        runs = runs_of(store)
+        assert runs["ablation-table3 · laptop · toyfaces · 01234567"].info.status == "KILLED"
+        files = client_of(store).list_artifacts(runs["PatchD · seed 0"].info.run_id)
+        assert "a0.png" in {file.path for file in files}
+
+
+class TestTrouble:
+    def test_the_environment_names_the_database(
+        self, store: Path, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+    ) -> None:
+        shutil.copyfile(empty_database, tmp_path / "team.db")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/team.db")
+        (store / "mlflow.db").unlink()
+        run_everything(store, said.append)
+        assert said == []
+        assert len(runs_of(store)) == 4
+        assert tracking_uri(store) == f"sqlite:///{tmp_path}/team.db"
+        assert not (store / "mlflow.db").exists()
+
+    def test_a_dead_server_is_said_once_and_stops_nothing(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        run_everything(store, said.append)
+        tracker = Tracker.open(store, lambda _: None)
+        assert tracker.url() is None
+        assert len(said) == 1
+        assert said[0].startswith("MLflow at http://127.0.0.1:9: API request to http://127.0.0.1:9/")
+        assert said[0].endswith("The records are complete; run `prism-bench sync` later.")
+        with pytest.raises(ComputeError, match="MLflow at http://127.0.0.1:9: API request"):
+            sync(store, said.append)
+        with pytest.raises(InputError, match=r"is a server, http://127.0.0.1:9: open that address"):
+            ui_command(store)
+
+    def test_a_failure_on_the_way_is_made_good_at_the_end(
+        self, tracker: Tracker, store: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from mlflow import MlflowClient
+
+        calls = []
+
+        def locked(*_: Any, **__: Any) -> None:
+            calls.append(1)
+            raise OSError("database is locked")
+
+        start(tracker)
+        with monkeypatch.context() as broken:
+            broken.setattr(MlflowClient, "log_batch", locked)
+            record = write_record(store, record_of("a0"))
+            tracker.log_progress("a0", store / "stages" / "training" / "t-a0" / "metrics.jsonl")
+            tracker.cell_finished(record, {})
+            start(tracker, 1)
+        assert len(calls) == 1, "after a failure MLflow is left in peace for a while"
+        assert said == [
+            f"MLflow at {tracking_uri(store)}: database is locked. "
+            "The records are complete; run `prism-bench sync` later."
+        ]
+        tracker.finish("FINISHED", {})
+        run = runs_of(store)["PatchD · seed 0"]
+        assert run.info.status == "FINISHED"
+        assert len(curve(store, run, "training/loss")) == 3
+
+    def test_a_file_that_is_no_database(self, store: Path, said: list[str]) -> None:
+        (store / "mlflow.db").write_text("not a database, but long enough to be taken for one" * 99)
+        run_everything(store, said.append)
+        assert len(said) == 1
+        assert "file is not a database); move the file aside and run `prism-bench sync`" in said[0]
+
+    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"unable to open database file\); make the folder writable"):
+            sync(tmp_path / "none", lambda _: None)
+
+    def test_a_database_of_another_mlflow(self, store: Path, said: list[str]) -> None:
+        import sqlite3
+        from contextlib import closing
+
+        with closing(sqlite3.connect(store / "mlflow.db")) as database:
+            database.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
+            database.commit()
+        Tracker.open(store, said.append)
+        assert said[0].startswith("Upgrading MLflow's database")
+        assert "was written by another MLflow and cannot be upgraded" in said[1]
+        assert (store / "mlflow.db.before-upgrade").exists()
+
+    def test_a_moved_store(self, store: Path, tmp_path: Path, said: list[str]) -> None:
+        run_everything(store, said.append)
+        moved = tmp_path / "moved"
+        shutil.copytree(store, moved)
+        with pytest.raises(InputError, match=r"the store was moved: mlflow.db still points to file://"):
+            sync(moved, said.append)
