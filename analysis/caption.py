@@ -69,7 +69,7 @@ def _estimator(plan: Plan) -> str:
         return f"{seeds}: single values without an interval, so nothing is bold."
     return (
         f"Cells are mean ± half-width of the 95% t interval over seeds {formatting.listing(plan.seeds)} (ddof = 1); a "
-        "value without ± is a single seed. Bold: the best measured row, only where the 95% t interval of its paired "
+        "variant without ± has a single seed. Bold: the best measured row, only where the 95% t interval of its paired "
         "difference to the next best excludes 0."
     )
 

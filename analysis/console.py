@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from analysis import formatting
-from analysis.table import Column, Hole, Measured, Quoted, Table, TableCell
+from analysis.layout import Column, Hole, Measured, Quoted, Table, TableCell
 
 _HEADING_WIDTH = 16
 _GAP = "  "
@@ -46,7 +46,12 @@ def cells_wide(text: str) -> int:
 def _lines(column: Column, cells: Sequence[TableCell]) -> list[list[str]]:
     """Heading (some lines) and cells (one line each), padded to one width. A bar sets quoted columns apart."""
     heading = textwrap.wrap(plain(column.heading), _HEADING_WIDTH, break_long_words=False) or [""]
-    padded = _padded([heading, *[[_cell(cell, column)] for cell in cells]], left=column.kind == "words")
+    parts = [_cell(cell, column) for cell in cells]
+    widths = [max((len(part[place]) for part in parts), default=0) for place in range(3)]
+    bodies = []
+    for main, spread, note in parts:  # the means stand under each other, whatever stands behind them
+        bodies.append([main + spread.ljust(widths[1]) + note.ljust(widths[2])])
+    padded = _padded([heading, *bodies], left=column.kind == "words")
     if column.kind != "quoted":
         return padded
     return [[f"| {line}" for line in lines] for lines in padded]
@@ -96,15 +101,18 @@ def _from_bottom(lines: list[str], distance: int) -> str:
     return bar + " " * (cells_wide(lines[0]) - len(bar))
 
 
-def _cell(cell: TableCell, column: Column) -> str:
+def _cell(cell: TableCell, column: Column) -> tuple[str, str, str]:
+    """What the column is aligned on, what stands behind it, and the letter of a number's note."""
     if isinstance(cell, Hole):
-        return f"--{_note(cell.note)}"
+        return "--", _note(cell.note), ""
     if isinstance(cell, Quoted):
-        return formatting.fixed(cell.value, column.decimals)
+        return formatting.fixed(cell.value, column.decimals), "", ""
     if isinstance(cell, Measured):
-        spread = "" if cell.half_width is None else f" ± {formatting.fixed(cell.half_width, column.decimals)}"
-        return formatting.fixed(cell.mean, column.decimals) + ("*" if cell.best else "") + spread + _note(cell.note)
-    return plain(cell.text)
+        mean = formatting.fixed(cell.mean, column.decimals) + ("*" if cell.best else "")
+        if cell.half_width is None:
+            return mean, _note(cell.note), ""
+        return mean, f" ± {formatting.fixed(cell.half_width, column.decimals)}", _note(cell.note)
+    return plain(cell.text), "", ""
 
 
 def _note(letter: str | None) -> str:

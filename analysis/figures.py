@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.errors import AnalysisError
-from analysis.table import Column, Measured, Row, Table
+from analysis.layout import Column, Measured, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,13 +61,15 @@ def interval_plot(table: Table, path: Path) -> Path:
     with _plain_style():
         from matplotlib.figure import Figure
 
-        size = (1.6 + 3.0 * len(panels), 1.3 + 0.42 * len(variants))
+        size = (1.6 + 3.0 * len(panels), 1.6 + 0.42 * len(variants))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (index, column) in zip(grid, panels, strict=True):
             _panel(axes, column, index, table.rows)
         grid[0].set_yticks(range(len(variants)), [row.label for row in variants])
         grid[0].set_ylim(len(variants) - 0.5, -0.5)
+        named = {label: mark for axes in grid for mark, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False)
         _save(figure, path)
     return path
 
@@ -83,8 +85,10 @@ def _panel(axes: "Axes", column: Column, index: int, rows: Sequence[Row]) -> Non
         if isinstance(cell, Measured):
             colour = "C7" if row.kind == "control" else "C0"
             values = [value for _, value in cell.values]
-            axes.plot(values, [height + 0.18] * len(values), ".", color=colour, alpha=0.5, markersize=4)
-            axes.errorbar(cell.mean, height, xerr=cell.half_width, fmt="o", color=colour, capsize=3)
+            dots = [height + 0.18] * len(values)
+            axes.plot(values, dots, ".", color=colour, alpha=0.5, markersize=4, label="single seeds")
+            label = "mean and 95% t interval"
+            axes.errorbar(cell.mean, height, xerr=cell.half_width, fmt="o", color=colour, capsize=3, label=label)
         height += 1
     axes.set_xlabel(f"{column.label} {column.arrow}".strip())
     axes.grid(axis="x", alpha=0.3)

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from analysis import formatting
 from analysis.latex_text import escape
-from analysis.table import Column, Hole, Measured, Quoted, Row, Table, TableCell
+from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell
 
 _PREAMBLE = r"""\documentclass{article}
 \usepackage[margin=2cm]{geometry}
@@ -48,6 +48,7 @@ def table_body(table: Table) -> str:
             BEGIN_BODY,
             r"\begin{table}[htbp]",
             r"\centering",
+            r"\setlength{\belowcaptionskip}{0.6em}",
             rf"\caption{{{' '.join(_sentence(sentence) for sentence in table.caption)}}}",
             rf"\label{{tab:{table.plan.experiment.replace('_', '-')}}}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
@@ -111,9 +112,15 @@ def _cell(cell: TableCell, column: Column) -> str:
         return rf"\textit{{{formatting.fixed(cell.value, column.decimals)}}}"
     if isinstance(cell, Measured):
         mean = formatting.fixed(cell.mean, column.decimals)
-        spread = "" if cell.half_width is None else rf" $\pm$ {formatting.fixed(cell.half_width, column.decimals)}"
-        return (rf"\textbf{{{mean}}}" if cell.best else mean) + spread + _note(cell.note)
+        if cell.half_width is None:  # room for an interval keeps the mean under the means above
+            room = rf"\phantom{{{_spread(column.widest, column)}}}" if column.widest is not None else ""
+            return mean + _note(cell.note) + room
+        return (rf"\textbf{{{mean}}}" if cell.best else mean) + _spread(cell.half_width, column) + _note(cell.note)
     return escape(cell.text)
+
+
+def _spread(half_width: float, column: Column) -> str:
+    return rf" $\pm$ {formatting.fixed(half_width, column.decimals)}"
 
 
 def _note(letter: str | None) -> str:

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - signs that look like others are what this table is about
-"""Any text as LaTeX that pdflatex sets in the default fonts, with no package and no surprise."""
+"""Any text as LaTeX that pdflatex sets in Computer Modern: no package and no further font is needed."""
 
 import re
 import unicodedata
@@ -12,14 +12,14 @@ _SYMBOLS = {
     "_": r"\_",
     "&": r"\&",
     "#": r"\#",
-    "$": r"\$",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
+    "$": r"{\ttfamily\char36}",
+    "~": r"{\ttfamily\char126}",
+    "^": r"{\ttfamily\char94}",
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
     '"': r"{\ttfamily\char34}",
-    "`": r"\textasciigrave{}",
+    "`": r"\`{}",
     "'": "'{}",  # '' would join into one sign
     "-": "-{}",  # -- would join into a dash
     ",": ",{}",  # ,, would join into a quotation mark in some fonts
@@ -33,7 +33,7 @@ _SYMBOLS = {
     "—": r"\textemdash{}",
     "−": "$-$",
     "·": r"$\cdot$",
-    "•": r"\textbullet{}",
+    "•": r"$\bullet$",
     "…": r"\dots{}",
     "‘": r"\textquoteleft{}",
     "’": r"\textquoteright{}",
@@ -53,7 +53,7 @@ _SYMBOLS = {
     "³": "$^{3}$",
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
-    "§": r"\S{}",
+    "§": r"$\S$",
     "ß": r"\ss{}",
     "æ": r"\ae{}",
     "Æ": r"\AE{}",
@@ -101,7 +101,7 @@ _ACCENTS = {
 
 def escape(text: str) -> str:
     """Plain text as LaTeX. Runs of white space become one space; a character without a sign becomes its code point."""
-    flat = " ".join(text.split())
+    flat = " ".join(unicodedata.normalize("NFC", text).split())
     return _unjoined("".join(_sign(character) for character in flat))
 
 

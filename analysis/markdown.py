@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 
 from analysis import formatting
+from analysis.layout import Column, Hole, Measured, Quoted, Table, TableCell
 from analysis.lines import why_missing
 from analysis.records import Plan, Record
-from analysis.table import Column, Hole, Measured, Quoted, Table, TableCell
 
 Picture = tuple[str, str]
 
@@ -24,8 +24,12 @@ def table_markdown(table: Table, records: Sequence[Record] = (), pictures: Seque
         f"# {escape(table.plan.title)}",
         _grid(table),
         " ".join(escape(sentence) for sentence in table.caption),
-        _bullets([f"({letter}) {escape(text)}" for letter, text in table.notes]),
-        _bullets([escape(text) for text in table.remarks]),
+        _bullets(
+            [
+                *(f"({letter}) {escape(text)}" for letter, text in table.notes),
+                *(escape(text) for text in table.remarks),
+            ]
+        ),
         *(f"![{escape(caption)}]({name})\n\n*{escape(caption)}*" for name, caption in pictures),
         _changes(table.plan),
         _choices(table.plan),
@@ -74,7 +78,7 @@ def _changes(plan: Plan) -> str:
     for row in plan.rows:
         parts = [f"{code(path)} {_plain(old)} → {_plain(new)}" for path, (old, new) in row.changes.items()]
         warning = f" ({len(parts)} changes at once: their effects are not separated)" if len(parts) > 1 else ""
-        lines.append(f"{escape(row.label)}: {'; '.join(parts) or 'the base'}{warning}")
+        lines.append(f"{escape(row.label)}: {'; '.join(parts) or 'nothing, it is the base'}{warning}")
     return f"## What each row changes\n\n{_bullets(lines)}" if lines else ""
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from analysis.csv_table import table_csv
 from analysis.errors import AnalysisError
 from analysis.latex import table_tex
+from analysis.layout import Table
 from analysis.markdown import Picture, table_markdown
 from analysis.records import Plan, Record, load_plan, load_records
-from analysis.table import Table, build
+from analysis.table import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,6 @@ def pictures_in(folder: Path, plan: Plan) -> tuple[Picture, ...]:
 
 def _write(path: Path, text: str) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     temporary.replace(path)
     return path

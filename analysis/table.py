@@ -1,12 +1,13 @@
-"""A table as a value: a pure function of a plan and of the records that are there, in any order."""
+"""Build a table: a pure function of a plan and of the records that are there, in any order."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from analysis import formatting
 from analysis.caption import caption, remarks
 from analysis.errors import AnalysisError
+from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
 from analysis.lines import Line, lines_of, metrics_of, summary_of
 from analysis.records import Better, Plan, Record, Value, index_records
 from analysis.statistics import mean_interval, separable
@@ -14,92 +15,6 @@ from analysis.statistics import mean_interval, separable
 SMALL_SCALE_MARK = "†"
 QUOTED_MARK = "‡"
 FLOOR_LABEL = "Real images (floor)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """Mean over seeds; `half_width` of the 95% t interval, None with one seed; `values` are (seed, value)."""
-
-    mean: float
-    half_width: float | None
-    values: tuple[tuple[int, float], ...]
-    best: bool = False
-    note: str | None = None
-
-    @property
-    def n_seeds(self) -> int:
-        """How many seeds the mean is over."""
-        return len(self.values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quoted:
-    """A published number, not measured here."""
-
-    value: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hole:
-    """A cell without a number, why, and the letter of the note that says so below the table."""
-
-    reason: str
-    note: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Text:
-    """Words or an already spelled number; empty where nothing belongs."""
-
-    text: str
-
-
-TableCell = Measured | Quoted | Hole | Text
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column after the label. `mark` refers to a sentence of the caption; `decimals` spell its numbers."""
-
-    key: str
-    label: str
-    kind: Literal["words", "measured", "count", "quoted"]
-    better: Better | None = None
-    fingerprint: str | None = None
-    mark: str = ""
-    decimals: int = 0
-
-    @property
-    def arrow(self) -> str:
-        """The direction in which the metric improves: a down or up arrow, or nothing."""
-        return {"lower": "↓", "higher": "↑", None: ""}[self.better]
-
-    @property
-    def heading(self) -> str:
-        """Label, arrow and mark in plain text."""
-        return " ".join(part for part in (self.label, self.arrow, self.mark) if part)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line: its label and a cell for each column."""
-
-    id: str
-    label: str
-    kind: Literal["variant", "control", "floor"]
-    cells: tuple[TableCell, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Everything an output needs. `notes` belong to the letters a, b, ... of cells; `caption` is plain sentences."""
-
-    plan: Plan
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    caption: tuple[str, ...]
-    notes: tuple[tuple[str, str], ...]
-    remarks: tuple[str, ...]
 
 
 def build(plan: Plan, records: Iterable[Record]) -> Table:
@@ -163,6 +78,8 @@ def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan)
     for name, value in metrics.items():
         label = value.label if labels.count(value.label) == 1 else f"{value.label} [{name}]"
         numbers = [found.value for line in lines for found in line.values(name).values()]
+        cells = _with_best([_mean(line, name) for line in lines], value.better)
+        widths = [cell.half_width for cell in cells if isinstance(cell, Measured) and cell.half_width is not None]
         column = Column(
             key=name,
             label=f"{label} ({value.unit})" if value.unit else label,
@@ -171,8 +88,9 @@ def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan)
             fingerprint=value.fingerprint,
             mark=mark,
             decimals=formatting.decimals(numbers),
+            widest=max(widths, default=None),
         )
-        blocks.append((column, _with_best([_mean(line, name) for line in lines], value.better)))
+        blocks.append((column, cells))
     return blocks
 
 

@@ -44,11 +44,14 @@ def run(
     with_: Annotated[list[str], typer.Option("--with", help="Add a row: a name from `prism-bench list variant`.")] = [],  # noqa: B006
     only: Annotated[str, typer.Option(help="Only some cells: 'variant=prism|rag,seed=0'.")] = "",
     set_: Annotated[list[str], typer.Option("--set", help="Change a field: training.images=50000 (repeatable).")] = [],  # noqa: B006
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show cells, stages, time and disk; compute nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show cells, stages, time and disk; compute nothing.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Stages at a time (default: one per core; 0: in this process).")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    mlflow: Annotated[bool, typer.Option(help="Show the runs in MLflow as they go (`sync` can do it later).")] = True,
     store: StoreOption = Path(DEFAULT_STORE),
     plugin: PluginOption = [],  # noqa: B006
 ) -> None:
@@ -72,6 +75,7 @@ def run(
         dry_run=dry_run,
         workers=workers,
         device=device,
+        mlflow=mlflow,
         store=store,
         plugins=tuple(plugin),
         command="prism-bench " + " ".join(_quoted(word) for word in sys.argv[1:]),
@@ -97,7 +101,9 @@ def report(
 
 @app.command("list")
 def list_(
-    family: Annotated[str | None, typer.Argument(help="dataset, encoder, schedule, aggregator, metric, variant, ...")] = None,
+    family: Annotated[
+        str | None, typer.Argument(help="dataset, encoder, schedule, aggregator, metric, variant, ...")
+    ] = None,
     plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """List what there is to combine: every family, or the members of one, with a line on each."""
@@ -140,7 +146,9 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
-            raise typer.BadParameter(f"{part.strip()!r} is not a whole number or a range; write 0, 0,1,2 or 0-2", param_hint=option)
+            raise typer.BadParameter(
+                f"{part.strip()!r} is not a whole number or a range; write 0, 0,1,2 or 0-2", param_hint=option
+            )
         numbers += range(int(first), int(last if dash else first) + 1)
     if not numbers:
         raise typer.BadParameter(f"{text!r} holds no number; write the smaller end of a range first", param_hint=option)

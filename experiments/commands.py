@@ -1,11 +1,15 @@
 """What the commands do, below parsing: from options to plan, from plan to run, from run to table."""
 
+import contextlib
 import os
+import signal
 import subprocess
+import threading
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal
 
 import typer
 from rich.console import Console
@@ -15,7 +19,7 @@ from experiments.display import Display, duration
 from experiments.estimate import estimate, megabytes
 from experiments.pictures import write_pictures
 from experiments.plan import Plan, Request, Source, compile_plan
-from experiments.reporting import report_folder, write_tables
+from experiments.reporting import report_folder, table_text, write_tables
 from experiments.runner import Run, Survey, survey, write_plan
 from experiments.scales import SCALES, scale_named
 from experiments.sources import named_dataset, open_dataset, open_files
@@ -30,7 +34,7 @@ from prism.stages.base import explain
 from prism.store import Store
 from prism.variant import Scale, Variant
 
-Kind = TypeVar("Kind", bound=Component)
+Outcome = Literal["FINISHED", "FAILED", "KILLED"]
 DEFAULT_RESOLUTION = 16
 SHOWN_REASONS = 8
 """Lines about why something is computed anew; the rest is counted."""
@@ -56,6 +60,7 @@ class RunOptions:
     dry_run: bool
     workers: int | None
     device: str
+    mlflow: bool
     store: Path
     plugins: tuple[Path, ...]
     command: str
@@ -85,14 +90,13 @@ def run_experiments(options: RunOptions) -> int:
 
 def _requests(options: RunOptions, store: Store, console: Console) -> list[Request]:
     """One request per experiment, all on the same data."""
-    kinds = [_component("experiment", name, Experiment) for name in options.experiments]
-    extra = tuple(_component("variant", name, Variant) for name in options.extra)
+    kinds = [_experiment(name) for name in options.experiments]
+    extra = tuple(_variant(name) for name in options.extra)
     base = scale_named(options.scale)
     source: Source | None = None
     requests = []
     for experiment in kinds:
-        names = [_component("variant", name, Variant) for name in experiment.variants]
-        variants = tuple(dict.fromkeys((*names, *extra)))
+        variants = tuple(dict.fromkeys((*map(_variant, experiment.variants), *extra)))
         scale = _with_settings(base, options.settings, variants)
         if source is None:
             source = _source(options, scale, store, console)
@@ -117,10 +121,17 @@ def _requests(options: RunOptions, store: Store, console: Console) -> list[Reque
     return requests
 
 
-def _component(family: str, name: str, kind: type[Kind]) -> Kind:
-    found = member(family, name)()
-    if not isinstance(found, kind):
-        raise InputError(f"{family} {name} is not usable here: it does not subclass {kind.__name__}")
+def _variant(name: str) -> Variant:
+    found = member("variant", name)()
+    if not isinstance(found, Variant):
+        raise InputError(f"variant {name} does not subclass prism.variant.Variant")
+    return found
+
+
+def _experiment(name: str) -> Experiment:
+    found = member("experiment", name)()
+    if not isinstance(found, Experiment):
+        raise InputError(f"experiment {name} does not subclass experiments.catalog.Experiment")
     return found
 
 
@@ -137,15 +148,15 @@ def _with_settings(scale: Scale, settings: tuple[str, ...], variants: tuple[Vari
         head = path.partition(".")[0]
         inside_method = not hasattr(scale, head) and hasattr(scale.method, head)
         if not inside_method and not hasattr(scale, head):
-            names = [*Scale.__dataclass_fields__, *type(scale.method).__dataclass_fields__]
+            names = [field.name for value in (scale, scale.method) for field in fields(value)]
             raise InputError(f"--set {setting}: there is nothing called {head!r}; {closest(head, names)}")
         changed = with_setting(scale, f"method.{path}" if inside_method else path, text)
         if not isinstance(changed, Scale):
             raise InputError(f"--set {setting}: not a setting of a scale")
         if changed != scale and _effect(changed, variants) == _effect(scale, variants):
             raise InputError(
-                f"--set {setting} changes none of the rows: their variants choose schedule, aggregator and training set "
-                "themselves; use k_max, fixed_k or k_sample, or write a variant of your own (--plugin, --with)"
+                f"--set {setting} changes none of the rows: their variants choose schedule, aggregator and "
+                "training set themselves; use k_max, fixed_k or k_sample, or write a variant of your own (--plugin, --with)"
             )
         scale = changed
     return scale
@@ -185,7 +196,9 @@ def _device(name: str) -> str:
     if kind not in available:
         raise InputError(f"--device {name}: {closest(kind, [*available, 'auto'])}")
     if not available[kind]:
-        raise InputError(f"--device {name}: this machine has no such device that torch can use; use --device auto or cpu")
+        raise InputError(
+            f"--device {name}: this machine has no such device that torch can use; use --device auto or cpu"
+        )
     return name
 
 
@@ -195,8 +208,8 @@ def _announce(plan: Plan, found: Survey, store: Store, console: Console) -> None
     seeds = ", ".join(map(str, request.seeds))
     console.print(
         f"{request.experiment.name}: {request.experiment.title}\n"
-        f"  scale {request.scale_name}; {data['label']} {data['resolution']}x{data['resolution']}, {data['images']:,} images: "
-        f"D {data['retrieval']:,}, X_train {data['train']:,}; seeds {seeds}",
+        f"  scale {request.scale_name}; {data['label']} {data['resolution']}x{data['resolution']}, "
+        f"{data['images']:,} images: D {data['retrieval']:,}, X_train {data['train']:,}; seeds {seeds}",
         markup=False,
     )
     for fault in found.faults.values():
@@ -241,13 +254,16 @@ def _execute(
 ) -> bool:
     """Compute, write tables and pictures, print them; True where every cell has its numbers."""
     write_plan(plan, store)
-    tracker = Tracker.open(store.root, lambda text: console.print(text, markup=False))
+    tracker = (Tracker.open if options.mlflow else Tracker)(store.root, lambda text: console.print(text, markup=False))
     tracker.begin(plan.document)
     view = MlflowView(tracker, plan, store)
     folder = report_folder(plan.document, store.root)
-    outcome = "KILLED"
+    outcome: Outcome = "KILLED"
+    pictures: dict[str, Path] = {}
+    files: list[Path] = []
     try:
         with (
+            _interruptible(),
             Pool(store, runtime, workers, options.plugins) as pool,
             Display(len(found.todo), workers, console) as display,
         ):
@@ -263,22 +279,38 @@ def _execute(
         console.print("\nStopped. What was computed is kept; the same command goes on from here.", markup=False)
         raise typer.Exit(130) from None
     finally:
-        artifacts = {} if outcome == "KILLED" else {**pictures, **{path.name: path for path in files}}
-        tracker.finish(outcome, artifacts)
-    _conclude(plan, store, folder, tracker, console, failed=not ok)
+        tracker.finish(outcome, {path.name: path for path in (*pictures.values(), *files)})
+    _conclude(plan, store, folder, console, failed=not ok)
     return ok
 
 
-def _conclude(plan: Plan, store: Store, folder: Path, tracker: Tracker, console: Console, *, failed: bool) -> None:
-    from experiments.reporting import table_text
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """A polite kill (SIGTERM, as batch systems send) is treated as Ctrl-C: workers save, MLflow is told."""
 
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _conclude(plan: Plan, store: Store, folder: Path, console: Console, *, failed: bool) -> None:
     console.print()
     console.print(table_text(plan.document, store.root, console.width), markup=False, soft_wrap=True)
     console.print(f"\nPictures and tables: {folder}", markup=False)
     for path in sorted(folder.iterdir()):
         console.print(f"  {path.name}", markup=False)
     if failed:
-        console.print("Some cells failed; the reasons stand in the table. The same command tries them again.", markup=False)
+        console.print(
+            "Some cells failed; the reasons stand in the table. The same command tries them again.", markup=False
+        )
     option = "" if store.root == Path("prism-bench-store").absolute() else f" --store {store.root}"
     console.print(f"Compare the runs: prism-bench ui{option}", markup=False)
 
@@ -288,7 +320,9 @@ def list_members(family: str | None, plugins: tuple[Path, ...]) -> list[str]:
     load_members()
     for plugin in plugins:
         load_plugin(plugin)
-    families = {name: members for name, members in Component.members.items() if len(members) > 1 or name == "experiment"}
+    families = {
+        name: members for name, members in Component.members.items() if len(members) > 1 or name == "experiment"
+    }
     singular = {f"{name}s": name for name in (*families, "scale")}
     family = singular.get(family or "", family)
     if family == "scale":

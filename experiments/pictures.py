@@ -1,5 +1,6 @@
 """Sample grids: the same noise and pseudo-query in the same column for every variant."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -48,20 +49,20 @@ def queries_of(cell: Cell, store: Store) -> Pixels:
     data = store.folder(cell.training.data.address)
     if not (data / "images.npy").exists():
         return np.empty((0, *samples_of(cell, store).shape[1:]), np.uint8)
-    return open_images(data)[ids[:COLUMNS]]
+    pixels: Pixels = open_images(data)[ids[:COLUMNS]]
+    return pixels
 
 
 def _overview(cells: list[Cell], plan: Plan, store: Store, path: Path) -> Path:
-    """One matplotlib figure: pseudo-queries on top, then two rows of samples per variant, labelled."""
+    """One matplotlib figure: pseudo-queries on top, then a row of samples per variant, labelled."""
     from matplotlib.figure import Figure
 
     strips = [("pseudo-queries\n(real)", queries_of(cells[0], store))]
-    strips += [(cell.label, samples_of(cell, store)[: 2 * COLUMNS]) for cell in cells]
+    strips += [(cell.label, samples_of(cell, store)[:COLUMNS]) for cell in cells]
     strips = [(label, images) for label, images in strips if len(images)]
-    heights = [-(-len(images) // COLUMNS) for _, images in strips]
     width = 12.0
-    figure = Figure(figsize=(width, sum(heights) * (width - 2.4) / COLUMNS + 0.5 + 0.08 * len(strips)), dpi=120)
-    axes = figure.subplots(len(strips), 1, height_ratios=heights, squeeze=False)[:, 0]
+    figure = Figure(figsize=(width, len(strips) * ((width - 2.4) / COLUMNS + 0.08) + 0.5), dpi=120)
+    axes = figure.subplots(len(strips), 1, squeeze=False)[:, 0]
     for axis, (label, images) in zip(axes, strips, strict=True):
         axis.imshow(grid(np.asarray(images), COLUMNS, scale=_zoom(images), gap=2), interpolation="nearest")
         axis.set_axis_off()
@@ -72,17 +73,17 @@ def _overview(cells: list[Cell], plan: Plan, store: Store, path: Path) -> Path:
         f"scale {plan.request.scale_name}, seed {cells[0].seed}: same noise and pseudo-query in each column",
         fontsize=9,
     )
-    figure.subplots_adjust(left=0.17, right=0.995, bottom=0.01, top=0.94, hspace=0.06)
+    figure.subplots_adjust(left=0.17, right=0.995, bottom=0.01, top=0.9, hspace=0.06)
     figure.savefig(path, metadata={"Software": None})
     return path
 
 
 def _wrap(label: str) -> str:
-    return label.replace(" + DS (PRISM)", "\n+ DS (PRISM)")
+    return "\n".join(textwrap.wrap(label, 22))
 
 
 def _zoom(images: Pixels) -> int:
-    return max(1, 64 // images.shape[-1])
+    return max(1, 64 // int(images.shape[-1]))
 
 
 def _write(path: Path, images: Pixels) -> Path:

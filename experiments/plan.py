@@ -158,7 +158,9 @@ class _Layout:
 
     def __init__(self, request: Request, split: SplitStage, parts: Parts, methods: dict[str, Method]) -> None:
         self.request, self.split, self.parts, self.methods = request, split, parts, methods
-        needs = [max(method.largest_k, v.k_sample(request.scale)) for v in request.variants for method in [methods[v.name]]]
+        needs = [
+            max(method.largest_k, v.k_sample(request.scale)) for v in request.variants for method in [methods[v.name]]
+        ]
         self.width = max(needs)
 
     def neighbours(self, retrieval: Retrieval | None) -> NeighboursStage | None:
@@ -203,11 +205,30 @@ class _Layout:
             if metric.encoder is not None:
                 features = FeaturesStage(samples=samples, split=self.split, encoder=metric.encoder, label=label)
                 reference = EmbeddingsStage(
-                    data=data, split=self.split, encoder=metric.encoder, label=f"{metric.encoder.name}, {request.source.title}"
+                    data=data,
+                    split=self.split,
+                    encoder=metric.encoder,
+                    label=f"{metric.encoder.name}, {request.source.title}",
                 )
-            common = {"metric": metric, "data": data, "reference": reference}
-            metrics.append(MetricStage(**common, samples=samples, features=features, label=f"{metric.name}, {label}"))
-            floors.append(FloorStage(**common, samples=scale.samples, label=f"{metric.name}, real images"))
+            metrics.append(
+                MetricStage(
+                    metric=metric,
+                    data=data,
+                    reference=reference,
+                    samples=samples,
+                    features=features,
+                    label=f"{metric.name}, {label}",
+                )
+            )
+            floors.append(
+                FloorStage(
+                    metric=metric,
+                    data=data,
+                    reference=reference,
+                    samples=scale.samples,
+                    label=f"{metric.name}, real images",
+                )
+            )
         return Cell(variant.name, variant.label, seed, samples, tuple(metrics), tuple(floors), tuple(declined))
 
 

@@ -61,12 +61,18 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
     return record
 
 
+def stored_record(cell: Cell, store: Store) -> dict[str, Any] | None:
+    """The cell's record where it is there, readable and done: its name is the hash of all it rests on."""
+    try:
+        record: dict[str, Any] = json.loads(store.record_path(cell.record).read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+    return record if record.get("status") == "done" else None
+
+
 def write_record(record: dict[str, Any], store: Store) -> None:
-    """Atomically; a result that is there already is not replaced by a failure."""
-    path = store.record_path(record["record"])
-    if record["status"] != "done" and path.exists() and json.loads(path.read_text())["status"] == "done":
-        return
-    write_json(path, record)
+    """Write a cell's record, atomically."""
+    write_json(store.record_path(record["record"]), record)
 
 
 def _values(stage: Stage, store: Store) -> list[dict[str, Any]]:

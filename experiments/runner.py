@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from experiments.plan import Cell, Plan
-from experiments.recording import cell_record, write_record
+from experiments.recording import cell_record, stored_record, write_record
 from experiments.workers import Answer, Pool
+from prism.runtime import write_json
 from prism.stages.base import Stage
 from prism.store import Store
 
@@ -56,7 +57,9 @@ def survey(plan: Plan, store: Store) -> Survey:
         fault = store.fault(stage.address)
         if fault is not None:
             kept = store.set_aside(stage.address)
-            faults[address] = f"{stage.title} was corrupted ({fault}); it is computed again, the old files are in {kept}"
+            faults[address] = (
+                f"{stage.title} was corrupted ({fault}); it is computed again, the old files are in {kept}"
+            )
         elif store.manifest(stage.address) is not None:
             cached[address] = stage
     todo: dict[str, Stage] = {}
@@ -118,7 +121,9 @@ class Run:
             for needed in stage.inputs().values():
                 if str(needed.address) in self.failed:
                     reason = self.failed[str(needed.address)]
-                    self.failed[address] = reason if reason.startswith("needs ") else f"needs {needed.title}, which failed: {reason}"
+                    self.failed[address] = (
+                        reason if reason.startswith("needs ") else f"needs {needed.title}, which failed: {reason}"
+                    )
                     waiting.pop(address, None)
 
     def _take(self, answer: Answer) -> None:
@@ -143,7 +148,7 @@ class Run:
         for cell in self.plan.cells:
             if f"{cell.record}/{cell.row}" in self.records or any(str(t.address) in open_ for t in cell.targets):
                 continue
-            record = cell_record(cell, self.plan, self.store, self.failed)
+            record = stored_record(cell, self.store) or cell_record(cell, self.plan, self.store, self.failed)
             write_record(record, self.store)
             self.records[f"{cell.record}/{cell.row}"] = record
             for observer in self.observers:
@@ -174,8 +179,6 @@ def _order(plan: Plan, todo: dict[str, Stage]) -> dict[str, tuple[int, float]]:
 
 def write_plan(plan: Plan, store: Store) -> Path:
     """Keep the plan's document, and note it as the experiment's latest."""
-    from prism.runtime import write_json
-
     path = store.plan_path(plan.request.experiment.name, plan.digest)
     write_json(path, plan.document)
     write_json(path.with_name("latest.json"), {"plan": plan.digest})

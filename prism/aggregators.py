@@ -77,7 +77,9 @@ class SetTransformer(Aggregator, name="set_transformer"):
 
     def __post_init__(self) -> None:
         if self.inducing < 1 or self.heads < 1:
-            raise InputError(f"set_transformer needs inducing >= 1 and heads >= 1, not {self.inducing} and {self.heads}")
+            raise InputError(
+                f"set_transformer needs inducing >= 1 and heads >= 1, not {self.inducing} and {self.heads}"
+            )
 
     def output_dim(self, embedding_dim: int, channels: int) -> int:
         """4C."""
@@ -91,16 +93,17 @@ class SetTransformer(Aggregator, name="set_transformer"):
         return _SetTransformer(embedding_dim, width, self.inducing, self.heads)
 
 
-def unit_variance(neighbours: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
+def unit_variance(neighbours: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
     """Scale each embedding to length sqrt(d): unit variance per element, whatever the encoder's own scale."""
-    return nn.functional.normalize(neighbours, dim=-1) * neighbours.shape[-1] ** 0.5
+    scaled: Tensor = nn.functional.normalize(neighbours, dim=-1) * neighbours.shape[-1] ** 0.5
+    return scaled
 
 
 class _Mean(nn.Module):
     def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b d"]:
         kept = unit_variance(neighbours) * mask[:, :, None]
         mean = kept.sum(1) / mask.sum(1, keepdim=True)
-        return nn.functional.normalize(mean, dim=-1) * mean.shape[-1] ** 0.5
+        return unit_variance(mean)
 
 
 class MAB(nn.Module):
@@ -123,12 +126,13 @@ class MAB(nn.Module):
         self, x: Float[Tensor, "b n i"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None = None
     ) -> Float[Tensor, "b n w"]:
         """x attends to y; masked (False) slots of y get no weight."""
-        q, k, v = self.query(x), self.key(y), self.value(y)
-        b, n, width = q.shape
-        split = [t.reshape(b, -1, self.heads, width // self.heads).transpose(1, 2) for t in (q, k, v)]
+        query = self.query(x)
+        b, n, width = query.shape
+        projected = (query, self.key(y), self.value(y))
+        q, k, v = (t.reshape(b, -1, self.heads, width // self.heads).transpose(1, 2) for t in projected)
         allowed = None if mask is None else mask[:, None, None, :]
-        mixed = nn.functional.scaled_dot_product_attention(*split, attn_mask=allowed)
-        h = self.norm_attention(q + mixed.transpose(1, 2).reshape(b, n, width))
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        h = self.norm_attention(query + mixed.transpose(1, 2).reshape(b, n, width))
         out: Tensor = self.norm_feed(h + nn.functional.relu(self.feed(h)))
         return out
 

@@ -178,7 +178,7 @@ def _spell(hint: Any) -> str:
     return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
 
 
-def _parse(text: str, hint: Any) -> Any:
+def _parse(text: str, hint: Any) -> Any:  # noqa: PLR0911 - one return per kind of type
     """`text` as a value of the annotated type; ValueError or InputError where it is not one."""
     if isinstance(hint, type) and issubclass(hint, Component):
         return member(hint.family, text)()

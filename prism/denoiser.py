@@ -48,7 +48,9 @@ class DDPMpp(Denoiser, name="ddpm++"):
         if self.channels < 4 or self.channels % 4:
             raise InputError(f"denoiser.channels must be a positive multiple of 4, not {self.channels}")
         if not self.multipliers or min(self.multipliers) < 1 or self.blocks < 1:
-            raise InputError(f"denoiser needs multipliers >= 1 and blocks >= 1, not {self.multipliers} and {self.blocks}")
+            raise InputError(
+                f"denoiser needs multipliers >= 1 and blocks >= 1, not {self.multipliers} and {self.blocks}"
+            )
         if not 0 <= self.dropout < 1:
             raise InputError(f"denoiser.dropout is a probability in [0, 1), not {self.dropout}")
 
@@ -126,6 +128,7 @@ class ResidualBlock(nn.Module):
         return nn.functional.interpolate(x, scale_factor=2, mode="nearest") if self.resample == "up" else x
 
     def forward(self, x: Float[Tensor, "b i h w"], embedding: Float[Tensor, "b e"]) -> Float[Tensor, "b o h2 w2"]:
+        """h2 and w2 are h and w, halved or doubled where the block resamples."""
         h = self.conv_in(self._resampled(nn.functional.silu(self.norm_in(x))))
         h = h + self.embed(embedding)[:, :, None, None]
         h = self.conv_out(self.dropout(nn.functional.silu(self.norm_out(h))))
@@ -143,6 +146,7 @@ class SelfAttention(nn.Module):
         self.out = _conv(channels, channels, 1, NEARLY_ZERO)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Every position looks at every other."""
         b, c, h, w = x.shape
         q, k, v = self.qkv(self.norm(x)).reshape(b, 3, c, h * w).transpose(2, 3).unbind(1)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, c, h, w)
@@ -198,6 +202,7 @@ class UNet(nn.Module):
     def forward(
         self, x: Float[Tensor, "b 5 h w"], c_noise: Float[Tensor, " b"], condition: Float[Tensor, "b d"] | None
     ) -> Float[Tensor, "b 3 h w"]:
+        """See the class."""
         embedding = positional_embedding(c_noise, self.channels)
         if self.map_condition is not None:
             embedding = embedding + self.map_condition(condition)

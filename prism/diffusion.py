@@ -89,7 +89,8 @@ class Network(nn.Module):
         c = self.diffusion.coefficients(sigma)
         scaled = torch.cat([noisy * c.input[:, None, None, None], coordinates], dim=1)
         raw = self.unet(scaled, c.noise, condition).to(noisy.dtype)
-        return c.skip[:, None, None, None] * noisy + c.out[:, None, None, None] * raw
+        denoised: Tensor = c.skip[:, None, None, None] * noisy + c.out[:, None, None, None] * raw
+        return denoised
 
 
 def denoising_loss(
@@ -101,7 +102,7 @@ def denoising_loss(
     coordinates: Float[Tensor, "b 2 h w"],
     condition: Float[Tensor, "b c"] | None,
 ) -> Float[Tensor, ""]:
-    """Mean over batch and pixels of weight(sigma) |D(clean + sigma noise; sigma) - clean|^2; noise is standard normal."""
+    """Mean over batch and pixels of weight(sigma) |D(clean + sigma noise; sigma) - clean|^2, noise standard normal."""
     noisy = clean + sigma[:, None, None, None] * noise
     denoised = network(noisy, sigma, coordinates, condition)
     squared: Tensor = (denoised - clean) ** 2

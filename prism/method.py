@@ -38,7 +38,7 @@ class AllImages(TrainingSet, name="X"):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSplit(TrainingSet, name="X_train"):
-    """X_train = X \\ D, or its first `size` images (nested and stratified, as Table 2 needs)."""
+    """X_train, that is X without D, or its first `size` images (nested and stratified, as Table 2 needs)."""
 
     size: int | None = None
 
@@ -84,9 +84,7 @@ def pseudo_queries(indices: range, seed: int, retrieval: Ids) -> Ids:
 class Fitted(Protocol):
     """A trained method, ready to sample."""
 
-    def sample(
-        self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None
-    ) -> Pixels:
+    def sample(self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None) -> Pixels:
         """uint8 [n, 3, R, R]: sample i is a function of (seed, i) alone, whatever the batch."""
         ...
 
@@ -95,7 +93,7 @@ class Fitted(Protocol):
 class Method(Component, family="method"):
     """A way to learn from images and make new ones. Training and sampling parameters are its fields."""
 
-    training_set: TrainingSet = TrainSplit()  # noqa: RUF009 - a frozen value
+    training_set: TrainingSet = TrainSplit()
 
     @property
     @abstractmethod

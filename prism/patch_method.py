@@ -54,9 +54,9 @@ class PatchMethod(Method, name="patch"):
     def check(self, resolution: int) -> None:
         """See the family."""
         if resolution % 4:
-            lower = max(resolution // 4 * 4, 8)
+            low = max(resolution // 4 * 4, 8)
             raise InputError(
-                f"resolution {resolution} is not divisible by 4, as quarter-size patches need; use {lower} or {lower + 4}"
+                f"resolution {resolution} is not divisible by 4, as quarter-size patches need; use {low} or {low + 4}"
             )
         self.denoiser.check(resolution, tuple(self.patches.sides(resolution)))
 
@@ -95,9 +95,7 @@ class FittedPatchMethod:
     runtime: Runtime
 
     @torch.inference_mode()
-    def sample(
-        self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None
-    ) -> Pixels:
+    def sample(self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None) -> Pixels:
         """See `prism.method.Fitted`. The conditioning vector is the same for every denoising step."""
         shape = (3, self.resolution, self.resolution)
         noise = torch.stack([torch.randn(shape, generator=torch_rng(seed, "sampling noise", i)) for i in indices])

@@ -1,9 +1,9 @@
 """The store: content-addressed stages, published by rename, verified by checksum, guarded by a lock per key.
 
-    stages/<kind>/<key>/    finished stages, each with its `stage.json`
-    work/<kind>-<key>/      stages under way: checkpoints and partial arrays, from which the same command goes on
-    corrupted/              stages whose checksum failed, set aside
-    records/<digest>.json   one result per cell      experiments/<name>/<plan>.json   what was asked
+stages/<kind>/<key>/    finished stages, each with its `stage.json`
+work/<kind>-<key>/      stages under way: checkpoints and partial arrays, from which the same command goes on
+corrupted/              stages whose checksum failed, set aside
+records/<digest>.json   one result per cell      experiments/<name>/<plan>.json   what was asked
 """
 
 import errno

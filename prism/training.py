@@ -66,7 +66,7 @@ class Training(Component, family="training", name="adam"):
     def ema_decay(self, seen: int, batch: int) -> float:
         """Weight of the old average in a step of `batch` images (Karras et al. 2022, appendix F)."""
         halflife = min(self.ema_halflife, seen * self.ema_rampup) if self.ema_rampup else self.ema_halflife
-        return 0.5 ** (batch / max(halflife, 1e-8))
+        return float(0.5 ** (batch / max(halflife, 1e-8)))
 
 
 class DivergedError(ComputeError):
@@ -87,7 +87,13 @@ class Batch(NamedTuple):
         """The same batch on another device."""
         if device.type == "cpu":
             return self
-        return Batch(*(value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for value in self))
+        return self._replace(
+            clean=self.clean.to(device),
+            noise=self.noise.to(device),
+            sigma=self.sigma.to(device),
+            coordinates=self.coordinates.to(device),
+            neighbours=None if self.neighbours is None else self.neighbours.to(device),
+        )
 
 
 class Batches:
@@ -215,7 +221,8 @@ class State:
     def average_weights(self, decay: float) -> None:
         """average <- decay * average + (1 - decay) * weights."""
         with torch.no_grad():
-            old, new = [a for a, _ in self._pairs], [w.detach() for _, w in self._pairs]
+            old: list[Tensor] = [a for a, _ in self._pairs]
+            new: list[Tensor] = [w.detach() for _, w in self._pairs]
             torch._foreach_lerp_(old, new, 1 - decay)
 
     def tensors(self) -> dict[str, Tensor]:

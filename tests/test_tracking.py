@@ -4,15 +4,17 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments.tracking import Tracker, sync, tracking_uri, ui_command
+from experiments.tracking import SyncCount, Tracker, sync, tracking_uri, ui_command
 from experiments.tracking.connection import connect
 from experiments.tracking.facts import (
     cell_name,
@@ -102,10 +104,10 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def tracker(store: Path, said: list[str]) -> Iterator[Tracker]:
+def tracker(store: Path, said: list[str]) -> Tracker:
     tracker = Tracker.open(store, said.append)
     tracker.begin(PLAN)
-    yield tracker
+    return tracker
 
 
 def write_record(store: Path, record: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +119,9 @@ def write_record(store: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def client_of(store: Path) -> Any:
-    return connect(store, lambda _: None)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri(store))
 
 
 def runs_of(store: Path) -> dict[str, Any]:
@@ -128,8 +132,14 @@ def runs_of(store: Path) -> dict[str, Any]:
     return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
 
 
-def curve(store: Path, run: Any, name: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in client_of(store).get_metric_history(run.info.run_id, name)]
+def curves(store: Path, run: Any) -> dict[str, list[tuple[int, float]]]:
+    """Every point of a run by metric, read past MLflow."""
+    query = "SELECT key, step, value FROM metrics WHERE run_uuid = ? ORDER BY key, step"
+    found: dict[str, list[tuple[int, float]]] = {}
+    with closing(sqlite3.connect(store / "mlflow.db")) as database:
+        for key, step, value in database.execute(query, [run.info.run_id]):
+            found.setdefault(key, []).append((step, value))
+    return found
 
 
 def everything(store: Path) -> dict[str, Any]:
@@ -140,7 +150,7 @@ def everything(store: Path) -> dict[str, Any]:
             run.info.status,
             run.data.params,
             {key: value for key, value in run.data.tags.items() if key not in ours},
-            {metric: curve(store, run, metric) for metric in run.data.metrics},
+            curves(store, run),
         )
         for name, run in runs_of(store).items()
     }
@@ -228,7 +238,7 @@ class TestRun:
         assert cell.data.tags["prism.status"] == "done"
         assert "**Table 3**" in parent.data.tags["mlflow.note.content"]
         assert parent.data.params["dataset.resolution"] == "16"
-        assert curve(store, cell, "training/loss") == [(100, 0.01), (200, 0.005), (300, 1 / 300)]
+        assert curves(store, cell)["training/loss"] == [(100, 0.01), (200, 0.005), (300, 1 / 300)]
         final = {"fid_k_1": 12.5, "fid_k_1_floor": 1.25, "parameters": 754595.0, "cost/train_seconds": 8.0}
         assert final.items() <= cell.data.metrics.items()
         client = client_of(store)
@@ -251,9 +261,27 @@ class TestRun:
         run = runs_of(store)["PRISM | full · seed 1"]
         assert run.info.status == "FINISHED"
         assert run.data.params["k_max"] == "8"
-        assert len(curve(store, run, "training/loss")) == 3
+        assert len(curves(store, run)["training/loss"]) == 3
         # It took 8 s and ended when its file was written.
         assert run.info.end_time - run.info.start_time == 8000
+
+    def test_two_rows_of_one_record_have_a_run_each(self, store: Path, said: list[str], tmp_path: Path) -> None:
+        shared = {"id": "again", "label": "PatchD again", "cells": ROWS[0]["cells"]}
+        plan = PLAN | {"plan": "fedcba9876543210", "rows": [ROWS[0], shared]}
+        picture = tmp_path / "grid.png"
+        picture.write_bytes(b"picture")
+        tracker = Tracker.open(store, said.append)
+        tracker.begin(plan)
+        for row in ("patchd", "again"):
+            tracker.cell_finished(write_record(store, record_of("a0", row=row)), {f"{row}.png": picture})
+        tracker.finish("FINISHED", {})
+        runs = runs_of(store)
+        for name, picture_of in (("PatchD · seed 0", "patchd"), ("PatchD again · seed 0", "again")):
+            assert runs[name].info.status == "FINISHED"
+            assert curves(store, runs[name])["fid_k_1"] == [(0, 12.5)]
+            files = {file.path for file in client_of(store).list_artifacts(runs[name].info.run_id)}
+            assert files == {"config.json", "record.json", f"{picture_of}.png"}
+        assert said == []
 
     @pytest.mark.parametrize("status", ["failed", "blocked"])
     def test_a_failed_cell_says_why_and_logs_no_infinity(self, tracker: Tracker, store: Path, status: str) -> None:
@@ -306,7 +334,7 @@ class TestProgress:
         ]:
             log.write_text(text)
             tracker.log_progress("a0", log)
-            assert curve(store, runs_of(store)["PatchD · seed 0"], "training/loss") == expected[:logged]
+            assert curves(store, runs_of(store)["PatchD · seed 0"])["training/loss"] == expected[:logged]
         assert said == []
 
     def test_another_process_goes_on_after_the_last_step(self, tracker: Tracker, store: Path) -> None:
@@ -320,7 +348,7 @@ class TestProgress:
         # Other seconds: after a resume the same images come at another time, and must still not be logged twice.
         log.write_text("".join(row_of_log(images, seconds=images) for images in (100, 200, 300)))
         later.log_progress("a0", log)
-        steps = [step for step, _ in curve(store, runs_of(store)["PatchD · seed 0"], "training/k_train")]
+        steps = [step for step, _ in curves(store, runs_of(store)["PatchD · seed 0"])["training/k_train"]]
         assert steps == [100, 200, 300]
 
     def test_a_long_log_is_split_into_requests(
@@ -397,26 +425,21 @@ class TestStale:
 
 
 class TestSync:
-    def test_a_deleted_database_comes_back_the_same(self, store: Path, tmp_path: Path, said: list[str]) -> None:
+    def test_an_empty_database_is_filled_again(
+        self, store: Path, tmp_path: Path, empty_database: Path, said: list[str]
+    ) -> None:
         run_everything(store, said.append)
-        # A copy without MLflow's files: this process still holds the deleted database of the first one open.
+        # Another folder: this process still holds the deleted database of the first one open.
         copy = tmp_path / "copy"
         shutil.copytree(store, copy, ignore=shutil.ignore_patterns("mlflow*"))
-        program = (
-            "import pathlib, sys; from experiments.tracking import sync; "
-            "store = pathlib.Path(sys.argv[1]); print(sync(store, print)); print(sync(store, print))"
-        )
-        outcome = subprocess.run([sys.executable, "-c", program, str(copy)], capture_output=True, text=True, check=True)
+        shutil.copyfile(empty_database, copy / "mlflow.db")
         # Per cell: 3 rows x 3 curves, 4 final values.
-        assert outcome.stdout.splitlines() == [
-            "Preparing MLflow (once per store, a few seconds) ...",
-            "SyncCount(plans=1, cells=3, runs_added=4, points_added=39)",
-            "SyncCount(plans=1, cells=3, runs_added=0, points_added=0)",
-        ]
-        assert outcome.stderr == ""
+        assert sync(copy, said.append) == SyncCount(plans=1, cells=3, runs_added=4, points_added=39)
+        assert sync(copy, said.append) == SyncCount(plans=1, cells=3, runs_added=0, points_added=0)
         rebuilt, lived = everything(copy), everything(store)
         assert len(lived) == 4
         assert rebuilt == lived
+        assert said == []
 
     def test_what_lives_is_not_doubled(self, store: Path, said: list[str]) -> None:
         run_everything(store, said.append)
@@ -467,7 +490,7 @@ class TestTrouble:
         assert len(said) == 1
         assert said[0].startswith("MLflow at http://127.0.0.1:9: API request to http://127.0.0.1:9/")
         assert said[0].endswith("The records are complete; run `prism-bench sync` later.")
-        with pytest.raises(ComputeError, match="MLflow at http://127.0.0.1:9: API request"):
+        with pytest.raises(ComputeError, match=r"MLflow at http://127.0.0.1:9: API request"):
             sync(store, said.append)
         with pytest.raises(InputError, match=r"is a server, http://127.0.0.1:9: open that address"):
             ui_command(store)
@@ -498,7 +521,7 @@ class TestTrouble:
         tracker.finish("FINISHED", {})
         run = runs_of(store)["PatchD · seed 0"]
         assert run.info.status == "FINISHED"
-        assert len(curve(store, run, "training/loss")) == 3
+        assert len(curves(store, run)["training/loss"]) == 3
 
     def test_a_file_that_is_no_database(self, store: Path, said: list[str]) -> None:
         (store / "mlflow.db").write_text("not a database, but long enough to be taken for one" * 99)
@@ -510,16 +533,24 @@ class TestTrouble:
         with pytest.raises(InputError, match=r"unable to open database file\); make the folder writable"):
             sync(tmp_path / "none", lambda _: None)
 
-    def test_a_database_of_another_mlflow(self, store: Path, said: list[str]) -> None:
-        import sqlite3
-        from contextlib import closing
-
+    def test_a_database_of_another_mlflow(self, store: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         with closing(sqlite3.connect(store / "mlflow.db")) as database:
             database.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
             database.commit()
+        commands = []
+
+        # The real command takes seconds and answers just this.
+        def upgrade(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+            commands.append(command[1:])
+            return subprocess.CompletedProcess(
+                command, 1, "", "Can't locate revision identified by 'from_the_future'\n"
+            )
+
+        monkeypatch.setattr(subprocess, "run", upgrade)
         Tracker.open(store, said.append)
+        assert commands == [["-m", "mlflow", "db", "upgrade", tracking_uri(store)]]
         assert said[0].startswith("Upgrading MLflow's database")
-        assert "was written by another MLflow and cannot be upgraded" in said[1]
+        assert "cannot be upgraded (Can't locate revision identified by 'from_the_future')" in said[1]
         assert (store / "mlflow.db.before-upgrade").exists()
 
     def test_a_moved_store(self, store: Path, tmp_path: Path, said: list[str]) -> None:

@@ -21,11 +21,11 @@ _LONGEST_REASON = 2000
 
 @dataclass(kw_only=True)
 class PlanRun:
-    """A plan's parent run, and the nested run of each record."""
+    """A plan's parent run, and its nested runs by row and record: rows that share a record have a run each."""
 
     experiment_id: str
     run: Run
-    cells: dict[str, Run]
+    cells: dict[tuple[str, str], Run]
 
 
 class View:
@@ -47,7 +47,7 @@ class View:
             if found is None:
                 return None
             nested = (run for run in same if run.tags.get("mlflow.parentRunId") == found.id)
-            cells = {run.tags.get("prism.record", ""): run for run in nested}
+            cells = {(run.tags.get("row", ""), run.tags.get("prism.record", "")): run for run in nested}
             self._plans[digest] = PlanRun(experiment_id=experiment_id, run=found, cells=cells)
         return self._plans[digest]
 
@@ -76,14 +76,14 @@ class View:
     def cell(
         self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], started: int | None = None
     ) -> Run:
-        """The nested run of a cell, found by its record or made (RUNNING since `started`, ms)."""
+        """The nested run of a cell, found by row and record or made (RUNNING since `started`, ms)."""
         parent = self.plan(plan)
-        record = cell["record"]
-        if record not in parent.cells:
+        key = (row["id"], cell["record"])
+        if key not in parent.cells:
             tags = facts.cell_tags(plan, row, cell) | {"mlflow.parentRunId": parent.run.id, "prism.status": "running"}
             name = facts.cell_name(row, cell)
-            parent.cells[record] = self._create(parent.experiment_id, name, tags, started)
-        return parent.cells[record]
+            parent.cells[key] = self._create(parent.experiment_id, name, tags, started)
+        return parent.cells[key]
 
     def start_cell(
         self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], config: Mapping[str, Any],
@@ -93,32 +93,41 @@ class View:
         run = self.cell(plan, row, cell)
         tags = facts.cell_tags(plan, row, cell) | owner_tags(self._store) | {"prism.status": "running"}
         self.writer.tag(run, tags | ({"prism.training": training_key} if training_key else {}))
-        self._config(run, cell, config)
+        if "prism.config" not in run.tags:
+            self._config(run, cell, config)
         self.writer.resume(run)
 
     def progress(self, plan: Mapping[str, Any], record: str, log: Path) -> None:
         """Add what a training log holds beyond the last step logged; a record without a run is passed over."""
-        run = self.plan(plan).cells.get(record)
-        if run is not None:
-            self.writer.curve(run, facts.training_points(log))
+        points = list(facts.training_points(log))
+        for (_, name), run in self.plan(plan).cells.items():
+            if name == record:
+                self.writer.curve(run, points)
 
     def finish_cell(self, plan: Mapping[str, Any], record: Mapping[str, Any], artifacts: Mapping[str, Path]) -> None:
-        """Write a record into its run and close it; nothing is sent where the run holds all of it already."""
-        where = _place(plan, record["record"])
-        if where is None:
-            return
-        row, cell = where
+        """Write a record into the run of every row that shows it and close them; nothing is sent that is there."""
+        for row in plan["rows"]:
+            for cell in row["cells"]:
+                if cell["record"] == record["record"]:
+                    # Where the record names its row, its pictures are that row's.
+                    own = record.get("row") in {None, row["id"]}
+                    self._finish(plan, row, cell, record, artifacts if own else {})
+
+    def _finish(
+        self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], record: Mapping[str, Any],
+        artifacts: Mapping[str, Path],
+    ) -> None:  # fmt: skip
         ended = self._written(record["record"])
         run = self.cell(plan, row, cell, ended - int(1000 * _seconds(record)))
         status = _ENDINGS.get(record["status"], "KILLED")
-        print_of_record = facts.fingerprint(record)
-        if run.status != status or run.tags.get("prism.logged") != print_of_record:
+        logged = facts.fingerprint({name: value for name, value in record.items() if name not in {"row", "variant"}})
+        if run.tags.get("prism.logged") != logged:
             self._fill(run, cell, record)
         self._pictures(run, artifacts)
         reason = str(record.get("reason") or "")[:_LONGEST_REASON]
-        news = {"prism.status": str(record["status"]), "prism.logged": print_of_record}
         # Last, so that a process killed before this line does the whole again.
-        self.writer.tag(run, news | ({"prism.reason": reason} if reason or "prism.reason" in run.tags else {}))
+        tags = {"prism.status": str(record["status"]), "prism.logged": logged}
+        self.writer.tag(run, tags | ({"prism.reason": reason} if reason or "prism.reason" in run.tags else {}))
         self.writer.end(run, status, ended)
 
     def finish_plan(self, plan: Mapping[str, Any], status: str, artifacts: Mapping[str, Path], ended: int) -> None:
@@ -184,11 +193,6 @@ class View:
             return int((self._store / "records" / f"{record}.json").stat().st_mtime * 1000)
         except OSError:
             return now_ms()
-
-
-def _place(plan: Mapping[str, Any], record: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """The row and cell of a plan that a record belongs to."""
-    return next(((row, cell) for row in plan["rows"] for cell in row["cells"] if cell["record"] == record), None)
 
 
 def _seconds(record: Mapping[str, Any]) -> float:

@@ -97,7 +97,7 @@ def _image_shape(member: IO[bytes], path: Path, key: str) -> tuple[int, ...]:
             f"--data {path}: {key!r} is {dtype} {list(shape)}; it should be uint8 (0 to 255) of [N, H, W, C] or "
             "[N, C, H, W] with C of 1, 3 or 4, or [N, H, W]"
         )
-    if fortran and prod(shape):
+    if fortran:
         raise InputError(f"--data {path}: {key!r} is in Fortran order; save numpy.ascontiguousarray({key})")
     return shape
 

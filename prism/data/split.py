@@ -48,7 +48,7 @@ class Split(Component, family="split", name="stratified"):
                     f"class {name} has {size} image; a stratified split needs at least 2 in each class: "
                     "add images, remove or merge that class, or pass --no-stratify"
                 )
-        quota = _largest_remainder(sizes * self.retrieval_fraction)
+        quota = _largest_remainder(sizes.astype(np.float64) * self.retrieval_fraction)
         # Both parts must keep at least one image of each class.
         quota = np.clip(quota, 1, sizes - 1)
         retrieval: list[Ids] = []

@@ -53,7 +53,9 @@ class ToyFaces(Dataset, name="toyfaces"):
 
     def __post_init__(self) -> None:
         if self.resolution < 16 or self.resolution % 2:
-            raise InputError(f"toyfaces needs an even resolution of at least 16, not {self.resolution}; use 16, 32 or 64")
+            raise InputError(
+                f"toyfaces needs an even resolution of at least 16, not {self.resolution}; use 16, 32 or 64"
+            )
         if self.size < 1:
             raise InputError(f"toyfaces needs a size of at least 1, not {self.size}")
 
@@ -119,7 +121,8 @@ def _draw(truth: dict[str, Array], resolution: int) -> npt.NDArray[np.uint8]:
     lips = np.broadcast_to(np.array([0.75, 0.25, 0.28], np.float32), (n, 3))
     paint((np.abs(x - cx) < 0.04 + 0.05 * per_image(truth["mouth"])) & (np.abs(y - cy - 0.19) < 0.02), lips)
     small = canvas.reshape(n, 3, resolution, OVERSAMPLING, resolution, OVERSAMPLING).mean(axis=(3, 5))
-    return (np.clip(small, 0, 1) * 255).round().astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = (np.clip(small, 0, 1) * 255).round().astype(np.uint8)
+    return pixels
 
 
 def _hsv(hue: Array, saturation: Array, value: Array) -> Array:
@@ -127,4 +130,5 @@ def _hsv(hue: Array, saturation: Array, value: Array) -> Array:
     shift = np.array([5, 3, 1], np.float32)
     k = (shift[None, :] + hue[:, None] * 6) % 6
     ramp = np.clip(np.minimum(k, 4 - k), 0, 1)
-    return (value[:, None] * (1 - saturation[:, None] * ramp)).astype(np.float32)
+    rgb: Array = (value[:, None] * (1 - saturation[:, None] * ramp)).astype(np.float32)
+    return rgb

@@ -28,7 +28,7 @@ class Encoder(Component, family="encoder"):
     batch: ClassVar[int] = 64
     """Images per call of the network; bounds the memory."""
 
-    def check(self) -> None:  # noqa: B027 - most encoders need nothing
+    def check(self) -> None:
         """Raise InputError, with the remedy, where the weights are missing or of a wrong checksum."""
 
     @abstractmethod

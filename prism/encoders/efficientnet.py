@@ -69,7 +69,7 @@ class EfficientNetLite(Encoder):
         """Raise InputError, with the remedy, where the weight file is missing or of a wrong checksum."""
         _verified(self.weights)
 
-    def load(self, gallery: Pixels | None, device: str) -> Embed:  # noqa: ARG002 - not fitted
+    def load(self, gallery: Pixels | None, device: str) -> Embed:
         """uint8 [n, 3, R, R] -> float32 [n, 1280], non-negative; `gallery` is not used.
 
         Raises:

@@ -38,16 +38,17 @@ class PixelsPCA(Encoder, name="pixels-pca"):
         # The smaller of the two Gram matrices has the same leading eigenvectors, up to the map by the data.
         centred = flat - mean
         if len(centred) >= centred.shape[1]:
-            _, vectors = np.linalg.eigh(centred.T @ centred)
-            axes = vectors[:, ::-1][:, : self.components]
+            _, basis = np.linalg.eigh(centred.T @ centred)
+            axes = basis[:, ::-1][:, : self.components]
         else:
-            _, vectors = np.linalg.eigh(centred @ centred.T)
-            axes = centred.T @ vectors[:, ::-1][:, : min(self.components, len(centred))]
+            _, basis = np.linalg.eigh(centred @ centred.T)
+            axes = centred.T @ basis[:, ::-1][:, : min(self.components, len(centred))]
             axes = axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-12)
         axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
 
         def embed(images: Pixels) -> Vectors:
             pixels = images.reshape(len(images), -1).astype(np.float64) / 255
-            return ((pixels - mean) @ axes).astype(np.float32)
+            vectors: Vectors = ((pixels - mean) @ axes).astype(np.float32)
+            return vectors
 
         return embed

@@ -64,7 +64,7 @@ class Metric(Component, family="metric"):
     def encoder(self) -> Encoder | None:
         """Whose features the evidence must hold; None where the metric looks at the images alone."""
 
-    def applies(self, dataset: Dataset) -> str | None:  # noqa: ARG002 - most metrics apply to any data
+    def applies(self, dataset: Dataset) -> str | None:
         """Why this metric declines `dataset`, as the reason in a table's hole; None where it applies."""
         return None
 

@@ -1,0 +1,65 @@
+"""Shared fixtures: small data, and the command line as a user types it."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from prism.component import load_members
+from prism.images import Pixels
+
+torch.set_num_threads(1)
+load_members()
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What a command said: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Spoken]
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+    """Run `prism-bench` in this process, in an empty folder; a traceback would fail the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.delenv("PRISM_BENCH_STORE", raising=False)
+
+    def call(line: str) -> Spoken:
+        from experiments.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["prism-bench", *shlex.split(line)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capfd.readouterr()
+        return Spoken(code, captured.out, captured.err)
+
+    return call
+
+
+TINY = (
+    "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=128 --set sampler.steps=3 "
+    "--set dataset.size=64"
+)
+"""The whole of Table 3 in seconds, for tests that need a run but not its numbers."""
+
+
+@pytest.fixture(scope="session")
+def small_images() -> Pixels:
+    """Sixteen images of 16x16 without structure."""
+    images: Pixels = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 16), np.uint8)
+    return images

@@ -1,0 +1,161 @@
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+from prism.aggregators import MeanPool, NoConditioning, SetTransformer
+from prism.component import Component, diff, from_json, load_plugin, member, with_setting
+from prism.denoiser import DDPMpp
+from prism.errors import InputError
+from prism.patch_method import PatchMethod
+from prism.schedules import Decreasing, Fixed, Increasing, Schedule, Tabulated
+from prism.training import Training
+
+EVERY = [(family, name) for family, members in Component.members.items() for name in members]
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
+def test_every_component_has_defaults_a_summary_and_a_round_trip(family: str, name: str) -> None:
+    kind = member(family, name)
+    value = kind()
+    assert kind.summary().strip()
+    again = from_json(json.loads(json.dumps(value.to_json())))
+    assert again == value
+    assert again.digest() == value.digest()
+
+
+def test_any_field_of_a_method_changes_its_digest() -> None:
+    base = PatchMethod()
+    changed = {
+        "aggregator": MeanPool(),
+        "schedule": Increasing(k_max=16),
+        "denoiser": DDPMpp(channels=32),
+        "training": Training(images=1),
+        "training_set": member("training_set", "X")(),
+        "retrieval": base.retrieval.replace(normalise=False),
+        "patches": base.patches.replace(full=0.5),
+        "diffusion": base.diffusion.replace(sigma_data=0.4),
+    }
+    assert set(changed) == {field.name for field in fields(base)}
+    digests = {base.replace(**{name: value}).digest() for name, value in changed.items()}
+    assert len(digests | {base.digest()}) == len(changed) + 1
+
+
+def test_digest_is_the_same_in_another_process() -> None:
+    code = "from prism.patch_method import PatchMethod; print(PatchMethod().digest())"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == PatchMethod().digest()
+
+
+def test_a_runtime_choice_cannot_enter_a_component() -> None:
+    with pytest.raises(TypeError):
+        PatchMethod(device="cuda")  # type: ignore[call-arg]
+
+    @dataclass(frozen=True, kw_only=True)
+    class Located(Schedule, name="located"):
+        folder: Path = Path("a")
+
+        def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
+            return 1
+
+        @property
+        def largest(self) -> int:
+            return 1
+
+    try:
+        with pytest.raises(TypeError, match="cannot be part of a component"):
+            Located().digest()
+    finally:
+        del Component.members["schedule"]["located"]
+
+
+def test_diff_names_what_changed_and_a_replaced_part_once() -> None:
+    base = PatchMethod()
+    assert diff(base, base) == {}
+    assert diff(base, base.replace(denoiser=DDPMpp(channels=32))) == {"denoiser.channels": (64, 32)}
+    assert diff(base, base.replace(schedule=Fixed(k_train=4))) == {"schedule": ("schedule/decreasing", "schedule/fixed")}
+
+
+def test_members_are_final_and_names_are_unique() -> None:
+    with pytest.raises(TypeError, match="compose or replace"):
+
+        class Sub(Decreasing):
+            pass
+
+    with pytest.raises(InputError, match="two components call themselves schedule/fixed"):
+
+        class Other(Schedule, name="fixed"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("denoser.channels", "4", "did you mean denoiser"),
+        ("denoiser.chanels", "4", "did you mean channels"),
+        ("denoiser.channels", "many", "expected int"),
+        ("denoiser.channels.x", "4", "plain value"),
+        ("denoiser.channels", "6", "multiple of 4"),
+        ("schedule", "decresing", "did you mean decreasing"),
+        ("patches.enlarge", "maybe", "true or false"),
+        ("training.precision", "float8", "float32, bfloat16"),
+    ],
+)
+def test_a_bad_setting_says_what_would_be_right(path: str, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        with_setting(PatchMethod(), path, text)
+
+
+def test_settings_are_parsed_by_the_type_of_the_field() -> None:
+    method = with_setting(PatchMethod(), "denoiser.multipliers", "1,2")
+    method = with_setting(method, "aggregator", "none")
+    method = with_setting(method, "training.learning_rate", "2e-4")
+    method = with_setting(method, "patches.enlarge", "false")
+    assert isinstance(method, PatchMethod)
+    assert isinstance(method.denoiser, DDPMpp)
+    assert method.denoiser.multipliers == (1, 2)
+    assert method.aggregator == NoConditioning()
+    assert method.training.learning_rate == 2e-4
+    assert method.patches.enlarge is False
+
+
+def test_a_plugin_file_adds_a_member(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dataclasses import dataclass\n"
+        "from prism.schedules import Schedule\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Two(Schedule, name='always-two'):\n"
+        "    '''Two neighbours.'''\n"
+        "    def k(self, progress, *, epoch=0, seed=0):\n"
+        "        return 2\n"
+        "    @property\n"
+        "    def largest(self):\n"
+        "        return 2\n"
+    )
+    load_plugin(file)
+    try:
+        assert member("schedule", "always-two")().k(0.5) == 2  # type: ignore[attr-defined]
+    finally:
+        del Component.members["schedule"]["always-two"]
+    with pytest.raises(InputError, match="no such file"):
+        load_plugin(tmp_path / "missing.py")
+    file.write_text("import nothing_of_that_name\n")
+    with pytest.raises(InputError, match="ModuleNotFoundError"):
+        load_plugin(file)
+
+
+def test_values_are_checked_at_construction() -> None:
+    for make, message in [
+        (lambda: Decreasing(k_max=0), "k_max must be at least 1, not 0"),
+        (lambda: Tabulated(values=()), "values is empty"),
+        (lambda: SetTransformer(heads=0), "heads >= 1"),
+        (lambda: Training(learning_rate=0), "learning_rate must be positive"),
+        (lambda: Training(images=0), "images must be at least 1"),
+        (lambda: DDPMpp(dropout=1.0), "dropout is a probability"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            make()

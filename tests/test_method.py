@@ -1,0 +1,307 @@
+"""Patches, schedules, aggregators, U-Net, preconditioning: laws from the paper's equations."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import reference
+from prism.aggregators import MAB, Aggregator, MeanPool, SetTransformer
+from prism.component import Component
+from prism.denoiser import DDPMpp
+from prism.diffusion import EDM, denoising_loss
+from prism.errors import InputError
+from prism.patch_method import PatchMethod
+from prism.patches import PatchSizes, coordinate_grid, crop, crop_coordinates, random_corners
+from prism.schedules import Decreasing, Fixed, Increasing, Random, Schedule, Tabulated
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+# Patches (paper section 4.2)
+
+
+def test_patch_sizes_follow_equation_1() -> None:
+    """10,000 draws: five standard errors of a binomial share are 5 sqrt(0.6 * 0.4 / 10,000) < 0.025."""
+    rng = np.random.default_rng(0)
+    drawn = [PatchSizes().choose(32, float(u)) for u in rng.random(10_000)]
+    assert set(drawn) == {(16, 2), (8, 4)}
+    assert abs(drawn.count((16, 2)) / len(drawn) - 0.6) < 0.025
+
+
+def test_full_resolution_mixing_keeps_the_ratio_of_the_patches() -> None:
+    sides = PatchSizes(full=0.5).sides(64)
+    assert sides == pytest.approx({64: 0.5, 32: 0.3, 16: 0.2})
+    assert PatchSizes(full=0.5).choose(64, 0.49) == (64, 1)
+
+
+def test_coordinates_span_the_full_image_and_follow_the_crop() -> None:
+    grid = coordinate_grid(8)
+    assert grid[0, 0].tolist() == pytest.approx(np.linspace(-1, 1, 8).tolist())
+    assert grid[1, :, 0].tolist() == pytest.approx(np.linspace(-1, 1, 8).tolist())
+    corners = torch.tensor([[3, 1]])
+    cut = crop_coordinates(grid, corners, 4)
+    assert torch.equal(cut[0], grid[:, 3:7, 1:5])
+
+
+def test_crop_is_the_slice() -> None:
+    images = torch.arange(2 * 3 * 8 * 8, dtype=torch.int64).remainder(256).to(torch.uint8).reshape(2, 3, 8, 8)
+    corners = torch.tensor([[0, 4], [2, 1]])
+    cut = crop(images, corners, 4)
+    assert torch.equal(cut[0], images[0, :, 0:4, 4:8])
+    assert torch.equal(cut[1], images[1, :, 2:6, 1:5])
+
+
+def test_corners_are_uniform_over_valid_positions() -> None:
+    corners = random_corners(20_000, 8, 4, np.random.default_rng(0))
+    cells = np.bincount((corners[:, 0] * 5 + corners[:, 1]).numpy(), minlength=25)
+    expected = 20_000 / 25
+    # Chi-square with 24 degrees of freedom exceeds 51.2 once in a thousand.
+    assert ((cells - expected) ** 2 / expected).sum() < 51.2
+    assert int(corners.max()) == 4
+
+
+# Schedules (paper section 4.4)
+
+
+@given(k_max=st.integers(1, 40), epochs_per_k=st.integers(1, 5))
+@settings(deadline=None)
+def test_decreasing_is_equation_3_and_increasing_its_mirror(k_max: int, epochs_per_k: int) -> None:
+    """For divisible epochs, as in the paper: k = k_max + 1 - ceil(e / E_seg)."""
+    total = k_max * epochs_per_k
+    down = [Decreasing(k_max=k_max).k(e / total) for e in range(1, total + 1)]
+    assert down == [k_max + 1 - math.ceil(e / epochs_per_k) for e in range(1, total + 1)]
+    assert down[0] == k_max
+    assert down[-1] == 1
+    assert [Increasing(k_max=k_max).k(e / total) for e in range(1, total + 1)] == down[::-1]
+
+
+def test_random_is_uniform_per_epoch_and_depends_on_seed_and_epoch_alone() -> None:
+    schedule = Random(k_max=4)
+    drawn = [schedule.k(0.5, epoch=e, seed=1) for e in range(4000)]
+    assert drawn == [schedule.k(0.9, epoch=e, seed=1) for e in range(4000)]
+    assert drawn[:50] != [schedule.k(0.5, epoch=e, seed=2) for e in range(50)]
+    counts = np.bincount(drawn, minlength=5)[1:]
+    # Chi-square with 3 degrees of freedom exceeds 16.3 once in a thousand.
+    assert ((counts - 1000) ** 2 / 1000).sum() < 16.3
+
+
+def test_any_function_of_progress_is_a_schedule() -> None:
+    schedule = Tabulated.of(lambda p: 1 + round(7 * (1 - p) ** 2), steps=100)
+    assert schedule.largest == 1 + round(7 * 0.99**2)
+    assert schedule.k(0.5) == 1 + round(7 * 0.25)
+    assert schedule.k(1.0) == 1
+
+
+@pytest.mark.parametrize("name", sorted(Component.members["schedule"]))
+@given(progress=st.floats(1e-6, 1.0), epoch=st.integers(0, 100))
+@settings(deadline=None, max_examples=30)
+def test_every_schedule_stays_between_one_and_its_largest(name: str, progress: float, epoch: int) -> None:
+    schedule = Component.members["schedule"][name]()
+    assert isinstance(schedule, Schedule)
+    k = schedule.k(progress, epoch=epoch, seed=0)
+    assert isinstance(k, int)
+    assert 1 <= k <= schedule.largest
+
+
+def test_fixed_is_fixed() -> None:
+    assert {Fixed(k_train=5).k(p) for p in (0.01, 0.5, 1.0)} == {5}
+
+
+# Aggregators (paper section 4.3)
+
+CONDITIONAL = [name for name, kind in Component.members["aggregator"].items() if kind.conditional]  # type: ignore[attr-defined]
+
+
+def built(name: str, dim: int = 12) -> nn.Module:
+    torch.manual_seed(0)
+    kind = Component.members["aggregator"][name]()
+    assert isinstance(kind, Aggregator)
+    return kind.build(dim, 8).eval()
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+@given(k=st.integers(1, 9), seed=st.integers(0, 100))
+@settings(deadline=None, max_examples=15)
+def test_order_and_masked_garbage_change_nothing(name: str, k: int, seed: int) -> None:
+    module = built(name)
+    rng = torch.Generator().manual_seed(seed)
+    neighbours = torch.randn(2, k, 12, generator=rng)
+    mask = torch.ones(2, k, dtype=torch.bool)
+    plain = module(neighbours, mask)
+    order = torch.randperm(k, generator=rng)
+    torch.testing.assert_close(module(neighbours[:, order], mask), plain, rtol=1e-4, atol=1e-5)
+    padded = torch.cat([neighbours, 1e3 * torch.randn(2, 3, 12, generator=rng)], dim=1)
+    wide = torch.cat([mask, torch.zeros(2, 3, dtype=torch.bool)], dim=1)
+    torch.testing.assert_close(module(padded, wide), plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_every_neighbour_matters_and_gets_a_gradient(name: str) -> None:
+    neighbours = torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    mask = torch.tensor([[True, True, True, True, False]])
+    out = built(name)(neighbours, mask)
+    (out * torch.randn(out.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+    assert neighbours.grad is not None
+    size = neighbours.grad.abs().sum(-1)[0]
+    assert (size[:4] > 1e-8).all()
+    assert size[4] == 0
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+@pytest.mark.parametrize("k", [1, 4, 32])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 20.0])
+def test_condition_has_about_unit_variance_whatever_k_and_the_encoder_scale(name: str, k: int, scale: float) -> None:
+    neighbours = scale * torch.randn(64, k, 64, generator=torch.Generator().manual_seed(0))
+    out = built(name, dim=64)(neighbours, torch.ones(64, k, dtype=torch.bool))
+    assert 0.5 < float(out.detach().square().mean()) < 2.0
+
+
+def test_set_transformer_sizes_are_the_papers() -> None:
+    """About 2.1M parameters at width 256 and 7.6M at 512 (method of the paper, CLIP's 512 dimensions)."""
+    assert count(SetTransformer().build(512, 64)) == 2_128_384
+    assert count(SetTransformer().build(512, 128)) == 7_664_640
+
+
+def test_attention_block_equals_its_slow_twin() -> None:
+    torch.manual_seed(0)
+    block = MAB(6, 10, 8, heads=2).double()
+    x, y = torch.randn(1, 3, 6, dtype=torch.float64), torch.randn(1, 5, 10, dtype=torch.float64)
+    allowed = [True, False, True, True, False]
+    q, k, v = (part[0].detach().numpy() for part in (block.query(x), block.key(y), block.value(y)))
+    h = block.norm_attention(torch.from_numpy(q + reference.attention(q, k, v, 2, allowed)))
+    expected = block.norm_feed(h + torch.relu(block.feed(h)))
+    torch.testing.assert_close(block(x, y, torch.tensor([allowed]))[0], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_mean_is_the_mean_direction() -> None:
+    pair = torch.tensor([[[1.0, 0.0], [0.0, 3.0]]])
+    out = MeanPool().build(2, 8)(pair, torch.ones(1, 2, dtype=torch.bool))
+    torch.testing.assert_close(out, torch.tensor([[1.0, 1.0]]))
+
+
+def test_heads_that_do_not_divide_the_width_are_refused() -> None:
+    with pytest.raises(InputError, match="does not divide the width 4C = 32"):
+        SetTransformer(heads=3).build(16, 8)
+
+
+# U-Net (Karras et al. 2022; sizes of the paper's Table 6)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "channels", "blocks", "attention", "without", "with_condition"),
+    [
+        (32, 64, 3, (8, 16), 11_643_139, 11_659_587),
+        (64, 128, 2, (16,), 35_127_555, 35_193_219),
+        (64, 128, 4, (8, 16), 55_735_043, 55_800_707),
+        (64, 64, 3, (8, 16), 11_377_923, 11_394_371),
+    ],
+    ids=["cifar10", "celeba", "imagenet100", "afhqv2"],
+)
+def test_parameter_counts_are_exact(
+    resolution: int, channels: int, blocks: int, attention: tuple[int, ...], without: int, with_condition: int
+) -> None:
+    config = DDPMpp(channels=channels, blocks=blocks, attention=attention)
+    assert count(config.build(resolution, 0)) == without
+    assert count(config.build(resolution, 4 * channels)) == with_condition
+
+
+def small_unet(condition: int = 0) -> nn.Module:
+    torch.manual_seed(0)
+    return DDPMpp(channels=8, multipliers=(1, 2), blocks=1, attention=(8,), dropout=0.0).build(16, condition).eval()
+
+
+@pytest.mark.parametrize("side", [4, 8, 16, 20])
+def test_unet_is_fully_convolutional(side: int) -> None:
+    assert small_unet()(torch.zeros(2, 5, side, side), torch.zeros(2), None).shape == (2, 3, side, side)
+
+
+def test_attention_levels_are_those_of_the_full_image() -> None:
+    """A network for 16x16 attends at level 1 (8x8), whatever the patch it sees."""
+    names = [n for n, m in DDPMpp(multipliers=(1, 2), blocks=1, attention=(8,)).build(16, 0).named_modules() if n.endswith("attention")]
+    assert sorted(names) == ["bottom.0.attention", "decoder.1.attention", "encoder.2.attention"]
+
+
+def test_the_condition_reaches_the_output() -> None:
+    unet = small_unet(6)
+    for parameter in unet.parameters():
+        if parameter.abs().max() < 1e-3:
+            nn.init.normal_(parameter, std=0.1)
+    x, noise = torch.randn(1, 5, 8, 8), torch.zeros(1)
+    one, other = unet(x, noise, torch.zeros(1, 6)), unet(x, noise, torch.ones(1, 6))
+    assert (one - other).abs().max() > 1e-4
+
+
+def test_a_resolution_that_the_levels_cannot_halve_is_refused() -> None:
+    three = PatchMethod(denoiser=DDPMpp(multipliers=(2, 2, 2, 2)))
+    with pytest.raises(InputError, match=r"patches of 4 pixels.*cannot halve 3 times; use a resolution that 32 divides"):
+        three.check(16)
+    with pytest.raises(InputError, match="resolution 18 is not divisible by 4"):
+        PatchMethod().check(18)
+    PatchMethod().check(32)
+
+
+# Preconditioning (Karras et al. 2022, Table 1)
+
+
+@pytest.mark.parametrize("sigma", [0.002, 0.1, 0.5, 3.0, 80.0])
+def test_network_input_and_target_have_unit_variance(sigma: float) -> None:
+    """Closed forms for data of standard deviation sigma_data: var(c_in x) = 1, var(target) = 1."""
+    edm = EDM()
+    s = torch.tensor([sigma], dtype=torch.float64)
+    c = edm.coefficients(s)
+    variance = edm.sigma_data**2
+    assert float(c.input**2 * (variance + s**2)) == pytest.approx(1, rel=1e-9)
+    # The target is (y - c_skip (y + n)) / c_out.
+    target = ((1 - c.skip) ** 2 * variance + c.skip**2 * s**2) / c.out**2
+    assert float(target) == pytest.approx(1, rel=1e-6)
+    assert float(edm.weight(s) * c.out**2) == pytest.approx(1, rel=1e-9)
+
+
+def test_training_noise_is_log_normal() -> None:
+    """20,000 draws; five standard errors of mean and standard deviation."""
+    logs = EDM().draw_sigma(20_000, torch.Generator().manual_seed(0)).log()
+    assert abs(float(logs.mean()) + 1.2) < 5 * 1.2 / math.sqrt(20_000)
+    assert abs(float(logs.std()) - 1.2) < 5 * 1.2 / math.sqrt(40_000)
+
+
+def test_at_vanishing_noise_the_denoiser_returns_its_input() -> None:
+    network = PatchMethod(
+        aggregator=Component.members["aggregator"]["none"](),  # type: ignore[arg-type]
+        denoiser=DDPMpp(channels=8, multipliers=(1, 2), blocks=1, attention=(), dropout=0.0),
+    ).network(16, 0, seed=0)
+    x = torch.rand(2, 3, 8, 8) * 2 - 1
+    out = network(x, torch.full((2,), 1e-5), torch.zeros(2, 2, 8, 8), None)
+    torch.testing.assert_close(out, x, rtol=0, atol=1e-4)
+
+
+def test_the_optimal_denoiser_minimises_the_loss_to_its_closed_form() -> None:
+    """For y ~ N(0, s^2) the best denoiser is c_skip x; its weighted loss is exactly 1 at every sigma.
+
+    Monte Carlo over 2 * 3 * 64 * 64 = 24,576 pixels: the mean of a chi-square variable, standard error
+    sqrt(2 / 24,576) < 0.01, bound five of them. A wrong denoiser is worse.
+    """
+    edm = EDM()
+    rng = torch.Generator().manual_seed(0)
+    clean = 0.5 * torch.randn(2, 3, 64, 64, generator=rng)
+    noise = torch.randn(2, 3, 64, 64, generator=rng)
+    sigma = torch.tensor([0.3, 2.0])
+    grid = torch.zeros(2, 2, 64, 64)
+
+    class Linear(nn.Module):
+        def __init__(self, gain: float) -> None:
+            super().__init__()
+            self.gain = gain
+
+        def forward(self, noisy: Tensor, sigma: Tensor, *_: Tensor | None) -> Tensor:
+            return self.gain * edm.coefficients(sigma).skip[:, None, None, None] * noisy
+
+    best = float(denoising_loss(Linear(1.0), edm, clean, noise, sigma, grid, None))
+    assert abs(best - 1) < 0.05
+    assert float(denoising_loss(Linear(0.8), edm, clean, noise, sigma, grid, None)) > best + 0.05
