@@ -133,6 +133,13 @@ def test_exif_orientation_is_applied(kind: str, tag: int, turned: int) -> None:
     np.testing.assert_array_equal(from_bytes(data, 8), np.rot90(upright, turned).transpose(2, 0, 1))
 
 
+def test_sixteen_bits_are_scaled_and_rounded() -> None:
+    # 65535 / 255 = 257, so level * 257 + 128 lies just below the middle between two levels.
+    levels = np.arange(255, dtype=np.uint16).reshape(15, 17)[:, 1:16]
+    data = encoded(Image.fromarray(np.ascontiguousarray(levels * 257 + 128)))
+    np.testing.assert_array_equal(from_bytes(data, 15)[0], levels)
+
+
 # Crop and resize.
 
 
@@ -254,7 +261,13 @@ def test_a_moved_folder_has_the_same_listing_digest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("put", [folder_of, lambda path, files: zip_of(path.with_suffix(".zip"), files)])
 def test_pictures_are_sorted_by_name_and_classed_by_folder(tmp_path: Path, put: Callable[..., Path]) -> None:
-    clutter = {"data/.DS_Store": b"x", "__MACOSX/data/cat/._1.png": b"x", "data/README.txt": b"x", "data/.h/a.png": b""}
+    clutter = {
+        "data/.DS_Store": b"x",
+        "__MACOSX/data/cat/._1.png": b"x",
+        "data/README.txt": b"x",
+        "__MACOSX/b.png": b"",
+        "data/.h/a.png": b"",
+    }
     files = {f"data/{name}": data for name, data in reversed(CATS_AND_DOGS.items())} | clutter
     found = ingest(put(tmp_path / "my pets", files), resolution=8)
     assert found.images.classes == ("cat", "dog")
@@ -282,7 +295,7 @@ def test_the_first_folder_below_the_shared_ones_is_the_class(tmp_path: Path) -> 
 def test_names_are_equal_whichever_way_accents_are_written() -> None:
     decomposed, composed = "e\N{COMBINING ACUTE ACCENT}", "\N{LATIN SMALL LETTER E WITH ACUTE}"
     assert sources.class_names([f"{decomposed}/1.png", "f/1.png"]) == (composed, "f")
-    shuffled = [f"{composed}/2.png", f"{decomposed}/1.png"]
+    shuffled = [f"{decomposed}/2.png", f"{composed}/1.png"]
     assert sources.sorted_images(shuffled, Path()) == tuple(reversed(shuffled))
 
 
@@ -321,19 +334,18 @@ def test_progress_is_told_and_ends_at_the_total(tmp_path: Path) -> None:
 
 
 def test_originals_are_not_kept_in_memory(tmp_path: Path) -> None:
-    # 150 pictures of 0.75 MB are 112 MB decoded; a few at a time are far less than half of that.
+    # 150 pictures of 0.75 MB are 112 MB; a few at a time are far less than half of that.
     code = """
 import resource, sys
 from pathlib import Path
 from prism.data.files import ingest
-ingest(Path(sys.argv[1]) / "one", resolution=4)
+ingest(Path(sys.argv[1]) / "one.npz", resolution=4)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-ingest(Path(sys.argv[1]) / "all", resolution=4)
+ingest(Path(sys.argv[1]) / "all.npz", resolution=4)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
-    data = encoded(Image.new("RGB", (512, 512), (1, 2, 3)))
-    folder_of(tmp_path / "one", {f"{i}.png": data for i in range(2)})
-    folder_of(tmp_path / "all", {f"{i}.png": data for i in range(150)})
+    np.savez_compressed(tmp_path / "one.npz", images=np.zeros((2, 512, 512, 3), np.uint8))
+    np.savez_compressed(tmp_path / "all.npz", images=np.zeros((150, 512, 512, 3), np.uint8))
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert int(result.stdout) < 50
 

@@ -4,9 +4,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
 from analysis.latex import BEGIN_BODY, END_BODY, document_tex, table_body, table_tex
 from analysis.latex_text import _ACCENTS, _SYMBOLS, escape
 from analysis.layout import Table
@@ -30,7 +32,7 @@ def table() -> Table:
         ("a<b>c|d", "a$<$b$>$c$|$d"),
         ("é ü ñ å č Ç í", r"\'{e} \"{u} \~{n} \r{a} \v{c} \c{C} \'{i}"),
         ("e\u0301", r"\'{e}"),
-        ("± × ≥ – µ", r"$\pm$ $\times$ $\geq$ \textendash{} $\mu$"),
+        ("± \N{MULTIPLICATION SIGN} ≥ \N{EN DASH} µ", r"$\pm$ $\times$ $\geq$ \textendash{} $\mu$"),
         ("well-known, it's", "well-known, it's"),
         ("a--b ''c'' ,,", "a-{}-b '{}'c'{}' ,{},"),
         ("[x] *y*", "{[}x] {*}y{*}"),
@@ -80,7 +82,7 @@ def test_every_line_has_the_columns_of_the_preamble(table: Table) -> None:
 
 def test_no_line_begins_like_an_argument_of_the_line_before(table: Table) -> None:
     lines = table_body(table).splitlines()
-    after_a_break = [line for before, line in zip(lines, lines[1:], strict=False) if before.endswith((r"\\", "rule"))]
+    after_a_break = [line for before, line in pairwise(lines) if before.endswith((r"\\", "rule"))]
     assert any(line.startswith("{[}RAG]") for line in after_a_break)
     assert not any(line.startswith(("[", "*")) for line in after_a_break)
 

@@ -36,7 +36,7 @@ CONFIG = {
     "k_max": 8,
     "note": "x" * 501,
 }
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "patchd", "label": "PatchD", "trained_on": "X", "cells": [{"seed": 0, "record": "a0", "k_sample": 1}]},
     {"id": "prism", "label": "PRISM | full", "cells": [{"seed": s, "record": f"b{s}", "k_sample": 1} for s in (0, 1)]},
 ]
@@ -157,7 +157,8 @@ def everything(store: Path) -> dict[str, Any]:
 
 
 def start(tracker: Tracker, row: int = 0, cell: int = 0) -> None:
-    tracker.cell_started(PLAN, ROWS[row], ROWS[row]["cells"][cell], CONFIG, "t-key")  # type: ignore[index]
+    asked = ROWS[row]["cells"][cell]
+    tracker.cell_started(PLAN, ROWS[row], asked, CONFIG, f"t-{asked['record']}")
 
 
 def run_everything(store: Path, say: Callable[[str], None]) -> None:
@@ -177,10 +178,11 @@ class TestFacts:
         [("fid@k=1", "fid_k_1"), ("fid/k_sample 1", "fid/k_sample 1"), ("../a//b:c", "a/b_c"), ("", "unnamed")],
     )
     def test_names_fit_the_alphabet_of_mlflow(self, name: str, expected: str) -> None:
-        from mlflow.utils.validation import _validate_metric_name
+        from mlflow.utils import validation
 
         assert metric_name(name) == expected
-        _validate_metric_name(metric_name(name))
+        assert validation.validate_param_and_metric_name(metric_name(name))  # type: ignore[no-untyped-call]
+        assert not validation.path_not_unique(metric_name(name))  # type: ignore[no-untyped-call]
 
     def test_only_finite_numbers_are_metrics(self) -> None:
         values = [{"name": "fd", "value": float("inf"), "floor": float("nan")}, {"name": "kid", "value": None}]
@@ -301,7 +303,8 @@ class TestRun:
         assert {run.info.status for run in runs_of(store).values()} == {"KILLED"}
 
     def test_a_failed_cell_that_succeeds_later_keeps_its_run(self, tracker: Tracker, store: Path) -> None:
-        tracker.cell_finished(record_of("a0", "failed", reason="disk full", values=[], stages={}), {})
+        config = CONFIG | {"k_max": 4}
+        tracker.cell_finished(record_of("a0", "failed", reason="full disk", values=[], stages={}, config=config), {})
         tracker.finish("FAILED", {})
         first = runs_of(store)
         run_everything(store, pytest.fail)
@@ -309,6 +312,7 @@ class TestRun:
         assert second["PatchD · seed 0"].info.run_id == first["PatchD · seed 0"].info.run_id
         assert {run.info.status for run in second.values()} == {"FINISHED"}
         assert second["PatchD · seed 0"].data.tags["prism.reason"] == ""
+        assert second["PatchD · seed 0"].data.params["k_max"] == "4", "MLflow refuses to change a parameter"
 
     def test_url_and_command_of_the_pages(self, tracker: Tracker, store: Path) -> None:
         number = runs_of(store)["ablation-table3 · laptop · toyfaces · 01234567"].info.experiment_id

@@ -62,8 +62,7 @@ def training_points(log: Path) -> Iterator[Point]:
         lines = log.read_bytes().split(b"\n")
     except FileNotFoundError:
         return
-    # What follows the last newline is still being written.
-    for line in lines[:-1]:
+    for line in lines:
         try:
             row = json.loads(line)
             step, seconds = int(row.pop("images")), float(row.pop("seconds", 0.0))

@@ -125,9 +125,10 @@ class View:
             self._fill(run, cell, record)
         self._pictures(run, artifacts)
         reason = str(record.get("reason") or "")[:_LONGEST_REASON]
+        tags = {"prism.status": str(record["status"]), "prism.training": _training(record), "prism.reason": reason}
+        news = {name: text for name, text in tags.items() if text or name in run.tags}
         # Last, so that a process killed before this line does the whole again.
-        tags = {"prism.status": str(record["status"]), "prism.logged": logged}
-        self.writer.tag(run, tags | ({"prism.reason": reason} if reason or "prism.reason" in run.tags else {}))
+        self.writer.tag(run, news | {"prism.logged": logged})
         self.writer.end(run, status, ended)
 
     def finish_plan(self, plan: Mapping[str, Any], status: str, artifacts: Mapping[str, Path], ended: int) -> None:
@@ -143,9 +144,8 @@ class View:
 
     def _fill(self, run: Run, cell: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         self._config(run, cell, record.get("config") or {})
-        training = (record.get("stages") or {}).get("training")
+        training = _training(record)
         if training:
-            self.writer.tag(run, {"prism.training": training})
             log = self._store / "stages" / "training" / training / "metrics.jsonl"
             self.writer.curve(run, facts.training_points(log))
         self.writer.metrics(run, facts.final_metrics(record))
@@ -193,6 +193,11 @@ class View:
             return int((self._store / "records" / f"{record}.json").stat().st_mtime * 1000)
         except OSError:
             return now_ms()
+
+
+def _training(record: Mapping[str, Any]) -> str:
+    """The key of the training behind a record; empty where there is none."""
+    return str((record.get("stages") or {}).get("training") or "")
 
 
 def _seconds(record: Mapping[str, Any]) -> float:

@@ -57,7 +57,7 @@ def from_bytes(data: bytes, resolution: int) -> Pixels:
         raise
     except UnidentifiedImageError:
         raise BadImageError("not a PNG, JPEG, WebP, BMP or GIF image") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise BadImageError(f"more than {MAX_PIXELS / 1e6:.0f} megapixels") from None
     except Exception as error:
         # Pillow's readers answer broken files with many types: OSError, SyntaxError, struct.error, IndexError, ...
@@ -102,7 +102,6 @@ def _fit(image: Image.Image, resolution: int) -> Pixels:
     left, top = (width - side) // 2, (height - side) // 2
     # Cropped first: Pillow's resize(box=...) would let the pixels around the box shine in.
     image = image.crop((left, top, left + side, top + side))
-    if side != resolution:
-        kernel = Image.Resampling.LANCZOS if side > resolution else Image.Resampling.BICUBIC
-        image = image.resize((resolution, resolution), kernel)
+    kernel = Image.Resampling.LANCZOS if side > resolution else Image.Resampling.BICUBIC
+    image = image.resize((resolution, resolution), kernel)
     return np.asarray(image).transpose(2, 0, 1)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from prism.component import Json, canonical, digest_of
 from prism.data.arrays import ArraySource
@@ -83,18 +82,11 @@ def ingest(path: Path, *, resolution: int, skip_bad: bool = False, progress: Pro
     check_resolution(resolution)
     source = _open(path)
     count = len(source.names)
-    if count * 3 * resolution**2 > LARGEST:
-        raise InputError(
-            f"--data {path}: {count:,} images of {resolution}x{resolution} exceed {LARGEST >> 30} GiB; use a smaller "
-            "--resolution or fewer images"
-        )
-    pixels = np.empty((count, 3, resolution, resolution), np.uint8)
-    with warnings.catch_warnings():
-        # Pillow warns of oddities that do not change the picture; of sizes that do harm it shall not merely warn.
+    pixels = _room(path, count, resolution)
+    with warnings.catch_warnings(), source.jobs() as jobs:
+        # Pillow warns of oddities that do not change the picture, and of sizes that `decode` refuses anyway.
         warnings.filterwarnings("ignore", module="PIL")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with source.jobs() as jobs:
-            bad = _decode_all(jobs, pixels, progress or _silent)
+        bad = _decode_all(jobs, pixels, progress or _silent)
     skipped = tuple((source.names[index], reason) for index, reason in sorted(bad.items()))
     if bad and not skip_bad:
         raise InputError(_complaint(path, skipped, count))
@@ -142,6 +134,15 @@ def _open(path: Path) -> Source:
     except OSError as error:
         where = error.filename or path
         raise InputError(f"--data {path}: {where} cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _room(path: Path, count: int, resolution: int) -> Pixels:
+    if count * 3 * resolution**2 > LARGEST:
+        raise InputError(
+            f"--data {path}: {count:,} images of {resolution}x{resolution} exceed {LARGEST >> 30} GiB; use a smaller "
+            "--resolution or fewer images"
+        )
+    return np.empty((count, 3, resolution, resolution), np.uint8)
 
 
 def _decode_all(jobs: Iterator[Job], pixels: Pixels, progress: Progress) -> dict[int, str]:

@@ -47,7 +47,7 @@ class ToyFaces(Dataset, name="toyfaces"):
     agreeing: ClassVar[tuple[AgreeingRegions, ...]] = (
         AgreeingRegions("curtains", "far", Box(0.0, 0.0, 0.19, 1.0), Box(0.81, 0.0, 1.0, 1.0)),
         AgreeingRegions("shirt", "near", Box(0.30, 0.86, 0.45, 1.0), Box(0.55, 0.86, 0.70, 1.0)),
-        AgreeingRegions("hair", "near", Box(0.31, 0.05, 0.49, 0.19), Box(0.51, 0.05, 0.69, 0.19)),
+        AgreeingRegions("hair", "near", Box(0.37, 0.05, 0.50, 0.19), Box(0.50, 0.05, 0.63, 0.19)),
         AgreeingRegions("eyes", "near", Box(0.37, 0.42, 0.44, 0.49), Box(0.56, 0.42, 0.63, 0.49)),
     )
 
@@ -70,8 +70,8 @@ class ToyFaces(Dataset, name="toyfaces"):
 
     def _attributes(self) -> dict[str, Array]:
         """Ground truth per image; colours are RGB in [0, 1], positions in fractions of the side."""
-        uniform = np.stack([numpy_rng(self.seed, "toyfaces", i).random(12, np.float32) for i in range(self.size)])
-        (hue, saturation, value, shirt_hue, skin, hair, iris, wall, dx, dy, width, mouth) = uniform.T
+        uniform = np.stack([numpy_rng(self.seed, "toyfaces", i).random(13, np.float32) for i in range(self.size)])
+        (hue, saturation, value, shirt_hue, skin, hair, iris, left, right, dx, dy, width, mouth) = uniform.T
         palette = np.array(list(HAIR_COLOURS.values()), np.float32)
         hair_class = (hair * len(palette)).astype(np.int64)
         pale, dark = np.array([0.98, 0.84, 0.74], np.float32), np.array([0.55, 0.38, 0.28], np.float32)
@@ -82,9 +82,10 @@ class ToyFaces(Dataset, name="toyfaces"):
             "hair": palette[hair_class],
             "hair_class": hair_class.astype(np.float32),
             "iris": _hsv(0.05 + 0.6 * iris, np.full_like(iris, 0.7), np.full_like(iris, 0.5)),
-            "wall": np.repeat(0.72 + 0.2 * wall[:, None], 3, axis=1),
+            "wall_left": _hsv(left, np.full_like(left, 0.5), np.full_like(left, 0.75)),
+            "wall_right": _hsv(right, np.full_like(right, 0.5), np.full_like(right, 0.75)),
             "offset": 0.02 * np.stack([2 * dx - 1, 2 * dy - 1], axis=1),
-            "head_width": 0.165 + 0.02 * width,
+            "head_width": 0.125 + 0.02 * width,
             "mouth": mouth,
         }
 
@@ -99,13 +100,14 @@ def _draw(truth: dict[str, Array], resolution: int) -> npt.NDArray[np.uint8]:
     def per_image(values: Array) -> Array:
         return values[:, None, None]
 
-    canvas = np.broadcast_to(truth["wall"][:, :, None, None], (n, 3, side, side)).copy()
+    canvas = np.broadcast_to(truth["wall_left"][:, :, None, None], (n, 3, side, side)).copy()
 
     def paint(mask: npt.NDArray[np.bool_], colour: Array) -> None:
         np.copyto(canvas, colour[:, :, None, None], where=np.broadcast_to(mask, (n, side, side))[:, None])
 
     dx, dy = per_image(truth["offset"][:, 0]), per_image(truth["offset"][:, 1])
     cx, cy, a = 0.5 + dx, 0.46 + dy, per_image(truth["head_width"])
+    paint(x >= 0.5, truth["wall_right"])
     paint((x < CURTAIN) | (x >= 1 - CURTAIN), truth["curtain"])
     # Shoulders widen towards the bottom but end before the curtains begin.
     paint((y > 0.78 + dy) & (np.abs(x - cx) < np.minimum(0.13 + 0.9 * (y - 0.78 - dy), 0.24)), truth["shirt"])
@@ -115,8 +117,8 @@ def _draw(truth: dict[str, Array], resolution: int) -> npt.NDArray[np.uint8]:
     paint(((x - cx) / a) ** 2 + ((y - cy - 0.04) / 0.27) ** 2 < 1, truth["skin"])
     paint((y < cy - 0.16) & (np.abs(x - cx) < a + 0.045), truth["hair"])
     for sign in (-1.0, 1.0):
-        ex = cx + sign * 0.09
-        paint((np.abs(x - ex) < 0.055) & (np.abs(y - cy) < 0.04), np.ones((n, 3), np.float32))
+        ex = cx + sign * 0.094
+        paint((np.abs(x - ex) < 0.045) & (np.abs(y - cy) < 0.04), np.ones((n, 3), np.float32))
         paint((x - ex) ** 2 + (y - cy) ** 2 < 0.035**2, truth["iris"])
     lips = np.broadcast_to(np.array([0.75, 0.25, 0.28], np.float32), (n, 3))
     paint((np.abs(x - cx) < 0.04 + 0.05 * per_image(truth["mouth"])) & (np.abs(y - cy - 0.19) < 0.02), lips)

@@ -1,0 +1,223 @@
+"""The training loop: named randomness, resumption, averages, divergence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from prism.data.split import Split
+from prism.data.toyfaces import ToyFaces
+from prism.denoiser import DDPMpp
+from prism.encoders.pca import PixelsPCA
+from prism.method import AllImages, Gallery, TrainingData, TrainSplit, pseudo_queries
+from prism.patch_method import WEIGHTS, PatchMethod
+from prism.retrieval import Retrieval, nearest
+from prism.rows import fill_rows
+from prism.runtime import Report, Runtime, StopRequestedError
+from prism.sampling import DPMSolverPP2M
+from prism.schedules import Decreasing
+from prism.training import Batches, DivergedError, Recipe, Training, read_log
+
+METHOD = PatchMethod(
+    schedule=Decreasing(k_max=4),
+    denoiser=DDPMpp(channels=8, multipliers=(1, 2), blocks=1, attention=(8,), dropout=0.1),
+    training=Training(images=640, batch=8, learning_rate=2e-3, rampup_images=64, ema_halflife=100),
+)
+RUNTIME = Runtime()
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    drawn = ToyFaces(size=64).build()
+    parts = Split().parts(drawn.labels)
+    vectors = Retrieval().prepare(PixelsPCA(components=8).load(drawn.images[parts.retrieval], "cpu")(drawn.images))
+    table = np.concatenate([block for _, block in nearest(vectors, parts.retrieval, 8)])
+    return TrainingData(drawn.images, TrainSplit().ids(parts), Gallery(vectors, table, parts.retrieval))
+
+
+def fit(method: PatchMethod, data: TrainingData, folder: Path, report: Report | None = None, runtime: Runtime = RUNTIME) -> dict[str, torch.Tensor]:
+    folder.mkdir(exist_ok=True)
+    method.fit(data, seed=0, folder=folder, runtime=runtime, report=report or Report(folder / "progress.json"))
+    return load_file(folder / WEIGHTS)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_interrupted_and_unbroken_training_give_the_same_bits(data: TrainingData, tmp_path: Path) -> None:
+    """Stopped after several steps, three times over; dropout, order, noise and Adam's moments all come back."""
+    whole = fit(METHOD, data, tmp_path / "whole")
+    for stops in range(1, 4):
+        looks = iter(range(100))
+        report = Report(tmp_path / "progress.json", should_stop=lambda looks=looks, n=3 * stops: next(looks) >= n)  # type: ignore[misc]
+        with pytest.raises(StopRequestedError):
+            fit(METHOD, data, tmp_path / "broken", report)
+    assert same(fit(METHOD, data, tmp_path / "broken"), whole)
+    assert not list((tmp_path / "broken").glob("checkpoint*"))
+    logs = [[{**row, "seconds": 0, "images_per_second": 0} for row in read_log(tmp_path / name / "metrics.jsonl")] for name in ("whole", "broken")]
+    assert logs[0][-1]["images"] == logs[1][-1]["images"]
+
+
+def test_a_checkpoint_every_step_changes_nothing(data: TrainingData, tmp_path: Path) -> None:
+    often = fit(METHOD, data, tmp_path / "often", runtime=Runtime(checkpoint_seconds=0.0))
+    assert same(often, fit(METHOD, data, tmp_path / "never"))
+
+
+def test_a_torn_checkpoint_falls_back_to_the_one_before(data: TrainingData, tmp_path: Path) -> None:
+    looks = iter(range(100))
+    folder = tmp_path / "torn"
+    report = Report(tmp_path / "progress.json", should_stop=lambda: next(looks) >= 10)
+    with pytest.raises(StopRequestedError):
+        fit(METHOD, data, folder, report, Runtime(checkpoint_seconds=0.0))
+    latest = folder / "checkpoint.safetensors"
+    latest.write_bytes(latest.read_bytes()[:1000])
+    assert same(fit(METHOD, data, folder), fit(METHOD, data, tmp_path / "whole"))
+
+
+def test_another_seed_gives_other_weights_and_data_order(data: TrainingData, tmp_path: Path) -> None:
+    one = Batches(data, recipe(), seed=0).draw(3, 40)
+    assert torch.equal(one.clean, Batches(data, recipe(), seed=0).draw(3, 40).clean)
+    other = Batches(data, recipe(), seed=1).draw(3, 40)
+    assert one.clean.shape != other.clean.shape or not torch.equal(one.clean, other.clean)
+    assert not torch.equal(METHOD.network(16, 8, 0).unet.conv_in.weight, METHOD.network(16, 8, 1).unet.conv_in.weight)  # type: ignore[union-attr, arg-type]
+
+
+def recipe(method: PatchMethod = METHOD) -> Recipe:
+    return Recipe(method.training, method.patches, method.schedule, method.diffusion)
+
+
+def test_every_epoch_sees_every_image_once(data: TrainingData) -> None:
+    batches = Batches(data, recipe(), seed=0)
+    size = len(data.ids)
+    rows = np.concatenate([batches._rows(start, 7) for start in range(0, 7 * size, 7)])
+    for epoch in range(7):
+        assert sorted(rows[epoch * size : (epoch + 1) * size]) == list(range(size))
+    assert rows[:size].tolist() != rows[size : 2 * size].tolist()
+
+
+def test_the_condition_is_the_k_nearest_of_each_image(data: TrainingData) -> None:
+    assert data.gallery is not None
+    batches = Batches(data, recipe(), seed=0)
+    first, last = batches.draw(0, 0), batches.draw(500, 639)
+    assert (first.k, last.k) == (4, 1)
+    assert first.neighbours is not None
+    rows = batches._rows(0, len(first.clean))
+    nearest_ids = data.gallery.neighbours[data.ids[rows], :4]
+    assert np.isin(nearest_ids, data.gallery.retrieval).all()
+    assert torch.equal(first.neighbours, torch.from_numpy(data.gallery.vectors[nearest_ids]))
+
+
+def test_an_unconditional_method_sees_all_of_x_and_no_neighbour(data: TrainingData) -> None:
+    parts = Split().parts(ToyFaces(size=64).build().labels)
+    assert sorted(AllImages().ids(parts)) == list(range(64))
+    batch = Batches(data._replace(gallery=None), recipe(), seed=0).draw(0, 0)
+    assert batch.neighbours is None
+    assert batch.k == 0
+
+
+def test_ema_is_the_closed_form_of_its_decays(data: TrainingData, tmp_path: Path) -> None:
+    """After one step from a common start w0 to w1 the average is d w0 + (1 - d) w1."""
+    method = METHOD.replace(training=METHOD.training.replace(images=1, learning_rate=1e-2, rampup_images=0))
+    folder = tmp_path / "one"
+    report = Report(tmp_path / "progress.json", should_stop=lambda: True)
+    folder.mkdir()
+    with pytest.raises(StopRequestedError):
+        method.fit(data, seed=0, folder=folder, runtime=RUNTIME, report=report)
+    held = load_file(folder / "checkpoint.safetensors")
+    start = method.network(16, 8, 0).state_dict()
+    n = json.loads((tmp_path / "one" / "metrics.jsonl").read_text().splitlines()[0])["images"]
+    decay = method.training.ema_decay(n, n)
+    assert 0 < decay < 1
+    name = "unet.conv_in.weight"
+    expected = decay * start[name] + (1 - decay) * held[f"network.{name}"]
+    torch.testing.assert_close(held[f"average.{name}"], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_ema_decay_halves_after_its_halflife() -> None:
+    training = Training(ema_halflife=1000, ema_rampup=0.0)
+    assert training.ema_decay(10**9, 100) ** 10 == pytest.approx(0.5)
+    ramped = Training(ema_halflife=1000, ema_rampup=0.05)
+    assert ramped.ema_decay(2000, 100) == pytest.approx(0.5 ** (100 / 100))
+
+
+def test_learning_rate_ramps_up_and_falls_to_its_final_fraction() -> None:
+    training = Training(images=1000, learning_rate=1.0, rampup_images=100, final_fraction=0.1)
+    assert training.rate(0) == 0
+    assert training.rate(50) == pytest.approx(0.5 * (0.1 + 0.9 * (1 + np.cos(np.pi * 0.05)) / 2))
+    assert training.rate(1000) == pytest.approx(0.1)
+    constant = Training(images=1000, learning_rate=1.0, rampup_images=0)
+    assert [constant.rate(seen) for seen in (0, 500, 1000)] == [1, 1, 1]
+
+
+def test_one_image_can_be_learned_by_heart(tmp_path: Path) -> None:
+    """The loss on a single image falls far below 1, the value of a network that has learned nothing but its size."""
+    image = ToyFaces(size=1).build().images
+    method = METHOD.replace(
+        aggregator=type(METHOD.aggregator).members["aggregator"]["none"](),  # type: ignore[arg-type]
+        training=Training(images=4000, batch=8, learning_rate=4e-3, rampup_images=200, ema_halflife=100),
+        denoiser=DDPMpp(channels=16, multipliers=(1, 2), blocks=1, attention=(8,), dropout=0.0),
+    )
+    fit(method, TrainingData(image, np.zeros(1, np.int64), None), tmp_path / "one")
+    rows = list(read_log(tmp_path / "one" / "metrics.jsonl"))
+    assert rows[0]["loss"] > 0.7
+    assert rows[-1]["loss"] < 0.35
+
+
+def test_divergence_stops_at_once_and_keeps_the_last_checkpoint(data: TrainingData, tmp_path: Path) -> None:
+    method = METHOD.replace(training=METHOD.training.replace(learning_rate=1e25, rampup_images=0))
+    with pytest.raises(DivergedError, match=r"loss became (nan|inf) at image \d+.*lower --set training.learning_rate"):
+        fit(method, data, tmp_path / "bad", runtime=Runtime(checkpoint_seconds=0.0))
+    assert (tmp_path / "bad" / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "bad" / WEIGHTS).exists()
+
+
+def test_bfloat16_trains_and_differs(data: TrainingData, tmp_path: Path) -> None:
+    short = METHOD.replace(training=METHOD.training.replace(images=64))
+    half = short.replace(training=short.training.replace(precision="bfloat16"))
+    one, other = fit(short, data, tmp_path / "32"), fit(half, data, tmp_path / "16")
+    assert all(torch.isfinite(value).all() for value in other.values())
+    assert not same(one, other)
+
+
+def test_sample_i_does_not_depend_on_the_batch(data: TrainingData, tmp_path: Path) -> None:
+    """The same up to rounding: at most one grey level, in at most a few pixels of a thousand."""
+    fit(METHOD, data, tmp_path / "m")
+    fitted = METHOD.load(tmp_path / "m", resolution=16, embedding_dim=8, runtime=RUNTIME)
+    options = {"seed": 5, "sampler": DPMSolverPP2M(steps=4), "k_sample": 2, "gallery": data.gallery}
+    together = fitted.sample(range(6), **options)  # type: ignore[arg-type]
+    apart = np.concatenate([fitted.sample(range(i, i + 1), **options) for i in range(6)])  # type: ignore[arg-type]
+    assert together.shape == (6, 3, 16, 16)
+    assert together.dtype == np.uint8
+    gap = np.abs(together.astype(int) - apart.astype(int))
+    assert gap.max() <= 1
+    assert (gap > 0).mean() < 0.01
+    assert (together[0] != together[1]).any()
+
+
+def test_pseudo_queries_are_uniform_members_of_d_and_independent_of_the_method() -> None:
+    retrieval = np.arange(100, 110)
+    drawn = pseudo_queries(range(5000), 3, retrieval)
+    counts = np.bincount(drawn - 100, minlength=10)
+    # Chi-square with 9 degrees of freedom exceeds 27.9 once in a thousand.
+    assert ((counts - 500) ** 2 / 500).sum() < 27.9
+    assert (pseudo_queries(range(10, 20), 3, retrieval) == drawn[10:20]).all()
+
+
+def test_rows_made_before_an_interruption_are_kept(tmp_path: Path) -> None:
+    calls: list[range] = []
+
+    def make(rows: range) -> np.ndarray:
+        calls.append(rows)
+        return np.arange(rows.start, rows.stop, dtype=np.int64)[:, None]
+
+    stop = Report(tmp_path / "progress.json", should_stop=lambda: len(calls) >= 2)
+    arguments = {"shape": (10, 1), "dtype": np.int64, "batch": 3, "make": make, "unit": "rows"}
+    with pytest.raises(StopRequestedError):
+        fill_rows(tmp_path / "a.npy", report=stop, **arguments)  # type: ignore[arg-type]
+    fill_rows(tmp_path / "a.npy", report=Report(tmp_path / "progress.json"), **arguments)  # type: ignore[arg-type]
+    assert np.load(tmp_path / "a.npy")[:, 0].tolist() == list(range(10))
+    assert calls == [range(0, 3), range(3, 6), range(6, 9), range(9, 10)]
