@@ -567,9 +567,9 @@ def test_one_record_given_twice(golden: tuple[Plan, list[Record]]) -> None:
 
 def test_pictures_are_deterministic(golden: tuple[Plan, list[Record]], tmp_path: Path) -> None:
     rows = [{"images": 100.0 * i, "loss": 1 / (i + 1), "k_train": 8.0 - i // 2} for i in range(10)]
-    curves = [("PatchD $_x", [{"images": r["images"], "loss": r["loss"]} for r in rows]), ("PRISM", rows)]
+    curves = [(r"PatchD $\frac$", [{"images": r["images"], "loss": r["loss"]} for r in rows]), ("PRISM", rows)]
     table = build(*golden)
-    plain = build(_plan({"one $_x": ["a0", "a1"]}), _two([1.0, 2.0], []))
+    plain = build(_plan({r"one $\frac$": ["a0", "a1"]}), _two([1.0, 2.0], []))
     first = [training_curves(curves, tmp_path / "a.png"), interval_plot(plain, tmp_path / "b.png")]
     second = [training_curves(curves, tmp_path / "c.png"), interval_plot(plain, tmp_path / "d.png")]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
