@@ -51,6 +51,9 @@ def run(
         int | None, typer.Option(min=0, help="Stages at a time (default: one per core; 0: in this process).")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0.0, help="Longest time between two checkpoints of a training.")
+    ] = 30.0,
     mlflow: Annotated[bool, typer.Option(help="Show the runs in MLflow as they go (`sync` can do it later).")] = True,
     store: StoreOption = Path(DEFAULT_STORE),
     plugin: PluginOption = [],  # noqa: B006
@@ -75,6 +78,7 @@ def run(
         dry_run=dry_run,
         workers=workers,
         device=device,
+        checkpoint_seconds=checkpoint_seconds,
         mlflow=mlflow,
         store=store,
         plugins=tuple(plugin),

@@ -17,7 +17,7 @@ from rich.console import Console
 from experiments.catalog import Experiment
 from experiments.display import Display, duration
 from experiments.estimate import estimate, megabytes
-from experiments.pictures import write_pictures
+from experiments.pictures import write_figures, write_pictures
 from experiments.plan import Plan, Request, Source, compile_plan
 from experiments.reporting import report_folder, table_text, write_tables
 from experiments.runner import Run, Survey, survey, write_plan
@@ -60,6 +60,7 @@ class RunOptions:
     dry_run: bool
     workers: int | None
     device: str
+    checkpoint_seconds: float
     mlflow: bool
     store: Path
     plugins: tuple[Path, ...]
@@ -156,7 +157,7 @@ def _with_settings(scale: Scale, settings: tuple[str, ...], variants: tuple[Vari
         if changed != scale and _effect(changed, variants) == _effect(scale, variants):
             raise InputError(
                 f"--set {setting} changes none of the rows: their variants choose schedule, aggregator and "
-                "training set themselves; use k_max, fixed_k or k_sample, or write a variant of your own (--plugin, --with)"
+                "training set themselves; use k_max, fixed_k or k_sample, or a variant of your own (--plugin, --with)"
             )
         scale = changed
     return scale
@@ -183,7 +184,8 @@ def _resources(options: RunOptions, plan: Plan) -> tuple[Runtime, int]:
     workers = options.workers
     if workers is None:
         workers = max(1, min(cores, plan.trainings)) if device == "cpu" else 1
-    return Runtime(device=device, threads=max(1, cores // max(1, workers))), workers
+    threads = max(1, cores // max(1, workers))
+    return Runtime(device=device, threads=threads, checkpoint_seconds=options.checkpoint_seconds), workers
 
 
 def _device(name: str) -> str:
@@ -272,7 +274,7 @@ def _execute(
             work.execute()
         ok = all(record["status"] == "done" for record in work.records.values())
         outcome = "FINISHED" if ok else "FAILED"
-        pictures = write_pictures(plan, store, folder)
+        pictures = {**write_pictures(plan, store, folder), **write_figures(plan, store, folder)}
         files = write_tables(plan.document, store.root, folder, ("latex", "markdown", "csv"))
         view.finish_cells(work.records, pictures)
     except KeyboardInterrupt:

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.figures import interval_plot, training_curves
+from analysis.layout import Measured
+from analysis.records import load_plan, load_records
+from analysis.table import build
 from experiments.plan import Cell, Plan
 from prism.images import Pixels, grid, png
 from prism.runtime import write_bytes
 from prism.stages.data import open_images
 from prism.store import Store
+from prism.training_log import read_log
 
 GRID = 64
 """Samples in one variant's grid."""
@@ -34,6 +39,23 @@ def write_pictures(plan: Plan, store: Store, folder: Path) -> dict[str, Path]:
         paths[f"grid-{row}"] = _write(folder / f"grid-{row}.png", images)
     if first:
         paths["overview"] = _overview(list(first.values()), plan, store, folder / "overview.png")
+    return paths
+
+
+def write_figures(plan: Plan, store: Store, folder: Path) -> dict[str, Path]:
+    """Training curves and intervals as pictures; name -> path. What has no numbers yet is left out."""
+    curves = []
+    for cell in plan.cells:
+        log = store.folder(cell.training.address) / "metrics.jsonl"
+        if log.exists():
+            curves.append((f"{cell.label}, seed {cell.seed}", list(read_log(log))))
+    paths = {}
+    if curves:
+        paths["training-curves"] = training_curves(curves, folder / "training-curves.png")
+    document = load_plan(plan.document)
+    table = build(document, load_records(store.root, document).values())
+    if any(isinstance(cell, Measured) for row in table.rows for cell in row.cells):
+        paths["intervals"] = interval_plot(table, folder / "intervals.png")
     return paths
 
 

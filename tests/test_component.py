@@ -76,7 +76,9 @@ def test_diff_names_what_changed_and_a_replaced_part_once() -> None:
     base = PatchMethod()
     assert diff(base, base) == {}
     assert diff(base, base.replace(denoiser=DDPMpp(channels=32))) == {"denoiser.channels": (64, 32)}
-    assert diff(base, base.replace(schedule=Fixed(k_train=4))) == {"schedule": ("schedule/decreasing", "schedule/fixed")}
+    assert diff(base, base.replace(schedule=Fixed(k_train=4))) == {
+        "schedule": ("schedule/decreasing", "schedule/fixed")
+    }
 
 
 def test_members_are_final_and_names_are_unique() -> None:

@@ -4,9 +4,9 @@ import io
 import os
 import re
 import struct
-import subprocess
-import sys
 import tempfile
+import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from PIL import Image
 
 from prism.data import sources
 from prism.data.decode import BadImageError, check_resolution, from_array, from_bytes
-from prism.data.files import ImageFiles, ingest, listing_digest
+from prism.data.files import QUEUED_PER_THREAD, THREADS, ImageFiles, _decode_all, ingest, listing_digest
 from prism.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
@@ -333,21 +333,25 @@ def test_progress_is_told_and_ends_at_the_total(tmp_path: Path) -> None:
     assert told == [(done, 100) for done in range(1, 101)]
 
 
-def test_originals_are_not_kept_in_memory(tmp_path: Path) -> None:
-    # 150 pictures of 0.75 MB are 112 MB; a few at a time are far less than half of that.
-    code = """
-import resource, sys
-from pathlib import Path
-from prism.data.files import ingest
-ingest(Path(sys.argv[1]) / "one.npz", resolution=4)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-ingest(Path(sys.argv[1]) / "all.npz", resolution=4)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
-"""
-    np.savez_compressed(tmp_path / "one.npz", images=np.zeros((2, 512, 512, 3), np.uint8))
-    np.savez_compressed(tmp_path / "all.npz", images=np.zeros((150, 512, 512, 3), np.uint8))
-    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 50
+def test_only_a_few_originals_are_held_at_once() -> None:
+    total, lock = 200, threading.Lock()
+    held: list[int] = [0]
+
+    def finish(resolution: int) -> Pixels:
+        time.sleep(0.001)
+        with lock:
+            held.append(held[-1] - 1)
+        return np.zeros((3, resolution, resolution), np.uint8)
+
+    def draw() -> Iterator[Callable[[int], Pixels]]:
+        for _ in range(total):
+            with lock:
+                held.append(held[-1] + 1)
+            yield finish
+
+    assert _decode_all(draw(), np.empty((total, 3, 4, 4), np.uint8), lambda done, of: None) == {}
+    assert held[-1] == 0
+    assert 1 < max(held) <= THREADS * QUEUED_PER_THREAD
 
 
 # Bad pictures.

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import reference
 from prism.aggregators import MAB, Aggregator, MeanPool, SetTransformer
 from prism.component import Component
 from prism.denoiser import DDPMpp
@@ -224,7 +224,11 @@ def test_unet_is_fully_convolutional(side: int) -> None:
 
 def test_attention_levels_are_those_of_the_full_image() -> None:
     """A network for 16x16 attends at level 1 (8x8), whatever the patch it sees."""
-    names = [n for n, m in DDPMpp(multipliers=(1, 2), blocks=1, attention=(8,)).build(16, 0).named_modules() if n.endswith("attention")]
+    names = [
+        n
+        for n, m in DDPMpp(multipliers=(1, 2), blocks=1, attention=(8,)).build(16, 0).named_modules()
+        if n.endswith("attention")
+    ]
     assert sorted(names) == ["bottom.0.attention", "decoder.1.attention", "encoder.2.attention"]
 
 
@@ -240,7 +244,9 @@ def test_the_condition_reaches_the_output() -> None:
 
 def test_a_resolution_that_the_levels_cannot_halve_is_refused() -> None:
     three = PatchMethod(denoiser=DDPMpp(multipliers=(2, 2, 2, 2)))
-    with pytest.raises(InputError, match=r"patches of 4 pixels.*cannot halve 3 times; use a resolution that 32 divides"):
+    with pytest.raises(
+        InputError, match=r"patches of 4 pixels.*cannot halve 3 times; use a resolution that 32 divides"
+    ):
         three.check(16)
     with pytest.raises(InputError, match="resolution 18 is not divisible by 4"):
         PatchMethod().check(18)

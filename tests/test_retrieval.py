@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+import reference
 import torch
 
-import reference
 from prism.encoders.base import Vectors
 from prism.encoders.pca import PixelsPCA
 from prism.errors import ComputeError, InputError

@@ -1,6 +1,7 @@
 """Samplers against closed forms on Gaussian data."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -53,7 +54,7 @@ def test_the_instrument_tells_orders_apart() -> None:
             return self.heun.sigmas()
 
         def integrate(self, denoise: object, x: Tensor, sigmas: Tensor) -> Tensor:
-            for now, after in zip(sigmas[:-1], sigmas[1:], strict=True):
+            for now, after in pairwise(sigmas):
                 x = x + (after - now) * (x - ideal(x, now)) / now
             return x
 

@@ -267,6 +267,14 @@ class TestRun:
         # It took 8 s and ended when its file was written.
         assert run.info.end_time - run.info.start_time == 8000
 
+    def test_the_same_values_in_a_changed_record_are_not_doubled(self, tracker: Tracker, store: Path) -> None:
+        for system in ("linux", "darwin"):
+            tracker.cell_finished(write_record(store, record_of("a0", environment={"system": system})), {})
+        run = runs_of(store)["PatchD · seed 0"]
+        assert curves(store, run)["fid_k_1"] == [(0, 12.5)]
+        path = client_of(store).download_artifacts(run.info.run_id, "record.json")
+        assert json.loads(Path(path).read_text())["environment"]["system"] == "darwin"
+
     def test_two_rows_of_one_record_have_a_run_each(self, store: Path, said: list[str], tmp_path: Path) -> None:
         shared = {"id": "again", "label": "PatchD again", "cells": ROWS[0]["cells"]}
         plan = PLAN | {"plan": "fedcba9876543210", "rows": [ROWS[0], shared]}
@@ -445,9 +453,13 @@ class TestSync:
         assert rebuilt == lived
         assert said == []
 
-    def test_what_lives_is_not_doubled(self, store: Path, said: list[str]) -> None:
+    def test_what_lives_is_not_sent_again(self, store: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        from mlflow import MlflowClient
+
         run_everything(store, said.append)
         before = everything(store)
+        for name in ("log_batch", "log_text", "log_artifact", "create_run", "set_terminated"):
+            monkeypatch.setattr(MlflowClient, name, lambda *_, **__: pytest.fail("there was nothing to send"))
         count = sync(store, said.append)
         assert (count.runs_added, count.points_added) == (0, 0)
         assert everything(store) == before

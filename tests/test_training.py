@@ -19,7 +19,8 @@ from prism.rows import fill_rows
 from prism.runtime import Report, Runtime, StopRequestedError
 from prism.sampling import DPMSolverPP2M
 from prism.schedules import Decreasing
-from prism.training import Batches, DivergedError, Recipe, Training, read_log
+from prism.training import Batches, DivergedError, Recipe, Training
+from prism.training_log import read_log
 
 METHOD = PatchMethod(
     schedule=Decreasing(k_max=4),
@@ -38,7 +39,9 @@ def data() -> TrainingData:
     return TrainingData(drawn.images, TrainSplit().ids(parts), Gallery(vectors, table, parts.retrieval))
 
 
-def fit(method: PatchMethod, data: TrainingData, folder: Path, report: Report | None = None, runtime: Runtime = RUNTIME) -> dict[str, torch.Tensor]:
+def fit(
+    method: PatchMethod, data: TrainingData, folder: Path, report: Report | None = None, runtime: Runtime = RUNTIME
+) -> dict[str, torch.Tensor]:
     folder.mkdir(exist_ok=True)
     method.fit(data, seed=0, folder=folder, runtime=runtime, report=report or Report(folder / "progress.json"))
     return load_file(folder / WEIGHTS)
@@ -58,7 +61,10 @@ def test_interrupted_and_unbroken_training_give_the_same_bits(data: TrainingData
             fit(METHOD, data, tmp_path / "broken", report)
     assert same(fit(METHOD, data, tmp_path / "broken"), whole)
     assert not list((tmp_path / "broken").glob("checkpoint*"))
-    logs = [[{**row, "seconds": 0, "images_per_second": 0} for row in read_log(tmp_path / name / "metrics.jsonl")] for name in ("whole", "broken")]
+    logs = [
+        [{**row, "seconds": 0, "images_per_second": 0} for row in read_log(tmp_path / name / "metrics.jsonl")]
+        for name in ("whole", "broken")
+    ]
     assert logs[0][-1]["images"] == logs[1][-1]["images"]
 
 

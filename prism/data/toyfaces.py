@@ -46,7 +46,7 @@ class ToyFaces(Dataset, name="toyfaces"):
 
     agreeing: ClassVar[tuple[AgreeingRegions, ...]] = (
         AgreeingRegions("curtains", "far", Box(0.0, 0.0, 0.19, 1.0), Box(0.81, 0.0, 1.0, 1.0)),
-        AgreeingRegions("shirt", "near", Box(0.30, 0.86, 0.45, 1.0), Box(0.55, 0.86, 0.70, 1.0)),
+        AgreeingRegions("shirt", "near", Box(0.345, 0.86, 0.45, 1.0), Box(0.55, 0.86, 0.655, 1.0)),
         AgreeingRegions("hair", "near", Box(0.37, 0.05, 0.50, 0.19), Box(0.50, 0.05, 0.63, 0.19)),
         AgreeingRegions("eyes", "near", Box(0.37, 0.42, 0.44, 0.49), Box(0.56, 0.42, 0.63, 0.49)),
     )
@@ -82,8 +82,8 @@ class ToyFaces(Dataset, name="toyfaces"):
             "hair": palette[hair_class],
             "hair_class": hair_class.astype(np.float32),
             "iris": _hsv(0.05 + 0.6 * iris, np.full_like(iris, 0.7), np.full_like(iris, 0.5)),
-            "wall_left": _hsv(left, np.full_like(left, 0.5), np.full_like(left, 0.75)),
-            "wall_right": _hsv(right, np.full_like(right, 0.5), np.full_like(right, 0.75)),
+            "wall_left": _hsv(left, np.full_like(left, 0.3), np.full_like(left, 0.85)),
+            "wall_right": _hsv(right, np.full_like(right, 0.3), np.full_like(right, 0.85)),
             "offset": 0.02 * np.stack([2 * dx - 1, 2 * dy - 1], axis=1),
             "head_width": 0.125 + 0.02 * width,
             "mouth": mouth,

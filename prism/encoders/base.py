@@ -28,6 +28,11 @@ class Encoder(Component, family="encoder"):
     batch: ClassVar[int] = 64
     """Images per call of the network; bounds the memory."""
 
+    @property
+    def weights_sha256(self) -> str | None:
+        """Checksum of the weights, part of every fingerprint; None for an encoder without weights."""
+        return None
+
     def check(self) -> None:
         """Raise InputError, with the remedy, where the weights are missing or of a wrong checksum."""
 

@@ -42,7 +42,7 @@ class PixelsPCA(Encoder, name="pixels-pca"):
             axes = basis[:, ::-1][:, : self.components]
         else:
             _, basis = np.linalg.eigh(centred @ centred.T)
-            axes = centred.T @ basis[:, ::-1][:, : min(self.components, len(centred))]
+            axes = centred.T @ basis[:, ::-1][:, : min(self.components, max(len(centred) - 1, 1))]
             axes = axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-12)
         axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
 

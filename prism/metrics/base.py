@@ -97,7 +97,7 @@ class Metric(Component, family="metric"):
                 "metric": self.to_json(),
                 "version": self.version,
                 "encoder": None if encoder is None else encoder.to_json(),
-                "weights": getattr(encoder, "weights_sha256", None),
+                "weights": None if encoder is None else encoder.weights_sha256,
                 "fitted_on": fitted_on if encoder is not None and encoder.fitted else "",
                 "n": n,
                 "reference_n": reference_n if self.uses_reference else 0,

@@ -75,7 +75,7 @@ class MetricStage(Stage):
             reference_features=reference,
             dataset=self.data.dataset,
         )
-        save_values(self.metric, evidence, bench)
+        save_values(self.metric, evidence, bench, self.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,17 +115,19 @@ class FloorStage(Stage):
             reference_features=_rows(features, other),
             dataset=self.data.dataset,
         )
-        save_values(self.metric, evidence, bench)
+        save_values(self.metric, evidence, bench, self.data)
 
 
 def _rows(features: Vectors | None, ids: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Vectors | None:
     return None if features is None else features[ids]
 
 
-def save_values(metric: Metric, evidence: Evidence, bench: Bench) -> None:
+def save_values(metric: Metric, evidence: Evidence, bench: Bench, data: DatasetStage) -> None:
     """Write the metric's values with their fingerprints."""
     rows: list[Json] = []
     for value in metric.compute(evidence):
         facts: dict[str, Json] = value._asdict()
-        rows.append({**facts, "fingerprint": metric.fingerprint(n=value.n, reference_n=value.reference_n)})
+        rows.append(
+            {**facts, "fingerprint": metric.fingerprint(value.n, value.reference_n, fitted_on=data.address.key)}
+        )
     write_json(bench.folder / "values.json", rows)

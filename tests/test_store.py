@@ -1,0 +1,184 @@
+"""The store: keys, publishing, checksums, locks."""
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from prism.component import Json
+from prism.data.split import Split
+from prism.data.toyfaces import ToyFaces
+from prism.encoders.pca import PixelsPCA
+from prism.errors import ComputeError, InputError
+from prism.method import AllImages
+from prism.patch_method import PatchMethod
+from prism.retrieval import Retrieval
+from prism.runtime import Runtime
+from prism.sampling import Heun
+from prism.stages.base import Bench, Stage, explain, perform
+from prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
+from prism.stages.model import SamplesStage, TrainingStage
+from prism.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Stage):
+    """A stage that writes a word; for tests."""
+
+    kind: ClassVar[str] = "note"
+    word: str
+    after: "Note | None" = None
+    fails: Callable[[], None] | None = None
+
+    def parameters(self) -> dict[str, Json]:
+        return {"word": self.word}
+
+    def inputs(self) -> dict[str, Stage]:
+        return {} if self.after is None else {"after": self.after}
+
+    def run(self, bench: Bench) -> None:
+        if self.fails is not None:
+            self.fails()
+        before = (bench.inputs["after"] / "word.txt").read_text() if self.after else ""
+        (bench.folder / "word.txt").write_text(before + self.word)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "store")
+
+
+def test_a_stage_is_published_whole_and_made_once(store: Store) -> None:
+    first, second = Note(word="a"), Note(word="b", after=Note(word="a"))
+    assert perform(first, store, Runtime()) > 0
+    perform(second, store, Runtime())
+    assert (store.folder(second.address) / "word.txt").read_text() == "ab"
+    assert perform(first, store, Runtime()) == 0.0
+    assert store.fault(first.address) is None
+    assert not list((store.root / "work").iterdir())
+
+
+def test_a_stage_that_fails_leaves_its_work_and_is_not_published(store: Store) -> None:
+    def fail() -> None:
+        raise ComputeError("no")
+
+    with pytest.raises(ComputeError):
+        perform(Note(word="a", fails=fail), store, Runtime())
+    assert store.manifest(Note(word="a").address) is None
+    assert perform(Note(word="a"), store, Runtime()) > 0
+
+
+def test_the_key_depends_on_parameters_inputs_and_version_but_not_on_the_label() -> None:
+    base = Note(word="a", after=Note(word="z"))
+    assert base.address == Note(word="a", after=Note(word="z"), label="other").address
+    assert base.address != Note(word="b", after=Note(word="z")).address
+    assert base.address != Note(word="a", after=Note(word="y")).address
+
+    class Newer(Note):
+        version = 2
+
+    assert base.address != Newer(word="a", after=Note(word="z")).address
+
+
+@pytest.mark.parametrize("harm", ["change", "remove", "manifest"])
+def test_corruption_is_found_and_set_aside(store: Store, harm: str) -> None:
+    note = Note(word="a")
+    perform(note, store, Runtime())
+    file = store.folder(note.address) / "word.txt"
+    if harm == "change":
+        file.write_text("b")
+        message = "word.txt has sha256"
+    elif harm == "remove":
+        file.unlink()
+        message = "word.txt is missing"
+    else:
+        (store.folder(note.address) / "stage.json").write_text("{")
+        message = "stage.json is missing or unreadable"
+    assert message in (store.fault(note.address) or "")
+    kept = store.set_aside(note.address)
+    assert kept.exists()
+    assert perform(note, store, Runtime()) > 0
+    assert store.fault(note.address) is None
+
+
+def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InputError, match=r"cannot be written.*--store DIR"):
+        Store.create(file / "store")
+    if os.getuid() != 0:
+        tmp_path.chmod(stat.S_IREAD | stat.S_IEXEC)
+        with pytest.raises(InputError, match="cannot be written"):
+            Store.create(tmp_path / "store")
+
+
+def test_why_names_the_field_that_differs(store: Store) -> None:
+    assert explain(Note(word="a"), store) == "no such stage yet"
+    perform(Note(word="a", label="first"), store, Runtime())
+    assert explain(Note(word="b"), store) == "differs from 'first' in word a -> b"
+
+
+def chain(**changes: object) -> dict[str, Stage]:
+    """The stages from data to samples, with some parameters changed."""
+    data = DatasetStage(dataset=ToyFaces(size=int(str(changes.get("size", 64)))))
+    split = SplitStage(data=data, split=Split(seed=int(str(changes.get("split_seed", 0)))))
+    retrieval = Retrieval(encoder=PixelsPCA(components=int(str(changes.get("components", 8)))))
+    embeddings = EmbeddingsStage(data=data, split=split, encoder=retrieval.encoder)
+    width = int(str(changes.get("width", 8)))
+    neighbours = NeighboursStage(embeddings=embeddings, split=split, retrieval=retrieval, width=width)
+    method = PatchMethod(retrieval=retrieval)
+    training = TrainingStage(
+        data=data, split=split, neighbours=neighbours, method=method, seed=int(str(changes.get("seed", 0)))
+    )
+    samples = SamplesStage(training=training, sampler=Heun(), k_sample=int(str(changes.get("k", 1))), samples=4, seed=0)
+    return {
+        "data": data,
+        "split": split,
+        "embeddings": embeddings,
+        "neighbours": neighbours,
+        "training": training,
+        "samples": samples,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "unchanged"),
+    [
+        ({"k": 2}, {"data", "split", "embeddings", "neighbours", "training"}),
+        ({"seed": 1}, {"data", "split", "embeddings", "neighbours"}),
+        ({"components": 9}, {"data", "split"}),
+        ({"split_seed": 1}, {"data"}),
+        ({"size": 65}, set()),
+        # A wider table holds the same prefix: nothing that rests on it changes.
+        ({"width": 9}, {"data", "split", "embeddings", "training", "samples"}),
+    ],
+)
+def test_a_change_recomputes_exactly_what_rests_on_it(change: dict[str, int], unchanged: set[str]) -> None:
+    before, after = chain(), chain(**change)
+    assert {name for name in before if before[name].address == after[name].address} == unchanged
+
+
+def test_an_unconditional_training_does_not_depend_on_neighbours_or_k() -> None:
+    data = DatasetStage(dataset=ToyFaces(size=64))
+    split = SplitStage(data=data, split=Split())
+    training = TrainingStage(
+        data=data, split=split, neighbours=None, method=PatchMethod(training_set=AllImages()), seed=0
+    )
+    one = SamplesStage(training=training, sampler=Heun(), k_sample=1, samples=4, seed=0)
+    other = SamplesStage(training=training, sampler=Heun(), k_sample=5, samples=4, seed=0)
+    assert one.address == other.address
+    assert set(training.inputs()) == {"data", "split"}
+
+
+def test_manifests_say_what_was_done(store: Store) -> None:
+    perform(Note(word="a", label="mine"), store, Runtime(threads=2))
+    manifest = json.loads((store.folder(Note(word="a").address) / "stage.json").read_text())
+    assert manifest["label"] == "mine"
+    assert manifest["identity"]["parameters"] == {"word": "a"}
+    assert manifest["runtime"] == {"device": "cpu", "threads": 2}
+    assert manifest["files"]["word.txt"]["bytes"] == 1
