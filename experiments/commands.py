@@ -245,8 +245,8 @@ def _dry_run(plan: Plan, found: Survey, runtime: Runtime, workers: int, console:
     guess = estimate(plan, found.todo, runtime)
     console.print(
         f"  estimate from a short probe: {duration(guess.wall(workers))} on {max(workers, 1)} workers of "
-        f"{runtime.threads} threads ({duration(sum(guess.seconds.values()))} of one worker), {megabytes(guess.disk)} of "
-        "disk while it runs",
+        f"{runtime.threads} threads ({duration(sum(guess.seconds.values()))} of one worker), {megabytes(guess.disk)} "
+        "of disk while it runs",
         markup=False,
     )
 

@@ -11,7 +11,7 @@ from prism.metrics.frechet import FrechetDistance
 from prism.metrics.kid import KernelDistance
 from prism.patch_method import PatchMethod
 from prism.retrieval import Retrieval
-from prism.sampling import DPMSolverPP2M, Heun
+from prism.sampling import DPMSolverPP2M
 from prism.schedules import Decreasing
 from prism.training import Training
 from prism.variant import Scale
@@ -41,18 +41,19 @@ SMOKE = Scale(
 LAPTOP = Scale(
     dataset=ToyFaces(resolution=16, size=6000),
     method=PatchMethod(
-        aggregator=SetTransformer(),
+        aggregator=SetTransformer(inducing=8),
         schedule=Decreasing(k_max=8),
         retrieval=Retrieval(encoder=PixelsPCA(components=64)),
         denoiser=DDPMpp(channels=32, multipliers=(1, 2), blocks=1, attention=(8,), dropout=0.0),
+        # A small batch: at this budget the number of steps decides (docs/laptop-scale.md).
         training=Training(
-            images=100_000, batch=64, learning_rate=2e-3, rampup_images=5_000, final_fraction=0.05, ema_halflife=5_000
+            images=120_000, batch=16, learning_rate=2e-3, rampup_images=5_000, final_fraction=0.0, ema_halflife=5_000
         ),
     ),
-    sampler=Heun(),
+    sampler=DPMSolverPP2M(steps=18),
     metrics=(
-        FrechetDistance(encoder=EfficientNetLite0()),
-        KernelDistance(encoder=EfficientNetLite0()),
+        FrechetDistance(encoder=EfficientNetLite0(input_size=128)),
+        KernelDistance(encoder=EfficientNetLite0(input_size=128)),
         Coherence(),
     ),
     samples=1000,

@@ -123,10 +123,11 @@ class MAB(nn.Module):
         self.norm_feed = nn.LayerNorm(width)
 
     def forward(
-        self, x: Float[Tensor, "b n i"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None = None
+        self, x: Float[Tensor, "b_or_1 n i"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None = None
     ) -> Float[Tensor, "b n w"]:
         """x attends to y; masked (False) slots of y get no weight."""
-        query = self.query(x)
+        # Learned points come as a batch of one: they are projected once and then shared.
+        query = self.query(x).expand(len(y), -1, -1)
         b, n, width = query.shape
         projected = (query, self.key(y), self.value(y))
         q, k, v = (t.reshape(b, -1, self.heads, width // self.heads).transpose(1, 2) for t in projected)
@@ -149,7 +150,7 @@ class ISAB(nn.Module):
 
     def forward(self, x: Float[Tensor, "b n i"], mask: Bool[Tensor, "b n"]) -> Float[Tensor, "b n w"]:
         """One summary per inducing point, then every element attends to the summaries."""
-        out: Tensor = self.spread(x, self.induce(self.points.expand(len(x), -1, -1), x, mask))
+        out: Tensor = self.spread(x, self.induce(self.points, x, mask))
         return out
 
 
@@ -170,7 +171,7 @@ class _SetTransformer(nn.Module):
         x = unit_variance(neighbours)
         for block in self.encoder:
             x = block(x, mask)
-        pooled = self.pool(self.seed.expand(len(x), -1, -1), x, mask)
+        pooled = self.pool(self.seed, x, mask)
         for block in self.decoder:
             pooled = block(pooled, pooled)
         out: Tensor = self.head(pooled[:, 0])

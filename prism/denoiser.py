@@ -36,13 +36,18 @@ class DDPMpp(Denoiser, name="ddpm++"):
     """The DDPM++ U-Net; the defaults are the paper's CIFAR-10 network (11.6M parameters).
 
     Attributes: multipliers of `channels` per level; `blocks` per level; `attention`: resolutions, in terms of the
-    FULL image's grid, whose levels carry self-attention (a patch uses the same levels); dropout probability.
+    FULL image's grid, whose levels carry self-attention (a patch uses the same levels); dropout probability;
+    norm_tiles: GroupNorm's statistics of a full image are taken over its quarters.
+
+    Differs from the paper with norm_tiles (off by default): a network trained on patches meets, in a full image,
+    normalisation statistics of an area that it has never seen. Over tiles of half the side they are those of training.
     """
 
     multipliers: tuple[int, ...] = (2, 2, 2)
     blocks: int = 3
     attention: tuple[int, ...] = (8, 16)
     dropout: float = 0.10
+    norm_tiles: bool = False
 
     def __post_init__(self) -> None:
         if self.channels < 4 or self.channels % 4:
@@ -99,6 +104,17 @@ NEARLY_ZERO = 1e-5
 """Initial gain of the last convolution of each branch: blocks begin as their skip connection."""
 
 
+def normalised(norm: nn.GroupNorm, x: Float[Tensor, "b c h w"], tiles: int) -> Float[Tensor, "b c h w"]:
+    """GroupNorm, with statistics of its own for each of tiles x tiles equal parts of the image."""
+    if tiles == 1:
+        out: Tensor = norm(x)
+        return out
+    b, c, h, w = x.shape
+    parts = x.reshape(b, c, tiles, h // tiles, tiles, w // tiles).permute(0, 2, 4, 1, 3, 5)
+    flat = norm(parts.reshape(b * tiles**2, c, h // tiles, w // tiles))
+    return flat.reshape(parts.shape).permute(0, 3, 1, 4, 2, 5).reshape(b, c, h, w)
+
+
 class ResidualBlock(nn.Module):
     """GroupNorm-SiLU-conv, + Linear(embedding), GroupNorm-SiLU-dropout-conv, skip, sum scaled by sqrt(1/2)."""
 
@@ -127,13 +143,15 @@ class ResidualBlock(nn.Module):
             return nn.functional.avg_pool2d(x, 2)
         return nn.functional.interpolate(x, scale_factor=2, mode="nearest") if self.resample == "up" else x
 
-    def forward(self, x: Float[Tensor, "b i h w"], embedding: Float[Tensor, "b e"]) -> Float[Tensor, "b o h2 w2"]:
+    def forward(
+        self, x: Float[Tensor, "b i h w"], embedding: Float[Tensor, "b e"], tiles: int = 1
+    ) -> Float[Tensor, "b o h2 w2"]:
         """h2 and w2 are h and w, halved or doubled where the block resamples."""
-        h = self.conv_in(self._resampled(nn.functional.silu(self.norm_in(x))))
+        h = self.conv_in(self._resampled(nn.functional.silu(normalised(self.norm_in, x, tiles))))
         h = h + self.embed(embedding)[:, :, None, None]
-        h = self.conv_out(self.dropout(nn.functional.silu(self.norm_out(h))))
+        h = self.conv_out(self.dropout(nn.functional.silu(normalised(self.norm_out, h, tiles))))
         x = (self.skip(self._resampled(x)) + h) * 0.5**0.5
-        return x if self.attention is None else self.attention(x)
+        return x if self.attention is None else self.attention(x, tiles)
 
 
 class SelfAttention(nn.Module):
@@ -145,10 +163,10 @@ class SelfAttention(nn.Module):
         self.qkv = _conv(channels, 3 * channels, 1, 0.2**0.5)
         self.out = _conv(channels, channels, 1, NEARLY_ZERO)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(self, x: Float[Tensor, "b c h w"], tiles: int = 1) -> Float[Tensor, "b c h w"]:
         """Every position looks at every other."""
         b, c, h, w = x.shape
-        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, c, h * w).transpose(2, 3).unbind(1)
+        q, k, v = self.qkv(normalised(self.norm, x, tiles)).reshape(b, 3, c, h * w).transpose(2, 3).unbind(1)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, c, h, w)
         return (x + self.out(mixed)) * 0.5**0.5  # type: ignore[no-any-return]
 
@@ -163,6 +181,8 @@ class UNet(nn.Module):
         super().__init__()
         c, width = config.channels, 4 * config.channels
         self.channels = c
+        # Tiles of half the full image's side, the largest patch of the training.
+        self.tile = resolution // 2 if config.norm_tiles else None
         self.map_condition = _linear(condition_dim, c) if condition_dim else None
         self.map_noise = nn.ModuleList([_linear(c, width), _linear(width, width)])
         self.conv_in = _conv(INPUT_CHANNELS, c, 3)
@@ -209,16 +229,17 @@ class UNet(nn.Module):
         for layer in self.map_noise:
             embedding = nn.functional.silu(layer(embedding))
 
+        tiles = 1 if self.tile is None else max(1, x.shape[-1] // self.tile)
         x = self.conv_in(x)
         skips = [x]
         for block in self.encoder:
-            x = block(x, embedding)
+            x = block(x, embedding, tiles)
             skips.append(x)
         for block in self.bottom:
-            x = block(x, embedding)
+            x = block(x, embedding, tiles)
         for block in self.decoder:
             if block.resample == "none":
                 x = torch.cat([x, skips.pop()], dim=1)
-            x = block(x, embedding)
-        out: Tensor = self.conv_out(nn.functional.silu(self.norm_out(x)))
+            x = block(x, embedding, tiles)
+        out: Tensor = self.conv_out(nn.functional.silu(normalised(self.norm_out, x, tiles)))
         return out

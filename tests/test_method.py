@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prism.aggregators import MAB, Aggregator, MeanPool, SetTransformer
 from prism.component import Component
-from prism.denoiser import DDPMpp
+from prism.denoiser import DDPMpp, normalised
 from prism.diffusion import EDM, denoising_loss
 from prism.errors import InputError
 from prism.patch_method import PatchMethod
@@ -230,6 +230,28 @@ def test_attention_levels_are_those_of_the_full_image() -> None:
         if n.endswith("attention")
     ]
     assert sorted(names) == ["bottom.0.attention", "decoder.1.attention", "encoder.2.attention"]
+
+
+def test_norm_tiles_see_each_quarter_as_a_patch_of_its_own_and_change_no_patch() -> None:
+    """Without convolutions across the seams (1x1 kernels) a full image is then four patches side by side."""
+    torch.manual_seed(0)
+    norm = nn.GroupNorm(2, 8)
+    x = torch.randn(2, 8, 16, 16) * torch.linspace(0.1, 5, 16)
+    tiled = normalised(norm, x, 2)
+    for top in (0, 8):
+        for left in (0, 8):
+            part = x[:, :, top : top + 8, left : left + 8]
+            torch.testing.assert_close(tiled[:, :, top : top + 8, left : left + 8], norm(part))
+    assert (tiled - norm(x)).abs().max() > 0.1
+    config = DDPMpp(channels=8, multipliers=(1, 2), blocks=1, attention=(8,), dropout=0.0)
+    plain, other = config.build(16, 0), config.replace(norm_tiles=True).build(16, 0)
+    other.load_state_dict(plain.state_dict())
+    for parameter in [*plain.parameters(), *other.parameters()]:
+        nn.init.constant_(parameter, 0.05)
+    for side, equal in ((8, True), (4, True), (16, False)):
+        image = torch.randn(1, 5, side, side)
+        gap = (plain(image, torch.zeros(1), None) - other(image, torch.zeros(1), None)).abs().max()
+        assert (float(gap.detach()) == 0) is equal
 
 
 def test_the_condition_reaches_the_output() -> None:
