@@ -59,7 +59,8 @@ def run(
     plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """Compute experiments, print their tables, and say where the files are. The same command resumes."""
-    from experiments.commands import RunOptions, run_experiments
+    from experiments.asking import RunOptions
+    from experiments.running import run_experiments
 
     options = RunOptions(
         experiments=tuple(experiments),
@@ -111,7 +112,7 @@ def list_(
     plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """List what there is to combine: every family, or the members of one, with a line on each."""
-    from experiments.commands import list_members
+    from experiments.listing import list_members
 
     for line in list_members(family, tuple(plugin)):
         typer.echo(line)
@@ -123,7 +124,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
     """Open MLflow's comparison view on the store."""
-    from experiments.commands import open_ui
+    from experiments.listing import open_ui
 
     raise typer.Exit(open_ui(store, port))
 
@@ -131,7 +132,7 @@ def ui(
 @app.command()
 def sync(store: StoreOption = Path(DEFAULT_STORE)) -> None:
     """Rebuild the MLflow view from the records in the store."""
-    from experiments.commands import sync_store
+    from experiments.listing import sync_store
 
     sync_store(store)
 

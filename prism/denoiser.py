@@ -111,7 +111,7 @@ def normalised(norm: nn.GroupNorm, x: Float[Tensor, "b c h w"], tiles: int) -> F
         return out
     b, c, h, w = x.shape
     parts = x.reshape(b, c, tiles, h // tiles, tiles, w // tiles).permute(0, 2, 4, 1, 3, 5)
-    flat = norm(parts.reshape(b * tiles**2, c, h // tiles, w // tiles))
+    flat: Tensor = norm(parts.reshape(b * tiles**2, c, h // tiles, w // tiles))
     return flat.reshape(parts.shape).permute(0, 3, 1, 4, 2, 5).reshape(b, c, h, w)
 
 
