@@ -235,10 +235,14 @@ class State:
         """Put the tensors of a checkpoint back."""
         self.network.load_state_dict(_under(named, "network."))
         self.average.load_state_dict(_under(named, "average."))
+        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in _under(named, "adam.").items():
             index, _, key = name.partition(".")
-            moments.setdefault(int(index), {})[key] = value
+            weight = weights[int(index)]
+            # A moment must lie in memory as its weight does, or the optimiser rounds in another order.
+            restored = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+            moments.setdefault(int(index), {})[key] = restored
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
 
 
