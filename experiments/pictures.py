@@ -42,6 +42,15 @@ def write_pictures(plan: Plan, store: Store, folder: Path) -> dict[str, Path]:
     return paths
 
 
+def write_cell_grid(cell: Cell, store: Store, folder: Path) -> Path | None:
+    """The grid of one cell, for its MLflow run; None where it has no samples."""
+    if not (store.folder(cell.samples.address) / "images.npy").exists():
+        return None
+    target = folder / "cells" / f"{cell.row}-seed{cell.seed}.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return _write(target, samples_of(cell, store)[:GRID])
+
+
 def write_figures(plan: Plan, store: Store, folder: Path) -> dict[str, Path]:
     """Training curves and intervals as pictures; name -> path. What has no numbers yet is left out."""
     curves = []

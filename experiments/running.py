@@ -77,7 +77,7 @@ def _execute(
         outcome = "FINISHED" if ok else "FAILED"
         pictures = {**write_pictures(plan, store, folder), **write_figures(plan, store, folder)}
         files = write_tables(plan.document, store.root, folder, ("latex", "markdown", "csv"))
-        view.finish_cells(work.records, pictures)
+        view.finish_cells(work.records, folder)
     except KeyboardInterrupt:
         console.print("\nStopped. What was computed is kept; the same command goes on from here.", markup=False)
         raise typer.Exit(130) from None

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.pictures import write_cell_grid
 from experiments.plan import Cell, Plan
 from experiments.tracking import Tracker
 from experiments.workers import Answer
@@ -49,13 +50,11 @@ class MlflowView:
         self._begin(cell)
         self.tracker.cell_finished(record, {})
 
-    def finish_cells(self, records: dict[str, dict[str, Any]], pictures: dict[str, Path]) -> None:
-        """Add the sample grids to the runs of the cells they show."""
-        seen: set[str] = set()
+    def finish_cells(self, records: dict[str, dict[str, Any]], folder: Path) -> None:
+        """Add the sample grid of every cell to its run."""
         for cell in self.plan.cells:
-            picture = pictures.get(f"grid-{cell.row}")
-            if picture is not None and cell.row not in seen:
-                seen.add(cell.row)
+            picture = write_cell_grid(cell, self.store, folder)
+            if picture is not None:
                 self.tracker.cell_finished(records[f"{cell.record}/{cell.row}"], {"samples.png": picture})
 
     def _begin(self, cell: Cell) -> None:

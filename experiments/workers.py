@@ -132,6 +132,8 @@ class Pool:
         if not self.size:
             self._inline.append(stage)
             return
+        # An idle worker may have been killed from outside; its place is free.
+        self._workers = [w for w in self._workers if w.stage is not None or w.process.is_alive()]
         worker = next((w for w in self._workers if w.stage is None), None) or self._start()
         worker.stage = stage
         worker.connection.send(stage)

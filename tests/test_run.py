@@ -63,6 +63,7 @@ def test_files_are_written_and_open(done: tuple[Path, str]) -> None:
     names = {path.name for path in report.iterdir()}
     assert {f"ablation-table3.{ending}" for ending in ("tex", "md", "csv")} <= names
     assert {"overview.png", "training-curves.png", "intervals.png"} <= names
+    assert len(list((report / "cells").iterdir())) == 8
     for row in ("patchd", "rag", "st-rag", "prism"):
         with Image.open(report / f"grid-{row}.png") as picture:
             assert picture.size[0] > 100
