@@ -109,7 +109,8 @@ def _with_settings(scale: Scale, settings: tuple[str, ...], variants: tuple[Vari
         if not inside_method and not hasattr(scale, head):
             names = [field.name for value in (scale, scale.method) for field in fields(value)]
             raise InputError(f"--set {setting}: there is nothing called {head!r}; {closest(head, names)}")
-        changed = with_setting(scale, f"method.{path}" if inside_method else path, text)
+        inner = f"method.{path}" if inside_method else path
+        changed = with_setting(scale, inner, text, said=f"--set {setting}")
         if not isinstance(changed, Scale):
             raise InputError(f"--set {setting}: not a setting of a scale")
         if changed != scale and _effect(changed, variants) == _effect(scale, variants):

@@ -147,31 +147,32 @@ def _diff(before: Json, after: Json, path: str) -> dict[str, tuple[Json, Json]]:
     return {path: (before, after)}
 
 
-def with_setting(value: Component, path: str, text: str) -> Component:
+def with_setting(value: Component, path: str, text: str, *, said: str = "") -> Component:
     """`value` with the field at the dotted `path` set from the text of a `--set path=text` option.
 
-    A field that holds a component takes the name of a member of its family (built with its defaults).
+    A field that holds a component takes the name of a member of its family (built with its defaults). `said` is the
+    option as the user wrote it, for messages.
 
     Raises:
         InputError: no such field (closest names), or the text does not fit the field's type.
     """
+    said = said or f"--set {path}={text}"
     head, _, rest = path.partition(".")
     known = {field.name for field in fields(value)}
     if head not in known:
-        where = f"{value.family}/{value.name}"
-        raise InputError(f"--set {path}={text}: {where} has no field {head!r}; {closest(head, known)}")
+        raise InputError(f"{said}: {value.family}/{value.name} has no field {head!r}; {closest(head, known)}")
     current = getattr(value, head)
     if rest:
         if not isinstance(current, Component):
-            raise InputError(f"--set {path}={text}: {head} is a plain value ({current!r}); drop '.{rest}'")
-        return value.replace(**{head: with_setting(current, rest, text)})
+            raise InputError(f"{said}: {head} is a plain value ({current!r}); drop '.{rest}'")
+        return value.replace(**{head: with_setting(current, rest, text, said=said)})
     hint = get_type_hints(type(value))[head]
     try:
         return value.replace(**{head: _parse(text, hint)})
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{said}: {error}") from None
     except ValueError as error:
-        raise InputError(f"--set {path}={text}: expected {_spell(hint)} ({error})") from None
+        raise InputError(f"{said}: expected {_spell(hint)} ({error})") from None
 
 
 def _spell(hint: Any) -> str:
