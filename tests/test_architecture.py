@@ -98,3 +98,16 @@ def test_readme_commands_parse() -> None:
         command = commands[words[0]]
         options = {name for parameter in command.params for name in parameter.opts}
         assert {word for word in words[1:] if word.startswith("--")} <= options, line
+
+
+def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
+    import torch
+    from jaxtyping import TypeCheckError
+
+    from prism.diffusion import EDM
+    from prism.patches import crop
+
+    with pytest.raises(TypeCheckError):
+        EDM().draw_sigma("4", torch.Generator())  # type: ignore[arg-type]
+    with pytest.raises(TypeCheckError):
+        crop(torch.zeros(2, 3, 8, 8), torch.zeros(2, 2, dtype=torch.int64), 4)
