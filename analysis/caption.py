@@ -20,7 +20,7 @@ def caption(plan: Plan, metrics: Mapping[str, Value], small_mark: str, quoted_ma
         _estimator(plan),
     ]
     if any(value.floor is not None for value in metrics.values()):
-        sentences.append("Floor: real images in place of generated ones, against the same reference.")
+        sentences.append("Floor: real images in place of generated ones, against the other real ones.")
     if any(row.quoted for row in plan.rows):
         sentences.extend(_marks(plan, small_mark, quoted_mark))
     if any(row.control for row in plan.rows):
@@ -50,8 +50,10 @@ def _sizes(plan: Plan, metrics: Mapping[str, Value]) -> list[str]:
     sentences = []
     for (n, reference_n), labels in groups.items():
         which = "" if len(groups) == 1 else f"{formatting.listing(labels)}: "
-        sizes = f"{formatting.count(n)} generated images against {formatting.count(reference_n)} real ones"
-        sentences.append(f"{which}n = {sizes} ({plan.reference}).")
+        sizes = f"{formatting.count(n)} generated images"
+        if reference_n:
+            sizes += f" against {formatting.count(reference_n)} real ones ({plan.reference})"
+        sentences.append(f"{which}n = {sizes}.")
     return sentences or [f"Reference: {plan.reference}."]
 
 
