@@ -17,8 +17,6 @@ from prism.runtime import Runtime
 from prism.store import Store
 from prism.variant import Scale, Variant
 
-DEFAULT_RESOLUTION = 16
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -131,7 +129,7 @@ def _source(options: RunOptions, scale: Scale, store: Store, console: Console) -
     if options.data is not None:
         if options.dataset is not None:
             raise InputError(f"--data {options.data} and --dataset {options.dataset} exclude each other; give one")
-        resolution = options.resolution or DEFAULT_RESOLUTION
+        resolution = options.resolution or scale.dataset.resolution
         return open_files(options.data, resolution=resolution, skip_bad=options.skip_bad, store=store, console=console)
     return open_dataset(named_dataset(options.dataset, scale.dataset, options.resolution), store, console)
 
