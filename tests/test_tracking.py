@@ -531,7 +531,9 @@ class TestTrouble:
             tracker.log_progress("a0", store / "stages" / "training" / "t-a0" / "metrics.jsonl")
             tracker.cell_finished(record, {})
             start(tracker, 1)
-        assert len(calls) == 1, "after a failure MLflow is left in peace for a while"
+            assert len(calls) == 1, "after a failure MLflow is left in peace for a while"
+            tracker.finish("FINISHED", {})
+            assert len(calls) == 2
         assert said == [
             f"MLflow at {tracking_uri(store)}: database is locked. "
             "The records are complete; run `prism-bench sync` later."
