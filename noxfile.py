@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -53,7 +54,7 @@ def tests(session: nox.Session) -> None:
 def smoke(session: nox.Session) -> None:
     """The main command at smoke scale in an empty folder, twice, and the report."""
     install(session)
-    folder = Path(session.create_tmp())
-    for command in ("run ablation-table3 --scale smoke", "run ablation-table3 --scale smoke", "report ablation-table3"):
-        with session.chdir(folder):
+    main = "run ablation-table3 --scale smoke"
+    with tempfile.TemporaryDirectory() as folder, session.chdir(folder):
+        for command in (main, main, "report ablation-table3"):
             run(session, "prism-bench", *command.split())
