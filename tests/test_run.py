@@ -22,7 +22,7 @@ def type_in(folder: Path, line: str) -> "subprocess.CompletedProcess[str]":
     """What a user types, in a folder of their own, as a process of its own."""
     command = [*PROGRAM, *line.split()]
     return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
     )
 
 
