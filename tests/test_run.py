@@ -276,7 +276,10 @@ def test_own_images_with_classes(cli: Cli, tmp_path: Path) -> None:
     said = cli(f"run ablation-table3 {line}")
     assert said.code == 0, said.out + said.err
     assert "pictures 16x16, 40 images: D 28, X_train 12" in said.out
-    assert "no regions" in next((tmp_path / "prism-bench-store" / "records").iterdir()).read_text()
+    (record,) = (tmp_path / "prism-bench-store" / "records").iterdir()
+    (declined,) = json.loads(record.read_text())["declined"]
+    assert declined["metric"] == "coherence"
+    assert "regions" in declined["reason"]
     (tmp_path / "pictures").rename(tmp_path / "elsewhere")
     moved = cli(f"run ablation-table3 {line.replace('--data pictures', '--data elsewhere')}")
     assert "0 to do" in moved.out, "the data's bytes identify it, not its path"
