@@ -70,20 +70,21 @@ class ToyFaces(Dataset, name="toyfaces"):
 
     def _attributes(self) -> dict[str, Array]:
         """Ground truth per image; colours are RGB in [0, 1], positions in fractions of the side."""
-        uniform = np.stack([numpy_rng(self.seed, "toyfaces", i).random(13, np.float32) for i in range(self.size)])
-        (hue, saturation, value, shirt_hue, skin, hair, iris, left, right, dx, dy, width, mouth) = uniform.T
+        uniform = np.stack([numpy_rng(self.seed, "toyfaces", i).random(17, np.float32) for i in range(self.size)])
+        (hue, saturation, value, shirt_hue, skin, hair, iris, dx, dy, width, mouth) = uniform.T[:11]
+        left, right = uniform.T[11:14], uniform.T[14:17]
         palette = np.array(list(HAIR_COLOURS.values()), np.float32)
         hair_class = (hair * len(palette)).astype(np.int64)
         pale, dark = np.array([0.98, 0.84, 0.74], np.float32), np.array([0.55, 0.38, 0.28], np.float32)
         return {
-            "curtain": _hsv(hue, 0.55 + 0.45 * saturation, 0.45 + 0.5 * value),
+            "curtain": _cloth(hue, saturation, value),
             "shirt": _hsv(shirt_hue, np.full_like(hue, 0.6), np.full_like(hue, 0.75)),
             "skin": pale + skin[:, None] * (dark - pale),
             "hair": palette[hair_class],
             "hair_class": hair_class.astype(np.float32),
             "iris": _hsv(0.05 + 0.6 * iris, np.full_like(iris, 0.7), np.full_like(iris, 0.5)),
-            "wall_left": _hsv(left, np.full_like(left, 0.3), np.full_like(left, 0.85)),
-            "wall_right": _hsv(right, np.full_like(right, 0.3), np.full_like(right, 0.85)),
+            "wall_left": _cloth(*left),
+            "wall_right": _cloth(*right),
             "offset": 0.02 * np.stack([2 * dx - 1, 2 * dy - 1], axis=1),
             "head_width": 0.125 + 0.02 * width,
             "mouth": mouth,
@@ -125,6 +126,11 @@ def _draw(truth: dict[str, Array], resolution: int) -> npt.NDArray[np.uint8]:
     small = canvas.reshape(n, 3, resolution, OVERSAMPLING, resolution, OVERSAMPLING).mean(axis=(3, 5))
     pixels: npt.NDArray[np.uint8] = (np.clip(small, 0, 1) * 255).round().astype(np.uint8)
     return pixels
+
+
+def _cloth(hue: Array, saturation: Array, value: Array) -> Array:
+    """The colours that curtains and walls are drawn from alike, so that no colour gives away which is which."""
+    return _hsv(hue, 0.55 + 0.45 * saturation, 0.45 + 0.5 * value)
 
 
 def _hsv(hue: Array, saturation: Array, value: Array) -> Array:
