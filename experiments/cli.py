@@ -178,23 +178,29 @@ def _quoted(word: str) -> str:
 
 
 def main() -> None:
-    """Entry point: errors that a user can mend are one message and exit code 2, never a traceback."""
+    """Entry point: an error that we foresee is one message and an exit code, never a traceback."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         app()
     except Exception as error:
-        if not _is_user_error(error):
+        code = _exit_code(error)
+        if code is None:
             raise
         typer.secho(f"error: {error}", err=True, fg="red")
-        sys.exit(2)
+        sys.exit(code)
 
 
-def _is_user_error(error: Exception) -> bool:
-    """True for InputError and AnalysisError, which are imported only once something has gone wrong."""
+def _exit_code(error: Exception) -> int | None:
+    """2 for what the user can mend, 1 for what failed while computing, None for a bug.
+
+    The classes are imported only once something has gone wrong.
+    """
     from analysis.errors import AnalysisError
-    from prism.errors import InputError
+    from prism.errors import ComputeError, InputError
 
-    return isinstance(error, InputError | AnalysisError)
+    if isinstance(error, InputError | AnalysisError):
+        return 2
+    return 1 if isinstance(error, ComputeError) else None
 
 
 if __name__ == "__main__":

@@ -51,4 +51,7 @@ def sync_store(store: Path) -> None:
     if not (store / "records").is_dir():
         raise InputError(f"there is no store at {store}; name one with --store")
     count = sync(store.absolute(), typer.echo)
-    typer.echo(f"MLflow now shows: {count}")
+    typer.echo(
+        f"MLflow shows {count.cells} cells of {count.plans} plans; this sync added {count.runs_added} runs and "
+        f"{count.points_added} points of curves."
+    )

@@ -22,11 +22,11 @@ def load_plan(experiment: str, store: Path) -> dict[str, Any]:
     from analysis.errors import AnalysisError
 
     folder = store / "experiments" / experiment
-    if not (folder / "latest.json").exists():
-        known = sorted(path.parent.name for path in store.glob("experiments/*/latest.json"))
+    if not (folder / "latest").exists():
+        known = sorted(path.parent.name for path in store.glob("experiments/*/latest"))
         hint = f"it holds {', '.join(known)}" if known else "it holds no experiment yet"
         raise AnalysisError(f"no run of {experiment!r} in the store {store}: {hint}; run it first, or give --store")
-    latest = json.loads((folder / "latest.json").read_text())["plan"]
+    latest = json.loads((folder / "latest").read_text())["plan"]
     document: dict[str, Any] = json.loads((folder / f"{latest}.json").read_text())
     return document
 

@@ -181,5 +181,5 @@ def write_plan(plan: Plan, store: Store) -> Path:
     """Keep the plan's document, and note it as the experiment's latest."""
     path = store.plan_path(plan.request.experiment.name, plan.digest)
     write_json(path, plan.document)
-    write_json(path.with_name("latest.json"), {"plan": plan.digest})
+    write_json(path.with_name("latest"), {"plan": plan.digest})
     return path

@@ -114,6 +114,24 @@ def test_mlflow_shows_every_cell_and_none_is_running(done: tuple[Path, str]) -> 
     assert curve | {"fd_efficientnet_lite0", "far_correlation"} <= curves
 
 
+def test_mlflow_is_rebuilt_from_the_records(done: tuple[Path, str], tmp_path: Path) -> None:
+    import shutil
+    import sqlite3
+
+    copy = shutil.copytree(done[0] / "prism-bench-store", tmp_path / "copy")
+    (copy / "mlflow.db").unlink()
+    result = type_in(tmp_path, "sync --store copy")
+    assert result.returncode == 0, result.stdout + result.stderr
+    with (
+        sqlite3.connect(copy / "mlflow.db") as rebuilt,
+        sqlite3.connect(done[0] / "prism-bench-store" / "mlflow.db") as first,
+    ):
+        query = "select name, status from runs order by name"
+        assert rebuilt.execute(query).fetchall() == first.execute(query).fetchall()
+        query = "select key, value from latest_metrics where key like 'fd_%' order by value, key"
+        assert rebuilt.execute(query).fetchall() == first.execute(query).fetchall()
+
+
 def test_the_report_is_a_pure_function_of_the_records(done: tuple[Path, str], tmp_path: Path) -> None:
     for out in ("a", "b"):
         result = type_in(done[0], f"report ablation-table3 --format latex,csv --out {tmp_path / out}")
