@@ -1,13 +1,16 @@
 """From the options of `prism-bench run` to checked requests, device and workers."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from rich.console import Console
 
-from experiments.catalog import Experiment
-from experiments.plan import Plan, Request, Source
+from experiments.catalog import PAPER_ORDER
+from experiments.experiment import Experiment, Row, merged_rows
+from experiments.paper import TITLES
+from experiments.request import Request, Source
 from experiments.scales import scale_named
 from experiments.sources import named_dataset, open_dataset, open_files
 from prism.component import member, with_setting
@@ -17,6 +20,9 @@ from prism.runtime import Runtime
 from prism.store import Store
 from prism.variant import Scale, Variant
 
+NUMBERED = {"table3": "ablation-table3", "table4": "schedule-sweep", "table5": "hybrid-table5"}
+"""Tables whose name says more than their number may be called by it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -24,7 +30,7 @@ class RunOptions:
 
     experiments: tuple[str, ...]
     scale: str
-    data: Path | None
+    data: tuple[str, ...]
     dataset: str | None
     resolution: int | None
     seeds: tuple[int, ...]
@@ -33,6 +39,7 @@ class RunOptions:
     stratify: bool
     skip_bad: bool
     extra: tuple[str, ...]
+    controls: bool
     only: tuple[tuple[str, str], ...]
     settings: tuple[str, ...]
     dry_run: bool
@@ -46,36 +53,75 @@ class RunOptions:
 
 
 def requests_of(options: RunOptions, store: Store, console: Console) -> list[Request]:
-    """One request per experiment, all on the same data."""
-    kinds = [_experiment(name) for name in options.experiments]
-    extra = tuple(_variant(name) for name in options.extra)
-    base = scale_named(options.scale)
-    source: Source | None = None
-    requests = []
-    for experiment in kinds:
-        variants = tuple(dict.fromkeys((*map(_variant, experiment.variants), *extra)))
-        scale = _with_settings(base, options.settings, variants)
-        if source is None:
-            source = _source(options, scale, store, console)
+    """One request per experiment; at a scale with a size for each of the paper's datasets, one per dataset of it.
+
+    Raises:
+        InputError: an unknown name, a setting that does not fit or changes nothing, or bad data.
+    """
+    asked = [_Asked(options, experiment) for experiment in _experiments(options.experiments)]
+    parts = [(one, panel) for one in asked for panel in one.panels()]
+    if not parts:
+        names = ", ".join(dict.fromkeys(panel for one in asked for panel in one.experiment.panels))
+        raise InputError(f"--dataset {options.dataset}: nothing that was asked for uses it; it uses {names}")
+    scales = {panel: _with_settings(options, panel, parts) for _, panel in parts}
+    sources = _Sources(options, store, console)
+    return [one.request(panel, scales[panel], sources.on(panel, scales[panel])) for one, panel in parts]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One experiment of the command line."""
+
+    options: RunOptions
+    experiment: Experiment
+
+    def panels(self) -> tuple[str, ...]:
+        """The panels to be computed apart; "" where the scale is one for all data."""
+        scales = scale_named(self.options.scale)
+        if scales.whole is not None:
+            return ("",)
+        chosen = self.options.dataset
+        return tuple(panel for panel in self.experiment.panels if chosen in {None, panel})
+
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """The experiment's rows, its controls where asked for, and the rows of `--with`."""
+        panels = (panel,) if panel else self.experiment.panels
+        rows = {row.id: row for row in merged_rows(self.experiment, panels, scale)}
+        if self.options.controls:
+            rows |= {row.id: row for row in self.experiment.controls() if row.id not in rows}
+        for name in self.options.extra:
+            rows.setdefault(name, Row.of(_variant(name)))
+        return tuple(rows.values())
+
+    def request(self, panel: str, scale: Scale, source: Source) -> Request:
+        """Rows, claims, data and split."""
+        options, panels = self.options, (panel,) if panel else self.experiment.panels
+        claims = {claim.id: claim for at in reversed(panels) for claim in self.experiment.claims(at, scale)}
         fraction = options.retrieval_fraction
         if fraction is None:
             fraction = source.stage.dataset.retrieval_fraction
-        split = Split(retrieval_fraction=fraction, seed=options.split_seed, by_class=options.stratify)
-        requests.append(
-            Request(
-                experiment=experiment,
-                variants=variants,
-                scale=scale,
-                scale_name=options.scale,
-                source=source,
-                split=split,
-                seeds=options.seeds,
-                settings=options.settings,
-                only=options.only,
-                command=options.command,
-            )
+        return Request(
+            experiment=self.experiment,
+            rows=self.rows(panel, scale),
+            claims=tuple(claims.values()),
+            scale=scale,
+            scale_name=options.scale,
+            source=source,
+            split=Split(retrieval_fraction=fraction, seed=options.split_seed, by_class=options.stratify),
+            seeds=options.seeds,
+            panel=TITLES.get(panel, panel),
+            settings=options.settings,
+            only=options.only,
+            command=options.command,
         )
-    return requests
+
+
+def _experiments(names: tuple[str, ...]) -> list[Experiment]:
+    """The experiments called so; `all` is the whole paper, and a table's number stands for its name."""
+    wanted: list[str] = []
+    for name in names:
+        wanted += PAPER_ORDER if name == "all" else [NUMBERED.get(name, name)]
+    return [_experiment(name) for name in dict.fromkeys(wanted)]
 
 
 def _variant(name: str) -> Variant:
@@ -88,30 +134,21 @@ def _variant(name: str) -> Variant:
 def _experiment(name: str) -> Experiment:
     found = member("experiment", name)()
     if not isinstance(found, Experiment):
-        raise InputError(f"experiment {name} does not subclass experiments.catalog.Experiment")
+        raise InputError(f"experiment {name} does not subclass experiments.experiment.Experiment")
     return found
 
 
-def _with_settings(scale: Scale, settings: tuple[str, ...], variants: tuple[Variant, ...]) -> Scale:
-    """The scale with every `--set path=value` applied; a path may start at the scale or at its method.
+def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Asked, str]]) -> Scale:
+    """The panel's scale with every `--set path=value` applied; a path may start at the scale or at its method.
 
     Raises:
         InputError: malformed, unknown, of the wrong type, or without effect on any row.
     """
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        if not equals:
-            raise InputError(f"--set {setting!r} is not of the form path=value, for example training.images=50000")
-        head = path.partition(".")[0]
-        inside_method = not hasattr(scale, head) and hasattr(scale.method, head)
-        if not inside_method and not hasattr(scale, head):
-            names = [field.name for value in (scale, scale.method) for field in fields(value)]
-            raise InputError(f"--set {setting}: there is nothing called {head!r}; {closest(head, names)}")
-        inner = f"method.{path}" if inside_method else path
-        changed = with_setting(scale, inner, text, said=f"--set {setting}")
-        if not isinstance(changed, Scale):
-            raise InputError(f"--set {setting}: not a setting of a scale")
-        if changed != scale and _effect(changed, variants) == _effect(scale, variants):
+    scale = scale_named(options.scale).on(panel)
+    for setting in options.settings:
+        changed = apply_setting(scale, setting)
+        own = [one for one, at in parts if at == panel]
+        if changed != scale and _effect(changed, own, panel) == _effect(scale, own, panel):
             raise InputError(
                 f"--set {setting} changes none of the rows: their variants choose schedule, aggregator and "
                 "training set themselves; use k_max, fixed_k or k_sample, or a variant of your own (--plugin, --with)"
@@ -120,27 +157,86 @@ def _with_settings(scale: Scale, settings: tuple[str, ...], variants: tuple[Vari
     return scale
 
 
-def _effect(scale: Scale, variants: tuple[Variant, ...]) -> tuple[object, ...]:
-    rows = tuple((variant.method(scale), variant.k_sample(scale)) for variant in variants)
+def apply_setting(scale: Scale, setting: str) -> Scale:
+    """The scale with one `path=value` applied; InputError where it is malformed, unknown or of the wrong type."""
+    path, equals, text = setting.partition("=")
+    if not equals:
+        raise InputError(f"--set {setting!r} is not of the form path=value, for example training.images=50000")
+    head = path.partition(".")[0]
+    inside_method = not hasattr(scale, head) and hasattr(scale.method, head)
+    if not inside_method and not hasattr(scale, head):
+        names = [field.name for value in (scale, scale.method) for field in fields(value)]
+        raise InputError(f"--set {setting}: there is nothing called {head!r}; {closest(head, names)}")
+    inner = f"method.{path}" if inside_method else path
+    changed = with_setting(scale, inner, text, said=f"--set {setting}")
+    if not isinstance(changed, Scale):
+        raise InputError(f"--set {setting}: not a setting of a scale")
+    return changed
+
+
+def _effect(scale: Scale, asked: Sequence[_Asked], panel: str) -> tuple[object, ...]:
+    rows = tuple(
+        (row.variant.method(scale), row.k_sample or row.variant.k_sample(scale))
+        for one in asked
+        for row in one.rows(panel, scale)
+        if row.variant is not None
+    )
     return (rows, scale.sampler, scale.metrics, scale.samples, scale.dataset)
 
 
-def _source(options: RunOptions, scale: Scale, store: Store, console: Console) -> Source:
-    if options.data is not None:
-        if options.dataset is not None:
-            raise InputError(f"--data {options.data} and --dataset {options.dataset} exclude each other; give one")
+class _Sources:
+    """The data of each panel, opened once. `--data PATH` serves a scale of one, `--data NAME=PATH` the paper's sets."""
+
+    def __init__(self, options: RunOptions, store: Store, console: Console) -> None:
+        self.options, self.store, self.console = options, store, console
+        self.given = dict(self._split(text) for text in options.data)
+        self.opened: dict[str, Source] = {}
+
+    def _split(self, text: str) -> tuple[str, Path]:
+        name, equals, path = text.partition("=")
+        several = scale_named(self.options.scale).whole is None
+        if equals and name in TITLES:
+            if not several:
+                raise InputError(
+                    f"--data {text}: at scale {self.options.scale} all rows share one set; give --data PATH"
+                )
+            return name, Path(path)
+        if several:
+            raise InputError(
+                f"--data {text}: scale {self.options.scale} runs on {', '.join(TITLES)}; say which of them these "
+                f"pictures are: --data celeba={text}"
+            )
+        return "", Path(text)
+
+    def on(self, panel: str, scale: Scale) -> Source:
+        """The panel's data: the user's files, or the named dataset."""
+        if panel not in self.opened:
+            self.opened[panel] = self._open(panel, scale)
+        return self.opened[panel]
+
+    def _open(self, panel: str, scale: Scale) -> Source:
+        options = self.options
         resolution = options.resolution or scale.dataset.resolution
-        return open_files(options.data, resolution=resolution, skip_bad=options.skip_bad, store=store, console=console)
-    return open_dataset(named_dataset(options.dataset, scale.dataset, options.resolution), store, console)
+        if panel in self.given:
+            if options.dataset is not None and not panel:
+                raise InputError(
+                    f"--data {self.given[panel]} and --dataset {options.dataset} exclude each other; give one"
+                )
+            path = self.given[panel]
+            return open_files(
+                path, resolution=resolution, skip_bad=options.skip_bad, store=self.store, console=self.console
+            )
+        named = named_dataset(None if panel else options.dataset, scale.dataset, options.resolution)
+        return open_dataset(named, self.store, self.console)
 
 
-def resources(options: RunOptions, plan: Plan) -> tuple[Runtime, int]:
+def resources(options: RunOptions, trainings: int) -> tuple[Runtime, int]:
     """Device, workers and threads. Threads depend on the plan, never on what is cached: same command, same bits."""
     device = _device(options.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = options.workers
     if workers is None:
-        workers = max(1, min(cores, plan.trainings)) if device == "cpu" else 1
+        workers = max(1, min(cores, trainings)) if device == "cpu" else 1
     threads = max(1, cores // max(1, workers))
     return Runtime(device=device, threads=threads, checkpoint_seconds=options.checkpoint_seconds), workers
 

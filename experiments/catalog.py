@@ -1,35 +1,107 @@
-"""The paper's experiments as data."""
+"""The paper's tables and figures as data, in the order of its sections 5 and 6."""
 
-import json
-from abc import abstractmethod
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any, ClassVar, NamedTuple
+from itertools import pairwise
+from typing import ClassVar, Literal
 
-from prism.component import Component
+from baselines.changed import Changed
+from baselines.controls import MeanMLPRag, RandomNeighbourPrism, ShuffledNeighbourPrism, ZeroConditionPrism
+from baselines.table3 import PatchD, PatchDOnTrain, Prism, Rag, SetTransformerRag
+from experiments.experiment import Claim, Experiment, Quoted, Row, Side
+from experiments.paper import TITLES, paper_numbers, quoted_fid
+from prism.patches import PatchSizes
+from prism.schedules import Decreasing, Fixed, Increasing, Random, Schedule
+from prism.variant import Scale
 
-DATASET_TITLES = {"celeba": "CelebA 64x64", "cifar10": "CIFAR-10 32x32"}
+FID_50K = "FID, 50,000 samples against all real training images"
+PAPER_ORDER = (
+    "table1",
+    "table2",
+    "ablation-table3",
+    "schedule-sweep",
+    "hybrid-table5",
+    "figure1",
+    "figure3",
+    "figure4",
+)
+"""What `all` means."""
 
-
-class Quoted(NamedTuple):
-    """A number of the paper's, never merged with a measured one."""
-
-    column: str
-    value: float
+CONTROLS = (
+    Row.of(PatchDOnTrain()),
+    Row.of(RandomNeighbourPrism()),
+    Row.of(ShuffledNeighbourPrism()),
+    Row.of(ZeroConditionPrism()),
+    Row.of(MeanMLPRag()),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment(Component, family="experiment"):
-    """A table or figure: its rows by variant name, and the paper's numbers for them."""
+class Table1(Experiment, name="table1"):
+    """Table 1: PRISM on X_train against Patch Diffusion on all of X (and RISSOLE on CIFAR-10), four datasets."""
 
-    title: ClassVar[str]
-    paper_table: ClassVar[str]
-    quoted_source: ClassVar[str]
-    variants: ClassVar[tuple[str, ...]]
+    title: ClassVar[str] = "PRISM on X_train against baselines on all images X"
+    paper_table: ClassVar[str] = "Table 1"
+    quoted_source: ClassVar[str] = f"PRISM, Table 1: {FID_50K}"
+    panels: ClassVar[tuple[str, ...]] = ("cifar10", "celeba", "imagenet100", "afhqv2")
 
-    @abstractmethod
-    def quoted(self, variant: str) -> tuple[Quoted, ...]:
-        """The paper's numbers for a row; empty for a row the paper does not have."""
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """Patch Diffusion, RISSOLE where the paper has it, PRISM."""
+
+        def quoted(method: str) -> tuple[Quoted, ...]:
+            fid = quoted_fid("table1", dataset=panel, method=method)
+            return () if fid is None else (Quoted(TITLES[panel], fid),)
+
+        rissole = Row(
+            id="rissole",
+            label="RISSOLE",
+            variant=None,
+            quoted=quoted("rissole"),
+            declined="RISSOLE is not built in yet; the quoted number stands alone",
+        )
+        patchd, prism = Row.of(PatchD(), *quoted("patch_diffusion")), Row.of(Prism(), *quoted("prism"))
+        return (patchd, rissole, prism) if rissole.quoted else (patchd, prism)
+
+    def claims(self, panel: str, scale: Scale) -> tuple[Claim, ...]:
+        """Fewer images suffice."""
+        pair = (Side(Row.of(Prism())), Side(Row.of(PatchD())))
+        text = "Fewer images suffice: PRISM on X_train is better than Patch Diffusion on all of X"
+        return (Claim("fewer-images", text, "section 5.3, Table 1", (pair,)),)
+
+    def controls(self) -> tuple[Row, ...]:
+        """See `CONTROLS`."""
+        return CONTROLS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table2(Experiment, name="table2"):
+    """Table 2: PRISM on smaller and smaller parts of X_train; the retrieval set D stays the same."""
+
+    title: ClassVar[str] = "PRISM with smaller training sets, the retrieval set unchanged"
+    paper_table: ClassVar[str] = "Table 2"
+    quoted_source: ClassVar[str] = f"PRISM, Table 2: {FID_50K}"
+    panels: ClassVar[tuple[str, ...]] = ("cifar10",)
+
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """The whole of X_train, then its nested parts."""
+        published = [row["fid"] for row in paper_numbers()["table2"]]
+        quoted = [(Quoted(TITLES[panel], fid),) for fid in published]
+        rows = [Row(id="prism", label="PRISM, all of X_train", variant=Prism(), quoted=quoted[0])]
+        for index, part in enumerate(scale.smaller, start=1):
+            rows.append(
+                Row(
+                    id=f"prism-{part.words.replace('%', 'pc').replace(',', '').split()[0]}",
+                    label=f"PRISM, {part.words}",
+                    variant=Changed(training_set=part),
+                    quoted=quoted[index] if index < len(quoted) else (),
+                )
+            )
+        return tuple(rows)
+
+    def claims(self, panel: str, scale: Scale) -> tuple[Claim, ...]:
+        """Fewer images suffice, down to the smallest part."""
+        text = "Fewer images suffice: PRISM on a part of X_train is still better than Patch Diffusion on all of X"
+        pairs = tuple((Side(row), Side(Row.of(PatchD()))) for row in self.rows(panel, scale))
+        return (Claim("fewer-images", text, "section 5.4, Table 2", pairs),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +110,160 @@ class AblationTable3(Experiment, name="ablation-table3"):
 
     title: ClassVar[str] = "Ablation: retrieval (RAG), Set Transformer (ST), dynamic scheduling (DS)"
     paper_table: ClassVar[str] = "Table 3"
-    quoted_source: ClassVar[str] = "PRISM, Table 3: FID, 50,000 samples against all real training images"
-    variants: ClassVar[tuple[str, ...]] = ("patchd", "rag", "st-rag", "prism")
+    quoted_source: ClassVar[str] = f"PRISM, Table 3: {FID_50K}"
+    panels: ClassVar[tuple[str, ...]] = ("celeba", "cifar10")
 
-    def quoted(self, variant: str) -> tuple[Quoted, ...]:
-        """FID on CelebA and CIFAR-10."""
-        names = {"patchd": "patchd", "rag": "rag", "st-rag": "st+rag", "prism": "prism"}
-        for row in paper_numbers()["table3"]:
-            if row["method"] == names.get(variant):
-                return tuple(Quoted(title, row[key]) for key, title in DATASET_TITLES.items())
-        return ()
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """From PatchD to PRISM, one component more in each row."""
+        variants = {"patchd": PatchD(), "rag": Rag(), "st+rag": SetTransformerRag(), "prism": Prism()}
+        published = {row["method"]: row[panel] for row in paper_numbers()["table3"]}
+        return tuple(Row.of(variant, Quoted(TITLES[panel], published[key])) for key, variant in variants.items())
+
+    def claims(self, panel: str, scale: Scale) -> tuple[Claim, ...]:
+        """Each row is better than the one above."""
+        rows = self.rows(panel, scale)
+        pairs = tuple((Side(better), Side(worse)) for worse, better in pairwise(rows))
+        text = "Each component helps: every row is better than the row above it"
+        return (Claim("components-help", text, "section 6.1, Table 3", pairs),)
+
+    def controls(self) -> tuple[Row, ...]:
+        """See `CONTROLS`."""
+        return CONTROLS
 
 
-def paper_numbers() -> dict[str, Any]:
-    """The paper's published numbers, with their source, as shipped in paper.json."""
-    value: dict[str, Any] = json.loads(files("experiments").joinpath("paper.json").read_text())
-    return value
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSweep(Experiment, name="schedule-sweep"):
+    """Table 4: four schedules of k_train, each sampled with several k_sample, on a small training set."""
+
+    title: ClassVar[str] = "Schedules of k_train against k_sample, few training images"
+    paper_table: ClassVar[str] = "Table 4"
+    quoted_source: ClassVar[str] = f"PRISM, Table 4: {FID_50K}"
+    panels: ClassVar[tuple[str, ...]] = ("celeba",)
+
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """One training each; its samples at every k_sample are one column of the paper's table."""
+        schedules: tuple[Schedule, ...] = (
+            Decreasing(k_max=scale.k_max),
+            Increasing(k_max=scale.k_max),
+            Random(k_max=scale.k_max),
+            Fixed(k_train=scale.fixed_k),
+        )
+        published = paper_numbers()["table4"]
+        return tuple(
+            Row(
+                id=schedule.name,
+                label=schedule.name.capitalize(),
+                variant=Changed(training_set=scale.few, schedule=schedule, length=scale.sweep_length),
+                k_sample=scale.k_samples,
+                quoted=tuple(
+                    Quoted(TITLES[panel], fid, k)
+                    for k, fid in zip(published["k_sample"], published[schedule.name], strict=True)
+                    if k in scale.k_samples
+                ),
+            )
+            for schedule in schedules
+        )
+
+    def claims(self, panel: str, scale: Scale) -> tuple[Claim, ...]:
+        """Decreasing is best for every k_sample, and with k_sample = 1 best of all."""
+        decreasing, *others = self.rows(panel, scale)
+        for_every_k = tuple((Side(decreasing, k), Side(other, k)) for k in scale.k_samples for other in others)
+        first, *more = sorted(scale.k_samples)
+        best_of_all = tuple((Side(decreasing, first), Side(decreasing, k)) for k in more)
+        return (
+            Claim(
+                "decreasing-best",
+                "The decreasing schedule is best for every k_sample",
+                "section 6.2, Table 4",
+                for_every_k,
+            ),
+            Claim(
+                "k-sample-one-best",
+                "After the decreasing schedule, k_sample = 1 is best",
+                "section 6.2, Table 4",
+                best_of_all if first == 1 else (),
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HybridTable5(Experiment, name="hybrid-table5"):
+    """Table 5: half of the training steps on full-resolution images, for Patch Diffusion and PRISM."""
+
+    title: ClassVar[str] = "Half of the training steps at full resolution"
+    paper_table: ClassVar[str] = "Table 5"
+    quoted_source: ClassVar[str] = f"PRISM, Table 5: {FID_50K}"
+    panels: ClassVar[tuple[str, ...]] = ("celeba",)
+
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """Patch Diffusion on X_train and on X, PRISM on X_train."""
+        half = PatchSizes(full=scale.hybrid_full)
+
+        def row(name: str, label: str, base: PatchD | PatchDOnTrain | Prism, method: str, trained_on: str) -> Row:
+            fid = quoted_fid("table5", method=method, trained_on=trained_on)
+            return Row(
+                id=name,
+                label=f"{label}, {scale.hybrid_full:.0%} full resolution",
+                variant=Changed(base=base, patches=half, length=scale.hybrid_length),
+                quoted=() if fid is None else (Quoted(TITLES[panel], fid),),
+            )
+
+        return (
+            row("patchd-x-train-hybrid", "Patch Diffusion", PatchDOnTrain(), "patch_diffusion", "X_train"),
+            row("patchd-hybrid", "Patch Diffusion", PatchD(), "patch_diffusion", "X"),
+            row("prism-hybrid", "PRISM", Prism(), "prism", "X_train"),
+        )
+
+    def claims(self, panel: str, scale: Scale) -> tuple[Claim, ...]:
+        """PRISM is better than both."""
+        on_train, on_all, prism = self.rows(panel, scale)
+        text = "Retrieval still helps when half of the training steps are at full resolution"
+        pairs = ((Side(prism), Side(on_train)), (Side(prism), Side(on_all)))
+        return (Claim("retrieval-helps-hybrid", text, "section 6.3, Table 5", pairs),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure1(Experiment, name="figure1"):
+    """Figure 1: samples of Patch Diffusion beside PRISM's, the same noise in each column."""
+
+    title: ClassVar[str] = "Samples of Patch Diffusion and PRISM, both trained on patches alone"
+    paper_table: ClassVar[str] = "Figure 1"
+    kind: ClassVar[Literal["grid"]] = "grid"
+    panels: ClassVar[tuple[str, ...]] = ("imagenet100",)
+
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """Two rows of samples."""
+        return (Row.of(PatchD()), Row.of(Prism()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure3(Experiment, name="figure3"):
+    """Figure 3: pseudo-queries, PRISM's samples without the conditioning signal, and with it, from the same noise.
+
+    Without: the trained network with zeros in place of the conditioning vector (k_sample = 0).
+    """
+
+    title: ClassVar[str] = "PRISM without (k_sample = 0) and with the conditioning signal, below its pseudo-queries"
+    paper_table: ClassVar[str] = "Figure 3"
+    kind: ClassVar[Literal["grid"]] = "grid"
+    panels: ClassVar[tuple[str, ...]] = ("celeba",)
+
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """The same training, sampled twice."""
+        without = Row(id="prism-unconditioned", label="without the signal", variant=Prism(), k_sample=(0,))
+        return (without, Row(id="prism", label="with the signal", variant=Prism(), k_sample=(scale.k_sample,)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure4(Experiment, name="figure4"):
+    """The cells of Table 4 as curves over k_sample, one for each schedule (a figure the paper does not have)."""
+
+    title: ClassVar[str] = "Table 4 as curves over k_sample"
+    paper_table: ClassVar[str] = "Table 4"
+    quoted_source: ClassVar[str] = ScheduleSweep.quoted_source
+    kind: ClassVar[Literal["curves"]] = "curves"
+    panels: ClassVar[tuple[str, ...]] = ScheduleSweep.panels
+
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """Those of the schedule sweep."""
+        return ScheduleSweep().rows(panel, scale)

@@ -29,10 +29,18 @@ PluginOption = Annotated[
 
 @app.command()
 def run(
-    experiments: Annotated[list[str], typer.Argument(help="Names from `prism-bench list experiment`.")],
-    scale: Annotated[str, typer.Option(help="How much computing: smoke or laptop.")] = "laptop",
-    data: Annotated[Path | None, typer.Option(help="Your images: a folder, a .zip or an .npz.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="A named dataset (default: the scale's, toyfaces).")] = None,
+    experiments: Annotated[
+        list[str], typer.Argument(help="Names from `prism-bench list experiment`, or all: the whole paper.")
+    ],
+    scale: Annotated[str, typer.Option(help="How much computing: smoke, laptop, gpu or paper.")] = "laptop",
+    data: Annotated[
+        list[str],
+        typer.Option(help="Your images: a folder, a .zip or an .npz; at scale paper NAME=PATH (repeatable)."),
+    ] = [],  # noqa: B006
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="A named dataset (default: the scale's); at scale paper the one to compute."),
+    ] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the scale's).")] = None,
     seeds: Annotated[str, typer.Option(help="Train and sample seeds: 0, 0,1,2 or 0-2.")] = "0",
     split_seed: Annotated[int, typer.Option(help="Seed of the split into D and X_train.")] = 0,
@@ -42,6 +50,9 @@ def run(
     stratify: Annotated[bool, typer.Option(help="Split within each class.")] = True,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, by name.")] = False,
     with_: Annotated[list[str], typer.Option("--with", help="Add a row: a name from `prism-bench list variant`.")] = [],  # noqa: B006
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Add the rows that separate what the paper's rows change together.")
+    ] = False,
     only: Annotated[str, typer.Option(help="Only some cells: 'variant=prism|rag,seed=0'.")] = "",
     set_: Annotated[list[str], typer.Option("--set", help="Change a field: training.images=50000 (repeatable).")] = [],  # noqa: B006
     dry_run: Annotated[
@@ -65,7 +76,7 @@ def run(
     options = RunOptions(
         experiments=tuple(experiments),
         scale=scale,
-        data=data,
+        data=tuple(data),
         dataset=dataset,
         resolution=resolution,
         seeds=parse_numbers(seeds, "--seeds"),
@@ -74,6 +85,7 @@ def run(
         stratify=stratify,
         skip_bad=skip_bad,
         extra=tuple(with_),
+        controls=controls,
         only=parse_only(only),
         settings=tuple(set_),
         dry_run=dry_run,

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from experiments.plan import Cell
+from experiments.layout import Cell
+from experiments.plan import Plan
 from experiments.workers import Answer
 from prism.stages.base import Stage
 
@@ -95,7 +96,7 @@ class Display:
         elif answer.outcome == "failed":
             self._say(f"  FAILED  {stage.title}: {answer.reason}")
 
-    def recorded(self, cell: Cell, record: dict[str, Any]) -> None:
+    def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
         """See `Observer`."""
 
     def _say(self, text: str) -> None:
@@ -115,11 +116,13 @@ class Display:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them: 12 s, 3 min 20 s, 2 h 05 min."""
+    """Seconds as people say them: 12 s, 3 min 20 s, 2 h 05 min, 3 days."""
     if seconds is None:
         return "?"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
         return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+    if seconds < 48 * 3600:
+        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+    return f"{seconds / 86400:,.0f} days"

@@ -3,6 +3,7 @@
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from experiments.plan import Plan
 from prism.encoders.base import Encoder
+from prism.flops import sampling_flops, training_flops
 from prism.images import Pixels
-from prism.method import Gallery, TrainingData
+from prism.method import Gallery, Method, TrainingData
 from prism.patch_method import PatchMethod
 from prism.runtime import Report, Runtime
 from prism.stages.base import Stage
@@ -22,16 +24,25 @@ from prism.stages.model import SamplesStage, TrainingStage
 PROBE_STEPS = 4
 """Training steps timed per method, after one step to warm up."""
 PROBE_SAMPLES = 32
+PROBE_FLOPS = {"cpu": 2e11, "cuda": 5e14}
+"""A method that takes more than this for its probe is not tried: its operations are counted instead."""
+SPEED_CHANNELS = 128
+DIM = 64
+"""Embedding width of the probe; it hardly matters to the time."""
 CHECKPOINT_COPIES = 2 * 4
 """Two checkpoints of weights, average and Adam's two moments."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one worker for each stage still to do, and bytes that the plan's stages take."""
+    """Seconds of one worker for each stage still to do, and bytes that these stages take.
+
+    left_out: encoders whose time is not in it, because their weights are not there.
+    """
 
     seconds: dict[str, float]
     disk: int
+    left_out: tuple[str, ...] = ()
 
     def wall(self, workers: int) -> float:
         """Seconds on `workers` workers, at best: the work shared evenly, but no shorter than its longest stage."""
@@ -39,77 +50,90 @@ class Estimate:
         return max(sum(self.seconds.values()) / max(workers, 1), longest)
 
 
-def estimate(plan: Plan, todo: dict[str, Stage], runtime: Runtime) -> Estimate:
+def estimate(plans: Sequence[Plan], todo: dict[str, Stage], runtime: Runtime) -> Estimate:
     """Time a few steps of each distinct method, sampler and encoder that is still needed."""
-    probe = _Probe(runtime)
-    seconds = {address: probe.stage(stage, plan) for address, stage in todo.items()}
-    return Estimate(seconds, sum(_bytes(stage, plan) for stage in todo.values()))
+    sizes = {str(plan.request.source.stage.address): len(plan.request.source.labels) for plan in plans}
+    probe = _Probe(runtime, sizes)
+    seconds = {address: probe.stage(stage) for address, stage in todo.items()}
+    disk = sum(_bytes(stage, sizes) for stage in todo.values())
+    return Estimate(seconds, disk, tuple(sorted(probe.left_out)))
 
 
 class _Probe:
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
+    def __init__(self, runtime: Runtime, sizes: dict[str, int]) -> None:
+        self.runtime, self.sizes = runtime, sizes
+        self.left_out: set[str] = set()
         self._training: dict[str, float] = {}
         self._sampling: dict[str, float] = {}
-        self._encoding: dict[str, float] = {}
+        self._encoding: dict[tuple[str, int], float] = {}
+        self._speed: float | None = None
 
-    def stage(self, stage: Stage, plan: Plan) -> float:
+    def stage(self, stage: Stage) -> float:
         """Seconds for one stage; kinds that take next to nothing count one second."""
-        images = len(plan.request.source.labels)
         if isinstance(stage, TrainingStage) and isinstance(stage.method, PatchMethod):
             return self.training(stage.method, stage.data.dataset.resolution) * stage.method.training.images
         if isinstance(stage, SamplesStage) and isinstance(stage.training.method, PatchMethod):
-            resolution = stage.training.data.dataset.resolution
-            evaluation = self.evaluation(stage.training.method, resolution)
-            return evaluation * stage.sampler.evaluations * stage.samples
+            return self.sampling(stage, stage.training.method) * stage.samples
         if isinstance(stage, FeaturesStage):
-            return self.encoding(stage.encoder, plan) * stage.samples.samples
+            resolution = stage.samples.training.data.dataset.resolution
+            return self.encoding(stage.encoder, resolution) * stage.samples.samples
         if isinstance(stage, EmbeddingsStage):
-            return self.encoding(stage.encoder, plan) * images
+            return self.encoding(stage.encoder, stage.data.dataset.resolution) * self.sizes[str(stage.data.address)]
         return 1.0
 
     def training(self, method: PatchMethod, resolution: int) -> float:
         """Seconds per image seen."""
-        key = method.replace(training=method.training.replace(images=1)).digest()
+        key = f"{resolution} {method.replace(training=method.training.replace(images=1)).digest()}"
         if key not in self._training:
-            data = _stand_in(method, resolution)
-            spent = []
-            for steps in (1, 1 + PROBE_STEPS):
-                # Images per step vary with the patch size; count what the log says was seen.
-                budget = method.training.replace(images=steps * method.training.batch * 2)
-                with tempfile.TemporaryDirectory() as folder:
-                    started = time.perf_counter()
-                    report = Report(Path(folder) / "progress.json")
-                    short = method.replace(training=budget)
-                    short.fit(data, seed=0, folder=Path(folder), runtime=self.runtime, report=report)
-                    spent.append((time.perf_counter() - started, budget.images))
-            (cold, few), (warm, many) = spent
-            self._training[key] = max(warm - cold, 1e-6) / (many - few)
+            steps = (1, 1 + PROBE_STEPS)
+            # Images per step vary with the patch size; the budget is what counts.
+            budgets = [n * method.training.batch * 2 for n in steps]
+            flops = training_flops(method, resolution, DIM) / method.training.images
+            if flops * sum(budgets) > PROBE_FLOPS.get(self.runtime.device.partition(":")[0], 1e12):
+                self._training[key] = flops / self.speed()
+            else:
+                cold, warm = (self._fit(method, resolution, images) for images in budgets)
+                self._training[key] = max(warm - cold, 1e-6) / (budgets[1] - budgets[0])
         return self._training[key]
 
-    def evaluation(self, method: PatchMethod, resolution: int) -> float:
-        """Seconds per image and call of the denoiser at full resolution."""
+    def _fit(self, method: PatchMethod, resolution: int, images: int) -> float:
+        short = method.replace(training=method.training.replace(images=images))
+        with tempfile.TemporaryDirectory() as folder:
+            report = Report(Path(folder) / "progress.json")
+            data = _stand_in(method, resolution)
+            started = time.perf_counter()
+            short.fit(data, seed=0, folder=Path(folder), runtime=self.runtime, report=report)
+            return time.perf_counter() - started
+
+    def sampling(self, stage: SamplesStage, method: PatchMethod) -> float:
+        """Seconds per sample."""
         import torch
 
-        key = method.denoiser.digest() + str(method.aggregator.conditional)
+        resolution = stage.training.data.dataset.resolution
+        flops = sampling_flops(method, stage.sampler, resolution, DIM, 1)
+        if flops / stage.sampler.evaluations * PROBE_SAMPLES > PROBE_FLOPS.get(self.runtime.device, 1e12):
+            return flops / self.speed()
+        key = f"{resolution} {method.denoiser.digest()} {method.aggregator.conditional}"
         if key not in self._sampling:
-            network = method.network(resolution, 64, 0).to(self.runtime.device).eval()
-            shape = (PROBE_SAMPLES, 3, resolution, resolution)
-            with torch.inference_mode():
-                noisy, sigma = torch.zeros(shape), torch.ones(PROBE_SAMPLES)
+            network = method.network(resolution, DIM, 0).to(self.runtime.device).eval()
+            with torch.inference_mode(), torch.device(self.runtime.device):
+                noisy, sigma = torch.zeros(PROBE_SAMPLES, 3, resolution, resolution), torch.ones(PROBE_SAMPLES)
                 coordinates = torch.zeros(PROBE_SAMPLES, 2, resolution, resolution)
-                condition = network.condition(torch.ones(PROBE_SAMPLES, 1, 64))
+                condition = network.condition(torch.ones(PROBE_SAMPLES, 1, DIM))
                 network(noisy, sigma, coordinates, condition)
                 started = time.perf_counter()
                 network(noisy, sigma, coordinates, condition)
             self._sampling[key] = (time.perf_counter() - started) / PROBE_SAMPLES
-        return self._sampling[key]
+        return self._sampling[key] * stage.sampler.evaluations
 
-    def encoding(self, encoder: Encoder, plan: Plan) -> float:
-        """Seconds per image."""
-        key = encoder.digest()
+    def encoding(self, encoder: Encoder, resolution: int) -> float:
+        """Seconds per image; 0, and noted, where the weights are missing."""
+        key = (encoder.digest(), resolution)
         if key not in self._encoding:
-            resolution = plan.request.source.stage.dataset.resolution
+            if not encoder.at_hand():
+                self.left_out.add(encoder.name)
+                self._encoding[key] = 0.0
+                return 0.0
             images: Pixels = np.random.default_rng(0).integers(0, 256, (16, 3, resolution, resolution), np.uint8)
             embed = encoder.load(images if encoder.fitted else None, self.runtime.device)
             embed(images)
@@ -117,6 +141,25 @@ class _Probe:
             embed(images)
             self._encoding[key] = (time.perf_counter() - started) / len(images)
         return self._encoding[key]
+
+    def speed(self) -> float:
+        """Floating-point operations per second of this machine on convolutions of the paper's width, trained."""
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+
+        if self._speed is None:
+            device = self.runtime.device
+            layer = torch.nn.Conv2d(SPEED_CHANNELS, SPEED_CHANNELS, 3, padding=1, device=device)
+            images = torch.randn(8, SPEED_CHANNELS, 32, 32, device=device, requires_grad=True)
+            with FlopCounterMode(display=False) as counter:
+                layer(images).sum().backward()
+            started = time.perf_counter()
+            for _ in range(PROBE_STEPS):
+                layer(images).sum().backward()
+            if device.startswith("cuda"):
+                torch.cuda.synchronize(device)
+            self._speed = PROBE_STEPS * counter.get_total_flops() / (time.perf_counter() - started)
+        return self._speed
 
 
 def _stand_in(method: PatchMethod, resolution: int) -> TrainingData:
@@ -127,28 +170,36 @@ def _stand_in(method: PatchMethod, resolution: int) -> TrainingData:
     ids = np.arange(n)
     if not method.aggregator.conditional:
         return TrainingData(images, ids, None)
-    vectors = rng.standard_normal((n, 64), np.float32)
+    vectors = rng.standard_normal((n, DIM), np.float32)
     return TrainingData(images, ids, Gallery(vectors, np.tile(ids, (n, 1)), ids))
 
 
-def _bytes(stage: Stage, plan: Plan) -> int:
+def _bytes(stage: Stage, sizes: dict[str, int]) -> int:
     """Roughly what a stage keeps on disk, and for a training what its checkpoints take while it runs."""
-    images = len(plan.request.source.labels)
-    resolution = plan.request.source.stage.dataset.resolution
-    picture = 3 * resolution**2
-    if isinstance(stage, DatasetStage):
-        return images * picture
-    if isinstance(stage, SamplesStage):
-        return stage.samples * picture
-    if isinstance(stage, EmbeddingsStage | FeaturesStage):
-        rows = images if isinstance(stage, EmbeddingsStage) else stage.samples.samples
-        return rows * 4 * 1280
-    if isinstance(stage, NeighboursStage):
-        return images * (8 * stage.width + 4 * 64)
-    if isinstance(stage, TrainingStage) and isinstance(stage.method, PatchMethod):
-        network = stage.method.network(resolution, 64, 0)
-        return 4 * sum(p.numel() for p in network.parameters()) * (1 + CHECKPOINT_COPIES)
-    return 4096
+    size = 4096
+    match stage:
+        case DatasetStage():
+            size = sizes[str(stage.address)] * 3 * stage.dataset.resolution**2
+        case SamplesStage():
+            size = stage.samples * 3 * stage.training.data.dataset.resolution**2
+        case EmbeddingsStage():
+            size = sizes[str(stage.data.address)] * 4 * 1280
+        case FeaturesStage():
+            size = stage.samples.samples * 4 * 1280
+        case NeighboursStage():
+            size = sizes[str(stage.embeddings.data.address)] * (8 * stage.width + 4 * DIM)
+        case TrainingStage():
+            size = 4 * _weights(stage.method, stage.data.dataset.resolution) * (1 + CHECKPOINT_COPIES)
+    return size
+
+
+def _weights(method: Method, resolution: int) -> int:
+    import torch
+
+    if not isinstance(method, PatchMethod):
+        return 0
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in method.network(resolution, DIM, 0).parameters())
 
 
 def megabytes(count: int) -> str:

@@ -22,7 +22,7 @@ def list_members(family: str | None, plugins: tuple[Path, ...]) -> list[str]:
     singular = {f"{name}s": name for name in (*families, "scale")}
     family = singular.get(family or "", family)
     if family == "scale":
-        return [f"{name:<24}{summary}" for name, (_, summary) in SCALES.items()]
+        return [f"{name:<24}{scales.summary}" for name, scales in SCALES.items()]
     if family is not None:
         if family not in families:
             raise InputError(f"there is no family {family!r}; {closest(family, [*families, 'scale'])}")

@@ -9,7 +9,8 @@ from analysis.figures import interval_plot, training_curves
 from analysis.layout import Measured
 from analysis.records import load_plan, load_records
 from analysis.table import build
-from experiments.plan import Cell, Plan
+from experiments.layout import Cell
+from experiments.plan import Plan
 from prism.images import Pixels, grid, png
 from prism.runtime import write_bytes
 from prism.stages.data import open_images
@@ -26,19 +27,19 @@ def write_pictures(plan: Plan, store: Store, folder: Path) -> dict[str, Path]:
     """A grid per variant (first seed) and one overview; name -> path. Cells without samples are left out.
 
     Column j of every picture starts from the same noise and is guided by the same pseudo-query, which the first row
-    of the overview shows.
+    of the overview shows. A variant sampled with several numbers of neighbours has a grid for each.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    first: dict[str, Cell] = {}
+    shown: dict[str, Cell] = {}
+    rows: dict[str, int] = {}
     for cell in plan.cells:
         if (store.folder(cell.samples.address) / "images.npy").exists():
-            first.setdefault(cell.row, cell)
-    paths: dict[str, Path] = {}
-    for row, cell in first.items():
-        images = samples_of(cell, store)[:GRID]
-        paths[f"grid-{row}"] = _write(folder / f"grid-{row}.png", images)
-    if first:
-        paths["overview"] = _overview(list(first.values()), plan, store, folder / "overview.png")
+            k = cell.samples.k_sample
+            name = cell.row if rows.setdefault(cell.row, k) == k else f"{cell.row}-k{k}"
+            shown.setdefault(f"grid-{name}", cell)
+    paths = {name: _write(folder / f"{name}.png", samples_of(cell, store)[:GRID]) for name, cell in shown.items()}
+    if shown:
+        paths["overview"] = _overview(list(shown.values()), plan, store, folder / "overview.png")
     return paths
 
 
@@ -46,7 +47,7 @@ def write_cell_grid(cell: Cell, store: Store, folder: Path) -> Path | None:
     """The grid of one cell, for its MLflow run; None where it has no samples."""
     if not (store.folder(cell.samples.address) / "images.npy").exists():
         return None
-    target = folder / "cells" / f"{cell.row}-seed{cell.seed}.png"
+    target = folder / "cells" / f"{cell.row}-k{cell.samples.k_sample}-seed{cell.seed}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     return _write(target, samples_of(cell, store)[:GRID])
 
@@ -89,7 +90,10 @@ def _overview(cells: list[Cell], plan: Plan, store: Store, path: Path) -> Path:
     from matplotlib.figure import Figure
 
     strips = [("pseudo-queries\n(real)", queries_of(cells[0], store))]
-    strips += [(cell.label, samples_of(cell, store)[:COLUMNS]) for cell in cells]
+    several = {row for row in (cell.row for cell in cells) if sum(cell.row == row for cell in cells) > 1}
+    for cell in cells:
+        label = f"{cell.label}, k_sample {cell.samples.k_sample}" if cell.row in several else cell.label
+        strips.append((label, samples_of(cell, store)[:COLUMNS]))
     strips = [(label, images) for label, images in strips if len(images)]
     width = 12.0
     figure = Figure(figsize=(width, len(strips) * ((width - 2.4) / COLUMNS + 0.08) + 0.5), dpi=120)

@@ -6,12 +6,15 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from experiments.plan import Cell, Plan
+import numpy as np
+
+from experiments.layout import Cell
+from experiments.plan import Plan
 from prism.runtime import write_json
 from prism.stages.base import Stage
 from prism.store import Store
 
-LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "safetensors", "prism-bench")
+LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "open_clip_torch", "safetensors", "prism-bench")
 
 
 def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) -> dict[str, Any]:
@@ -57,15 +60,22 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
         "train_seconds": _seconds(cell.training, store),
         "sample_seconds": _seconds(cell.samples, store),
         "images": record["config"]["method"].get("training", {}).get("images"),
+        "peak_bytes": (store.manifest(cell.training.address) or {}).get("peak_bytes"),
+        **_operations(cell, store),
     }
     return record
 
 
 def stored_record(cell: Cell, store: Store) -> dict[str, Any] | None:
-    """The cell's record where it is there, readable and done: its name is the hash of all it rests on."""
+    """The cell's record where it is there, readable and done: its name is the hash of all it rests on.
+
+    One that an earlier version wrote without its operations is written anew while its stages are there.
+    """
     try:
         record: dict[str, Any] = json.loads(store.record_path(cell.record).read_text())
     except (OSError, json.JSONDecodeError):
+        return None
+    if "train_flops" not in record.get("cost", {}) and all(store.manifest(stage.address) for stage in cell.targets):
         return None
     return record if record.get("status") == "done" else None
 
@@ -83,6 +93,26 @@ def _values(stage: Stage, store: Store) -> list[dict[str, Any]]:
 def _seconds(stage: Stage, store: Store) -> float | None:
     manifest = store.manifest(stage.address)
     return None if manifest is None else float(manifest["seconds"])
+
+
+def _operations(cell: Cell, store: Store) -> dict[str, float | None]:
+    """Floating-point operations of the cell's training and of its samples; None for a method that cannot tell."""
+    from prism.flops import sampling_flops, training_flops
+    from prism.patch_method import PatchMethod
+
+    method, neighbours = cell.training.method, cell.training.neighbours
+    dim = 0
+    if neighbours is not None:
+        vectors = store.folder(neighbours.address) / "vectors.npy"
+        dim = np.load(vectors, mmap_mode="r").shape[1] if vectors.exists() else 0
+    if not isinstance(method, PatchMethod) or (neighbours is not None and not dim):
+        return {"train_flops": None, "sample_flops": None}
+    resolution, samples = cell.training.data.dataset.resolution, cell.samples
+    each = sampling_flops(method, samples.sampler, resolution, dim, samples.k_sample)
+    return {
+        "train_flops": training_flops(method, resolution, dim),
+        "sample_flops": each * samples.samples,
+    }
 
 
 def count_parameters(training: Stage, store: Store) -> int | None:

@@ -17,8 +17,13 @@ def report_folder(document: dict[str, Any], store: Path) -> Path:
     return store / "reports" / str(document["experiment"]) / name.replace("/", "_").replace(" ", "_")
 
 
-def load_plan(experiment: str, store: Path) -> dict[str, Any]:
-    """The experiment's latest plan in a store."""
+def formats_of(document: dict[str, Any]) -> tuple[str, ...]:
+    """The files a run leaves: a grid of samples has a page and no numbers."""
+    return ("markdown",) if document.get("kind", "table") == "grid" else ("latex", "markdown", "csv")
+
+
+def load_plans(experiment: str, store: Path) -> list[dict[str, Any]]:
+    """The experiment's latest plans in a store: one, or one for each of the paper's datasets."""
     from analysis.errors import AnalysisError
 
     folder = store / "experiments" / experiment
@@ -26,18 +31,18 @@ def load_plan(experiment: str, store: Path) -> dict[str, Any]:
         known = sorted(path.parent.name for path in store.glob("experiments/*/latest"))
         hint = f"it holds {', '.join(known)}" if known else "it holds no experiment yet"
         raise AnalysisError(f"no run of {experiment!r} in the store {store}: {hint}; run it first, or give --store")
-    latest = json.loads((folder / "latest").read_text())["plan"]
-    document: dict[str, Any] = json.loads((folder / f"{latest}.json").read_text())
-    return document
+    latest = json.loads((folder / "latest").read_text())
+    digests = latest["plans"] if "plans" in latest else [latest["plan"]]
+    return [json.loads((folder / f"{digest}.json").read_text()) for digest in digests]
 
 
 def report_experiments(experiments: tuple[str, ...], formats: tuple[str, ...], out: Path | None, store: Path) -> None:
     """Write and list the tables of each experiment."""
     for experiment in experiments:
-        document = load_plan(experiment, store)
-        folder = out or report_folder(document, store)
-        for path in write_tables(document, store, folder, formats):
-            typer.echo(path)
+        for document in load_plans(experiment, store):
+            folder = out or report_folder(document, store)
+            for path in write_tables(document, store, folder, formats):
+                typer.echo(path)
 
 
 def write_tables(document: dict[str, Any], store: Path, folder: Path, formats: Sequence[str]) -> list[Path]:

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
-from experiments.plan import Cell, Plan
+from experiments.layout import Cell
+from experiments.plan import Plan
 from experiments.recording import cell_record, stored_record, write_record
 from experiments.workers import Answer, Pool
 from prism.runtime import write_json
@@ -32,7 +32,7 @@ class Observer(Protocol):
         """A stage is done or has failed."""
         ...
 
-    def recorded(self, cell: Cell, record: dict[str, Any]) -> None:
+    def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
         """A cell's record has been written."""
         ...
 
@@ -46,22 +46,13 @@ class Survey:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def survey(plan: Plan, store: Store) -> Survey:
-    """Verify the plan's finished stages by checksum, set corrupted ones aside, and find what must be computed.
+def survey(plans: Sequence[Plan], store: Store) -> Survey:
+    """Verify the plans' finished stages by checksum, set corrupted ones aside, and find what must be computed.
 
     A stage is computed only if it is a target of a cell, or an input of one that is computed.
     """
-    faults: dict[str, str] = {}
-    cached: dict[str, Stage] = {}
-    for address, stage in plan.stages.items():
-        fault = store.fault(stage.address)
-        if fault is not None:
-            kept = store.set_aside(stage.address)
-            faults[address] = (
-                f"{stage.title} was corrupted ({fault}); it is computed again, the old files are in {kept}"
-            )
-        elif store.manifest(stage.address) is not None:
-            cached[address] = stage
+    stages = {address: stage for plan in plans for address, stage in plan.stages.items()}
+    cached, faults = _verified(stages, store)
     todo: dict[str, Stage] = {}
 
     def need(stage: Stage) -> None:
@@ -72,30 +63,45 @@ def survey(plan: Plan, store: Store) -> Survey:
             need(needed)
         todo[address] = stage
 
-    for cell in plan.cells:
-        for target in cell.targets:
-            need(target)
-    for address in faults:
-        need(plan.stages[address])
+    targets = [target for plan in plans for cell in plan.cells for target in cell.targets]
+    for stage in (*targets, *(stages[address] for address in faults)):
+        need(stage)
     return Survey(todo, cached, faults)
+
+
+def _verified(stages: dict[str, Stage], store: Store) -> tuple[dict[str, Stage], dict[str, str]]:
+    """The stages that are there and whole, and what is said of those that were not whole."""
+    cached: dict[str, Stage] = {}
+    faults: dict[str, str] = {}
+    for address, stage in stages.items():
+        fault = store.fault(stage.address)
+        if fault is not None:
+            kept = store.set_aside(stage.address)
+            faults[address] = (
+                f"{stage.title} was corrupted ({fault}); it is computed again, the old files are in {kept}"
+            )
+        elif store.manifest(stage.address) is not None:
+            cached[address] = stage
+    return cached, faults
 
 
 @dataclass
 class Run:
-    """One execution of a plan's missing stages."""
+    """One execution of the missing stages of some plans; what they share is done once."""
 
-    plan: Plan
+    plans: Sequence[Plan]
     store: Store
     pool: Pool
     observers: Sequence[Observer]
     todo: dict[str, Stage]
     failed: dict[str, str] = field(default_factory=dict)
     running: dict[str, Stage] = field(default_factory=dict)
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """By plan, then by the cell's name."""
 
     def execute(self) -> None:
         """Work until nothing more can be done; failures stop only what rests on them."""
-        order = _order(self.plan, self.todo)
+        order = _order(self.plans, self.todo)
         waiting = dict(sorted(self.todo.items(), key=lambda item: order[item[0]]))
         self._settle_cells(waiting)
         while waiting or self.running:
@@ -145,19 +151,21 @@ class Run:
     def _settle_cells(self, waiting: dict[str, Stage]) -> None:
         """Write the record of every cell whose stages are all done or failed."""
         open_ = waiting.keys() | self.running.keys()
-        for cell in self.plan.cells:
-            if f"{cell.record}/{cell.row}" in self.records or any(str(t.address) in open_ for t in cell.targets):
-                continue
-            record = stored_record(cell, self.store) or cell_record(cell, self.plan, self.store, self.failed)
-            write_record(record, self.store)
-            self.records[f"{cell.record}/{cell.row}"] = record
-            for observer in self.observers:
-                observer.recorded(cell, record)
+        for plan in self.plans:
+            records = self.records.setdefault(plan.digest, {})
+            for cell in plan.cells:
+                if cell.name in records or any(str(t.address) in open_ for t in cell.targets):
+                    continue
+                record = stored_record(cell, self.store) or cell_record(cell, plan, self.store, self.failed)
+                write_record(record, self.store)
+                records[cell.name] = record
+                for observer in self.observers:
+                    observer.recorded(plan, cell, record)
 
 
-def _order(plan: Plan, todo: dict[str, Stage]) -> dict[str, tuple[int, float]]:
+def _order(plans: Sequence[Plan], todo: dict[str, Stage]) -> dict[str, tuple[int, float]]:
     """Earlier seeds first, so that a first table is complete early; then the longest way to a number first."""
-    seeds = {seed: index for index, seed in enumerate(plan.request.seeds)}
+    seeds = {seed: index for index, seed in enumerate(plans[0].request.seeds)}
     turn: dict[str, int] = {}
     path: dict[str, float] = {}
 
@@ -171,15 +179,18 @@ def _order(plan: Plan, todo: dict[str, Stage]) -> dict[str, tuple[int, float]]:
         for needed in stage.inputs().values():
             visit(needed, seed, length)
 
-    for cell in plan.cells:
-        for target in cell.targets:
-            visit(target, seeds[cell.seed], 0.0)
+    for plan in plans:
+        for cell in plan.cells:
+            for target in cell.targets:
+                visit(target, seeds[cell.seed], 0.0)
     return {address: (turn[address], -path[address]) for address in todo}
 
 
-def write_plan(plan: Plan, store: Store) -> Path:
-    """Keep the plan's document, and note it as the experiment's latest."""
-    path = store.plan_path(plan.request.experiment.name, plan.digest)
-    write_json(path, plan.document)
-    write_json(path.with_name("latest"), {"plan": plan.digest})
-    return path
+def write_plans(plans: Sequence[Plan], store: Store) -> None:
+    """Keep the plans' documents, and note them as their experiments' latest: one for each panel that was asked for."""
+    latest: dict[str, list[str]] = {}
+    for plan in plans:
+        write_json(store.plan_path(plan.request.experiment.name, plan.digest), plan.document)
+        latest.setdefault(plan.request.experiment.name, []).append(plan.digest)
+    for experiment, digests in latest.items():
+        write_json(store.root / "experiments" / experiment / "latest", {"plans": digests})

@@ -1,27 +1,29 @@
-"""`prism-bench run`: from options to plan, from plan to run, from run to table."""
+"""`prism-bench run`: from options to plans, from plans to one run, from the run to tables."""
 
 import contextlib
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import typer
 from rich.console import Console
 
-from experiments.announcing import announce, dry_run
+from experiments.announcing import announce, details, summary
 from experiments.asking import RunOptions, requests_of, resources
 from experiments.display import Display
 from experiments.pictures import write_figures, write_pictures
-from experiments.plan import Plan, compile_plan
-from experiments.reporting import report_folder, table_text, write_tables
-from experiments.runner import Run, Survey, survey, write_plan
+from experiments.plan import Plan, compile_plans, distinct_trainings
+from experiments.reporting import formats_of, report_folder, table_text, write_tables
+from experiments.runner import Run, Survey, survey, write_plans
 from experiments.tracking import Tracker
 from experiments.view import MlflowView
-from experiments.workers import Pool
+from experiments.workers import Pool, prepare_process
 from prism.component import load_members, load_plugin
+from prism.errors import InputError
 from prism.runtime import Runtime
 from prism.store import Store
 
@@ -37,54 +39,118 @@ def run_experiments(options: RunOptions) -> int:
     load_members()
     for plugin in options.plugins:
         load_plugin(plugin)
-    plans = [compile_plan(request) for request in requests_of(options, store, console)]
-    failed = False
-    for plan in plans:
-        for warning in plan.warnings():
-            console.print(f"note: {warning}", markup=False)
-        runtime, workers = resources(options, plan)
-        found = survey(plan, store)
-        announce(plan, found, store, console)
-        if options.dry_run:
-            dry_run(plan, found, runtime, workers, console)
-        else:
-            failed |= not _execute(plan, found, store, runtime, workers, options, console)
-    return 1 if failed else 0
+    requests = requests_of(options, store, console)
+    if not options.dry_run:
+        _need_data([request.source.missing for request in requests])
+    plans = compile_plans(requests, check_weights=not options.dry_run)
+    for warning in dict.fromkeys(warning for plan in plans for warning in plan.warnings()):
+        console.print(f"note: {warning}", markup=False)
+    runtime, workers = resources(options, distinct_trainings(plans))
+    found = survey(plans, store)
+    announce(plans, found, store, console)
+    if options.dry_run:
+        from experiments.estimate import estimate
+
+        prepare_process(runtime)
+        guess = estimate(plans, found.todo, runtime)
+        details(plans, found, guess, console)
+        console.print(summary(plans, found, guess, workers), markup=False)
+        return 0
+    console.print(summary(plans, found, None, workers), markup=False)
+    execution = _Execution(plans, found, store, options, console)
+    return 0 if execution.run(runtime, workers) else 1
 
 
-def _execute(
-    plan: Plan, found: Survey, store: Store, runtime: Runtime, workers: int, options: RunOptions, console: Console
-) -> bool:
-    """Compute, write tables and pictures, print them; True where every cell has its numbers."""
-    write_plan(plan, store)
-    tracker = (Tracker.open if options.mlflow else Tracker)(store.root, lambda text: console.print(text, markup=False))
-    tracker.begin(plan.document)
-    view = MlflowView(tracker, plan, store)
-    folder = report_folder(plan.document, store.root)
-    outcome: Outcome = "KILLED"
-    pictures: dict[str, Path] = {}
-    files: list[Path] = []
-    try:
+def _need_data(missing: Sequence[str | None]) -> None:
+    """Every missing dataset in one message, so that one round of fetching is enough."""
+    told = dict.fromkeys(text for text in missing if text is not None)
+    if told:
+        raise InputError("\n".join(told))
+
+
+@dataclass(frozen=True)
+class _Execution:
+    """One execution of all plans: shared work once, a table, a folder and an MLflow experiment for each plan."""
+
+    plans: Sequence[Plan]
+    found: Survey
+    store: Store
+    options: RunOptions
+    console: Console
+
+    def run(self, runtime: Runtime, workers: int) -> bool:
+        """Compute, write tables and pictures, print them; True where every cell has its numbers."""
+        write_plans(self.plans, self.store)
+        views = self._views()
+        outcome: Outcome = "KILLED"
+        files: dict[str, list[Path]] = {}
+        try:
+            work = self._compute(views, runtime, workers)
+            records = {plan.digest: work.records[plan.digest] for plan in self.plans}
+            ok = all(record["status"] == "done" for own in records.values() for record in own.values())
+            outcome = "FINISHED" if ok else "FAILED"
+            for view in views:
+                files[view.plan.digest] = self._write(view.plan)
+                view.finish_cells(records[view.plan.digest], self._folder(view.plan))
+        except KeyboardInterrupt:
+            self._say("\nStopped. What was computed is kept; the same command goes on from here.")
+            raise typer.Exit(130) from None
+        finally:
+            for view in views:
+                pictures = {path.name: path for path in files.get(view.plan.digest, [])}
+                view.tracker.finish(outcome, pictures)
+        self._conclude(failed=not ok)
+        return ok
+
+    def _views(self) -> list[MlflowView]:
+        """An MLflow experiment for each plan, over one connection."""
+        first = (Tracker.open if self.options.mlflow else Tracker)(self.store.root, self._say)
+        views: list[MlflowView] = []
+        for plan in self.plans:
+            tracker = first if not views else first.another()
+            tracker.begin(plan.document)
+            views.append(MlflowView(tracker, plan, self.store))
+        return views
+
+    def _compute(self, views: Sequence[MlflowView], runtime: Runtime, workers: int) -> Run:
+        todo = self.found.todo
         with (
             _interruptible(),
-            Pool(store, runtime, workers, options.plugins) as pool,
-            Display(len(found.todo), workers, console) as display,
+            Pool(self.store, runtime, workers, self.options.plugins) as pool,
+            Display(len(todo), workers, self.console) as display,
         ):
-            display.expect(Counter(stage.kind for stage in found.todo.values()))
-            work = Run(plan, store, pool, (display, view), found.todo)
+            display.expect(Counter(stage.kind for stage in todo.values()))
+            work = Run(self.plans, self.store, pool, (display, *views), todo)
             work.execute()
-        ok = all(record["status"] == "done" for record in work.records.values())
-        outcome = "FINISHED" if ok else "FAILED"
-        pictures = {**write_pictures(plan, store, folder), **write_figures(plan, store, folder)}
-        files = write_tables(plan.document, store.root, folder, ("latex", "markdown", "csv"))
-        view.finish_cells(work.records, folder)
-    except KeyboardInterrupt:
-        console.print("\nStopped. What was computed is kept; the same command goes on from here.", markup=False)
-        raise typer.Exit(130) from None
-    finally:
-        tracker.finish(outcome, {path.name: path for path in (*pictures.values(), *files)})
-    _conclude(plan, store, folder, console, failed=not ok)
-    return ok
+        return work
+
+    def _folder(self, plan: Plan) -> Path:
+        return report_folder(plan.document, self.store.root)
+
+    def _write(self, plan: Plan) -> list[Path]:
+        folder = self._folder(plan)
+        pictures = {**write_pictures(plan, self.store, folder), **write_figures(plan, self.store, folder)}
+        tables = write_tables(plan.document, self.store.root, folder, formats_of(plan.document))
+        return [*pictures.values(), *tables]
+
+    def _conclude(self, *, failed: bool) -> None:
+        width = max(self.console.width, LEAST_WIDTH)
+        for plan in self.plans:
+            self._say("")
+            if plan.request.experiment.kind == "table":
+                self._say(table_text(plan.document, self.store.root, width))
+            folder = self._folder(plan)
+            self._say(f"\n{plan.request.experiment.name}, pictures and tables: {folder}")
+            self._say("  " + "  ".join(sorted(path.name for path in folder.iterdir() if path.is_file())))
+        if failed:
+            self._say("Some cells failed; the reasons stand in the table. The same command tries them again.")
+        option = "" if self.store.root == Path("prism-bench-store").absolute() else f" --store {self.store.root}"
+        names = " ".join(dict.fromkeys(plan.request.experiment.name for plan in self.plans))
+        self._say(f"\nOne page of everything: prism-bench report {names} --format html{option}")
+        self._say(f"Compare the runs: prism-bench ui{option}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -102,17 +168,3 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _conclude(plan: Plan, store: Store, folder: Path, console: Console, *, failed: bool) -> None:
-    console.print()
-    console.print(table_text(plan.document, store.root, max(console.width, LEAST_WIDTH)), markup=False, soft_wrap=True)
-    console.print(f"\nPictures and tables: {folder}", markup=False)
-    for path in sorted(folder.iterdir()):
-        console.print(f"  {path.name}", markup=False)
-    if failed:
-        console.print(
-            "Some cells failed; the reasons stand in the table. The same command tries them again.", markup=False
-        )
-    option = "" if store.root == Path("prism-bench-store").absolute() else f" --store {store.root}"
-    console.print(f"Compare the runs: prism-bench ui{option}", markup=False)

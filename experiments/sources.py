@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from experiments.display import duration
-from experiments.plan import Source
+from experiments.request import Source
 from prism.component import Component, Json, member
 from prism.data.base import Dataset, Images
 from prism.data.files import ImageFiles, ingest, listing_digest
@@ -44,8 +44,22 @@ def open_dataset(dataset: Dataset, store: Store, console: Console) -> Source:
     _mend(stage, store, console)
     if store.manifest(stage.address) is None:
         console.print(f"Preparing {dataset.label} at {dataset.resolution}x{dataset.resolution} ...", highlight=False)
-        perform(stage, store, Runtime())
+        try:
+            perform(stage, store, Runtime())
+        except InputError as error:
+            if not dataset.declared:
+                raise
+            return declared(stage, str(error))
     return _source(stage, dataset.label, store)
+
+
+def declared(stage: DatasetStage, missing: str) -> Source:
+    """A dataset whose files are not there, as far as it is known: enough to plan with."""
+    counts = stage.dataset.declared
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return Source(
+        stage, stage.dataset.label, labels, tuple(str(index) for index in range(len(counts))), missing=missing
+    )
 
 
 def open_files(path: Path, *, resolution: int, skip_bad: bool, store: Store, console: Console) -> Source:

@@ -4,8 +4,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.layout import Cell
 from experiments.pictures import write_cell_grid
-from experiments.plan import Cell, Plan
+from experiments.plan import Plan
 from experiments.tracking import Tracker
 from experiments.workers import Answer
 from prism.stages.base import Stage
@@ -45,8 +46,10 @@ class MlflowView:
         if address in self._by_training and answer.outcome == "done":
             self._log(address, self.store.folder(stage.address))
 
-    def recorded(self, cell: Cell, record: dict[str, Any]) -> None:
-        """See `Observer`."""
+    def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
+        """See `Observer`; cells of other plans are theirs to tell."""
+        if plan is not self.plan:
+            return
         self._begin(cell)
         self.tracker.cell_finished(record, {})
 
@@ -55,7 +58,7 @@ class MlflowView:
         for cell in self.plan.cells:
             picture = write_cell_grid(cell, self.store, folder)
             if picture is not None:
-                self.tracker.cell_finished(records[f"{cell.record}/{cell.row}"], {"samples.png": picture})
+                self.tracker.cell_finished(records[cell.name], {"samples.png": picture})
 
     def _begin(self, cell: Cell) -> None:
         if cell.record in self._begun:

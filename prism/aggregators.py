@@ -93,6 +93,44 @@ class SetTransformer(Aggregator, name="set_transformer"):
         return _SetTransformer(embedding_dim, width, self.inducing, self.heads)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ZeroCondition(Aggregator, name="zero"):
+    """Control: the conditioning pathway of the Set Transformer rows, always fed with zeros."""
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """4C, as the Set Transformer."""
+        return 4 * channels
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """A module without parameters."""
+        return _Zero(4 * channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanMLP(Aggregator, name="mean-mlp"):
+    """Control: the mean of the embeddings and two hidden layers, with as many parameters as a Set Transformer.
+
+    It tells the Set Transformer's parameters from its attention. like: the Set Transformer to be matched; the hidden
+    width is the one that comes nearest to its number of parameters.
+    """
+
+    like: SetTransformer = SetTransformer()
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """4C, as the Set Transformer."""
+        return 4 * channels
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """Raises InputError where the Set Transformer to be matched cannot be built."""
+        with torch.device("meta"):
+            target = sum(p.numel() for p in self.like.build(embedding_dim, channels).parameters())
+        width = 4 * channels
+        # hidden^2 + (d + 4C + 2) hidden + 4C parameters: two hidden layers and the way in and out.
+        linear = embedding_dim + width + 2
+        hidden = round(((linear**2 + 4 * (target - width)) ** 0.5 - linear) / 2)
+        return _MeanMLP(embedding_dim, max(hidden, 1), width)
+
+
 def unit_variance(neighbours: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
     """Scale each embedding to length sqrt(d): unit variance per element, whatever the encoder's own scale."""
     scaled: Tensor = nn.functional.normalize(neighbours, dim=-1) * neighbours.shape[-1] ** 0.5
@@ -104,6 +142,30 @@ class _Mean(nn.Module):
         kept = unit_variance(neighbours) * mask[:, :, None]
         mean = kept.sum(1) / mask.sum(1, keepdim=True)
         return unit_variance(mean)
+
+
+class _Zero(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
+        return neighbours.new_zeros(len(neighbours), self.width)
+
+
+class _MeanMLP(nn.Module):
+    def __init__(self, embedding_dim: int, hidden: int, width: int) -> None:
+        super().__init__()
+        self.mean = _Mean()
+        self.layers = nn.Sequential(
+            nn.Linear(embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, width)
+        )
+        # Out of the layers comes unit variance at initialisation, as out of every aggregator.
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
+        out: Tensor = self.norm(self.layers(self.mean(neighbours, mask)))
+        return out
 
 
 class MAB(nn.Module):

@@ -22,6 +22,11 @@ from prism.sampling import Sampler
 class TrainingSet(Component, family="training_set"):
     """Which images a method trains on."""
 
+    @property
+    def words(self) -> str:
+        """What tables call it."""
+        return self.name
+
     @abstractmethod
     def ids(self, parts: Parts) -> Ids:
         """Image ids into X."""
@@ -46,6 +51,11 @@ class TrainSplit(TrainingSet, name="X_train"):
         if self.size is not None and self.size < 1:
             raise InputError(f"training_set.size must be at least 1, not {self.size}")
 
+    @property
+    def words(self) -> str:
+        """X_train, or how many images of it."""
+        return self.name if self.size is None else f"{self.size:,} images of X_train"
+
     def ids(self, parts: Parts) -> Ids:
         """InputError where X_train is smaller than `size`."""
         if self.size is not None and self.size > len(parts.train):
@@ -54,6 +64,29 @@ class TrainSplit(TrainingSet, name="X_train"):
                 "--retrieval-fraction"
             )
         return parts.train[: self.size]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainShare(TrainingSet, name="X_train-share"):
+    """The first share of X_train, nested and stratified: Table 2's smaller sets on data of any size.
+
+    The paper's 5K and 1K of CIFAR-10's 10K are shares of 0.5 and 0.1; |share * X_train| is rounded, at least one image.
+    """
+
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise InputError(f"a share of X_train lies in (0, 1], not {self.share}")
+
+    @property
+    def words(self) -> str:
+        """Which part of X_train."""
+        return f"{100 * self.share:g}% of X_train"
+
+    def ids(self, parts: Parts) -> Ids:
+        """See the class."""
+        return parts.train[: max(1, round(self.share * len(parts.train)))]
 
 
 class Gallery(NamedTuple):

@@ -15,7 +15,7 @@ from prism.errors import InputError
 from prism.images import Pixels, to_uint8
 from prism.method import Fitted, Gallery, Method, TrainingData, pseudo_queries
 from prism.patches import PatchSizes, coordinate_grid
-from prism.retrieval import Retrieval
+from prism.retrieval import Nearest, Retrieval
 from prism.rng import seed_for, torch_rng
 from prism.runtime import Report, Runtime
 from prism.sampling import Sampler
@@ -35,7 +35,7 @@ class PatchMethod(Method, name="patch"):
 
     aggregator: Aggregator = SetTransformer()  # noqa: RUF009 - frozen values
     schedule: Schedule = Decreasing(k_max=16)  # noqa: RUF009
-    retrieval: Retrieval = Retrieval()  # noqa: RUF009
+    retrieval: Retrieval = Nearest()  # noqa: RUF009
     patches: PatchSizes = PatchSizes()  # noqa: RUF009
     denoiser: Denoiser = DDPMpp()  # noqa: RUF009
     diffusion: EDM = EDM()  # noqa: RUF009
@@ -113,5 +113,8 @@ class FittedPatchMethod:
     def _condition(self, indices: range, seed: int, k_sample: int, gallery: Gallery | None) -> Tensor | None:
         if gallery is None:
             return None
-        table = gallery.neighbours[pseudo_queries(indices, seed, gallery.retrieval), :k_sample]
-        return self.network.condition(torch.from_numpy(gallery.vectors[table]).to(self.runtime.device))
+        table = gallery.neighbours[pseudo_queries(indices, seed, gallery.retrieval), : max(k_sample, 1)]
+        condition = self.network.condition(torch.from_numpy(gallery.vectors[table]).to(self.runtime.device))
+        if k_sample == 0 and condition is not None:  # Figure 3's second row: the network without its signal
+            return torch.zeros_like(condition)
+        return condition

@@ -30,11 +30,16 @@ class PatchSizes(Component, family="patches", name="random-patches"):
 
     def choose(self, resolution: int, uniform: float) -> tuple[int, int]:
         """(side in pixels, batch factor) for a uniform draw in [0, 1)."""
+        side = resolution // 4
         if uniform < self.full:
-            return resolution, 1
-        if uniform < self.full + (1 - self.full) * self.half:
-            return resolution // 2, 2 if self.enlarge else 1
-        return resolution // 4, 4 if self.enlarge else 1
+            side = resolution
+        elif uniform < self.full + (1 - self.full) * self.half:
+            side = resolution // 2
+        return side, self.factor(resolution, side)
+
+    def factor(self, resolution: int, side: int) -> int:
+        """How many times the batch of full images a step on patches of this side takes."""
+        return resolution // side if self.enlarge else 1
 
     def sides(self, resolution: int) -> dict[int, float]:
         """Every patch side that can occur, with its probability."""

@@ -1,5 +1,6 @@
 """Exact l2 neighbours in the retrieval set D (paper sections 4.1, 4.2)."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,17 +11,19 @@ from prism.data.split import Ids
 from prism.encoders.base import Encoder, Vectors
 from prism.encoders.pca import PixelsPCA
 from prism.errors import ComputeError, InputError
+from prism.rng import numpy_rng
 
 QUERY_BATCH = 1024
 """Queries per search, fixed: faiss distances differ in the last bits between batch sizes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retrieval(Component, family="retrieval", name="nearest"):
-    """Which images of D are the neighbours of an image: the nearest in an encoder's space, by l2.
+class Retrieval(Component, family="retrieval"):
+    """Which images of D stand as the neighbours of an image, and the embeddings that speak for them.
 
     normalise: unit-norm embeddings first, so that l2 order is cosine order (the paper does not say).
     exclude_self: an image of D is not its own neighbour (excluded by id; the paper's pseudo-query finds itself).
+    Law: top-k lists are nested, so that one table serves every smaller k.
     """
 
     encoder: Encoder = PixelsPCA()  # noqa: RUF009 - a frozen value
@@ -36,6 +39,59 @@ class Retrieval(Component, family="retrieval", name="nearest"):
             return np.ascontiguousarray(embeddings, np.float32)
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
         return np.ascontiguousarray(embeddings / np.maximum(norms, 1e-12), np.float32)
+
+    @abstractmethod
+    def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
+        """The k neighbours of every row of `vectors`, ids of the gallery, in blocks: (first row, int64 [b, k]).
+
+        Raises:
+            InputError: k exceeds the gallery.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearest(Retrieval, name="nearest"):
+    """The nearest images of D in the encoder's space, by l2, exactly (paper sections 4.1 and 4.2)."""
+
+    def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
+        """See `nearest`."""
+        return nearest(vectors, gallery, k, exclude_self=self.exclude_self, threads=threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomNeighbours(Retrieval, name="random"):
+    """Control: k images of D drawn at random, without replacement, once for each image."""
+
+    def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
+        """A function of the image's id and of the gallery alone."""
+        check_k(k, len(gallery), exclude_self=self.exclude_self)
+        for start in range(0, len(vectors), QUERY_BATCH):
+            rows = range(start, min(start + QUERY_BATCH, len(vectors)))
+            yield start, np.stack([self._drawn(row, gallery, k) for row in rows])
+
+    def _drawn(self, row: int, gallery: Ids, k: int) -> Ids:
+        """The first k distinct ids of an endless stream of draws, which is why smaller k are prefixes."""
+        rng = numpy_rng(0, "random neighbours", row)
+        chosen: dict[int, None] = {}
+        while len(chosen) < k:
+            drawn = int(gallery[int(rng.random() * len(gallery))])
+            if not (self.exclude_self and drawn == row):
+                chosen[drawn] = None
+        return np.fromiter(chosen, np.int64, k)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShuffledNeighbours(Retrieval, name="shuffled"):
+    """Control: every image gets the nearest neighbours of another image, by one fixed permutation of all images.
+
+    The sets look as they should, alike among themselves, but say nothing of the image they condition.
+    """
+
+    def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
+        """The rows of the nearest neighbours, permuted."""
+        found = nearest(vectors, gallery, k, exclude_self=self.exclude_self, threads=threads)
+        table = np.concatenate([block for _, block in found])
+        yield 0, table[numpy_rng(0, "shuffled neighbours").permutation(len(table))]
 
 
 def check_k(k: int, gallery: int, *, exclude_self: bool = False) -> None:

@@ -8,7 +8,7 @@ from prism.component import Component
 from prism.data.base import Dataset
 from prism.data.toyfaces import ToyFaces
 from prism.errors import InputError
-from prism.method import Method
+from prism.method import Method, TrainingSet, TrainShare, TrainSplit
 from prism.metrics.base import Metric
 from prism.patch_method import PatchMethod
 from prism.sampling import Heun, Sampler
@@ -20,6 +20,11 @@ class Scale(Component, family="scale", name="scale"):
 
     k_max: where PRISM's schedule starts. fixed_k: the k of the fixed-k rows (the paper does not say; k_max / 2).
     k_sample: neighbours of rows whose training ends at one neighbour (the paper: 1). samples: per cell.
+    few_size, few_share: the small training set of the schedule sweep (Table 4), in images or as a share of X_train.
+    smaller_sizes, smaller_shares: Table 2's sets below the whole of X_train; sizes where given, shares otherwise.
+    k_samples: those of the schedule sweep. sweep_length, hybrid_length: training images of the schedule sweep and of
+    the rows that train half their steps at full resolution, as a multiple of all others' (the paper: 1).
+    hybrid_full: share of full-resolution steps in those rows (Table 5: 0.5).
     """
 
     dataset: Dataset = ToyFaces()  # noqa: RUF009 - frozen values
@@ -30,11 +35,36 @@ class Scale(Component, family="scale", name="scale"):
     k_max: int = 16
     fixed_k: int = 8
     k_sample: int = 1
+    few_size: int | None = None
+    few_share: float = 0.1
+    smaller_sizes: tuple[int, ...] = ()
+    smaller_shares: tuple[float, ...] = (0.5, 0.1)
+    k_samples: tuple[int, ...] = (1, 4, 8)
+    sweep_length: float = 1.0
+    hybrid_length: float = 1.0
+    hybrid_full: float = 0.5
 
     def __post_init__(self) -> None:
         for field in ("samples", "k_max", "fixed_k", "k_sample"):
             if getattr(self, field) < 1:
                 raise InputError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if not self.k_samples or min(self.k_samples) < 1:
+            raise InputError(f"k_samples must hold numbers of at least 1, not {list(self.k_samples)}")
+        for field in ("sweep_length", "hybrid_length"):
+            if not getattr(self, field) > 0:
+                raise InputError(f"{field} must be positive, not {getattr(self, field)}")
+
+    @property
+    def few(self) -> TrainingSet:
+        """The small training set of the schedule sweep (the paper: 1,000 images of CelebA)."""
+        return TrainShare(share=self.few_share) if self.few_size is None else TrainSplit(size=self.few_size)
+
+    @property
+    def smaller(self) -> tuple[TrainingSet, ...]:
+        """Table 2's training sets below the whole of X_train."""
+        if self.smaller_sizes:
+            return tuple(TrainSplit(size=size) for size in self.smaller_sizes)
+        return tuple(TrainShare(share=share) for share in self.smaller_shares)
 
 
 @dataclass(frozen=True, kw_only=True)

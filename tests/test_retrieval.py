@@ -8,7 +8,7 @@ import torch
 from prism.encoders.base import Vectors
 from prism.encoders.pca import PixelsPCA
 from prism.errors import ComputeError, InputError
-from prism.retrieval import QUERY_BATCH, Retrieval, nearest
+from prism.retrieval import QUERY_BATCH, Nearest, nearest
 
 RNG = np.random.default_rng(0)
 VECTORS: Vectors = RNG.standard_normal((60, 5)).astype(np.float32)
@@ -71,12 +71,12 @@ def test_embeddings_must_be_finite() -> None:
     broken = VECTORS.copy()
     broken[17, 2] = np.nan
     with pytest.raises(ComputeError, match="embedding of image 17 by pixels-pca is not finite"):
-        Retrieval(encoder=PixelsPCA()).prepare(broken)
+        Nearest(encoder=PixelsPCA()).prepare(broken)
 
 
 def test_normalised_l2_order_is_cosine_order() -> None:
-    unit = Retrieval().prepare(VECTORS)
+    unit = Nearest().prepare(VECTORS)
     assert np.linalg.norm(unit, axis=1) == pytest.approx(np.ones(60), abs=1e-6)
     cosine = unit.astype(np.float64) @ unit[GALLERY].astype(np.float64).T
     assert (table(unit, GALLERY, 4) == GALLERY[np.argsort(-cosine, axis=1)[:, :4]]).all()
-    assert (Retrieval(normalise=False).prepare(VECTORS) == VECTORS).all()
+    assert (Nearest(normalise=False).prepare(VECTORS) == VECTORS).all()

@@ -17,7 +17,7 @@ from prism.encoders.pca import PixelsPCA
 from prism.errors import ComputeError, InputError
 from prism.method import AllImages
 from prism.patch_method import PatchMethod
-from prism.retrieval import Retrieval
+from prism.retrieval import Nearest
 from prism.runtime import Runtime
 from prism.sampling import Heun
 from prism.stages.base import Bench, Stage, explain, perform
@@ -127,7 +127,7 @@ def chain(**changes: object) -> dict[str, Stage]:
     """The stages from data to samples, with some parameters changed."""
     data = DatasetStage(dataset=ToyFaces(size=int(str(changes.get("size", 64)))))
     split = SplitStage(data=data, split=Split(seed=int(str(changes.get("split_seed", 0)))))
-    retrieval = Retrieval(encoder=PixelsPCA(components=int(str(changes.get("components", 8)))))
+    retrieval = Nearest(encoder=PixelsPCA(components=int(str(changes.get("components", 8)))))
     embeddings = EmbeddingsStage(data=data, split=split, encoder=retrieval.encoder)
     width = int(str(changes.get("width", 8)))
     neighbours = NeighboursStage(embeddings=embeddings, split=split, retrieval=retrieval, width=width)

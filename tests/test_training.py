@@ -14,7 +14,7 @@ from prism.denoiser import DDPMpp
 from prism.encoders.pca import PixelsPCA
 from prism.method import AllImages, Gallery, TrainingData, TrainSplit, pseudo_queries
 from prism.patch_method import WEIGHTS, PatchMethod
-from prism.retrieval import Retrieval, nearest
+from prism.retrieval import Nearest, nearest
 from prism.rows import fill_rows
 from prism.runtime import Report, Runtime, StopRequestedError
 from prism.sampling import DPMSolverPP2M
@@ -34,7 +34,7 @@ RUNTIME = Runtime()
 def data() -> TrainingData:
     drawn = ToyFaces(size=64).build()
     parts = Split().parts(drawn.labels)
-    vectors = Retrieval().prepare(PixelsPCA(components=8).load(drawn.images[parts.retrieval], "cpu")(drawn.images))
+    vectors = Nearest().prepare(PixelsPCA(components=8).load(drawn.images[parts.retrieval], "cpu")(drawn.images))
     table = np.concatenate([block for _, block in nearest(vectors, parts.retrieval, 8)])
     return TrainingData(drawn.images, TrainSplit().ids(parts), Gallery(vectors, table, parts.retrieval))
 

@@ -58,6 +58,12 @@ class Tracker:
             tracker._warn(error)
         return tracker
 
+    def another(self) -> "Tracker":
+        """A tracker for another plan, over the same connection."""
+        tracker = Tracker(self._store, self._say)
+        tracker._view, tracker._warned = self._view, self._warned
+        return tracker
+
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Make the plan's parent run, or set the one of an earlier time back to RUNNING."""
         self._plan = plan

@@ -61,6 +61,8 @@ class Dataset(Component, family="dataset"):
 
     retrieval_fraction: ClassVar[float] = PAPER_RETRIEVAL_FRACTION
     agreeing: ClassVar[tuple[AgreeingRegions, ...]] = ()
+    declared: ClassVar[tuple[int, ...]] = ()
+    """Images of each class where they are known before the files are there: enough to plan, not to run."""
     resolution: int
 
     @abstractmethod

@@ -36,6 +36,10 @@ class Encoder(Component, family="encoder"):
     def check(self) -> None:
         """Raise InputError, with the remedy, where the weights are missing or of a wrong checksum."""
 
+    def at_hand(self) -> bool:
+        """Whether `load` needs nothing from a network."""
+        return True
+
     @abstractmethod
     def load(self, gallery: Pixels | None, device: str) -> Embed:
         """The ready encoder. `gallery` is the images of D, uint8 [n, 3, R, R], for a fitted encoder."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from prism.component import Json, digest_of, leaves
+from prism.memory import peak_bytes, restart_peak
 from prism.runtime import Report, Runtime
 from prism.store import Address, Store
 
@@ -77,7 +78,7 @@ class Stage(ABC):
         """What progress lines call it."""
         return f"{self.kind} {self.label}".strip()
 
-    def facts(self, *, seconds: float, runtime: Runtime) -> dict[str, Json]:
+    def facts(self, *, seconds: float, runtime: Runtime, peak: int | None = None) -> dict[str, Json]:
         """What the manifest says besides the files."""
         return {
             "kind": self.kind,
@@ -85,6 +86,7 @@ class Stage(ABC):
             "label": self.label,
             "identity": self.identity,
             "seconds": seconds,
+            "peak_bytes": peak,
             "runtime": {"device": runtime.device, "threads": runtime.threads},
         }
 
@@ -106,11 +108,13 @@ def perform(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[
             return 0.0
         work = store.work(stage.address)
         report = Report(work / "progress.json", should_stop)
+        restart_peak(runtime.device)
         started = time.monotonic()
         inputs = {name: store.folder(needed.address) for name, needed in stage.inputs().items()}
         stage.run(Bench(inputs, work, runtime, report))
         seconds = time.monotonic() - started
-        store.publish(stage.address, work, stage.facts(seconds=seconds, runtime=runtime))
+        peak = peak_bytes(runtime.device)
+        store.publish(stage.address, work, stage.facts(seconds=seconds, runtime=runtime, peak=peak))
         return seconds
 
 

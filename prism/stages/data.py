@@ -12,7 +12,7 @@ from prism.data.base import Dataset, Images
 from prism.data.split import Parts, Split
 from prism.encoders.base import Encoder
 from prism.images import Pixels
-from prism.retrieval import Retrieval, nearest
+from prism.retrieval import Retrieval
 from prism.rows import fill_rows
 from prism.runtime import write_json
 from prism.stages.base import Bench, Stage
@@ -152,9 +152,7 @@ class NeighboursStage(Stage):
         vectors = self.retrieval.prepare(np.load(bench.inputs["embeddings"] / "embeddings.npy"))
         gallery = open_parts(bench.inputs["split"]).retrieval
         table = np.empty((len(vectors), self.width), np.int64)
-        exclude = self.retrieval.exclude_self
-        threads = bench.runtime.threads
-        for start, block in nearest(vectors, gallery, self.width, exclude_self=exclude, threads=threads):
+        for start, block in self.retrieval.blocks(vectors, gallery, self.width, bench.runtime.threads):
             table[start : start + len(block)] = block
             bench.report(start + len(block), len(vectors), "queries")
         np.save(bench.folder / "vectors.npy", vectors)

@@ -1,0 +1,43 @@
+"""A variant made from another one by replacing parts of its method: how tables vary one factor at a time."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from baselines.table3 import Prism
+from prism.errors import InputError
+from prism.method import Method, TrainingSet
+from prism.patch_method import PatchMethod
+from prism.patches import PatchSizes
+from prism.schedules import Schedule
+from prism.variant import Scale, Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed(Variant, name="changed"):
+    """Another variant with its training set, schedule or patch sizes replaced, or its training made longer or shorter.
+
+    length: training images as a multiple of the scale's.
+    """
+
+    label: ClassVar[str] = "PRISM, changed"
+    base: Variant = Prism()  # noqa: RUF009 - a frozen value
+    training_set: TrainingSet | None = None
+    schedule: Schedule | None = None
+    patches: PatchSizes | None = None
+    length: float = 1.0
+
+    def method(self, scale: Scale) -> Method:
+        """The base's method with what is given in place of its own."""
+        method = self.base.method(scale)
+        if not isinstance(method, PatchMethod):
+            raise InputError(f"variant {self.base.name}: only patch methods can be changed in their parts")
+        given = {"training_set": self.training_set, "schedule": self.schedule, "patches": self.patches}
+        images = max(1, round(method.training.images * self.length))
+        return method.replace(
+            training=method.training.replace(images=images),
+            **{field: part for field, part in given.items() if part is not None},
+        )
+
+    def k_sample(self, scale: Scale) -> int:
+        """The base's."""
+        return self.base.k_sample(scale)

@@ -1,0 +1,74 @@
+"""Rows that the paper's tables lack and that separate its factors: each differs from one of its rows in one thing."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from baselines.table3 import Prism, SetTransformerRag
+from prism.aggregators import MeanMLP, SetTransformer, ZeroCondition
+from prism.method import Method
+from prism.retrieval import RandomNeighbours, Retrieval, ShuffledNeighbours
+from prism.variant import Scale, Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomNeighbourPrism(Variant, name="random-neighbours"):
+    """Control: PRISM with random images of D in place of the nearest ones."""
+
+    label: ClassVar[str] = "PRISM, random neighbours"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """The retrieval alone differs."""
+        return _with_retrieval(RandomNeighbours, scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShuffledNeighbourPrism(Variant, name="shuffled-neighbours"):
+    """Control: PRISM with every image's neighbours exchanged for those of another image."""
+
+    label: ClassVar[str] = "PRISM, shuffled neighbours"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """The retrieval alone differs."""
+        return _with_retrieval(ShuffledNeighbours, scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroConditionPrism(Variant, name="zero-condition"):
+    """Control: PRISM's U-Net with its conditioning input always zero."""
+
+    label: ClassVar[str] = "PRISM, zero condition"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """The aggregator alone differs."""
+        return _prism(scale).replace(aggregator=ZeroCondition())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanMLPRag(Variant, name="mean-equal-parameters"):
+    """Control: ST + RAG with a mean and hidden layers of equal size in place of the Set Transformer."""
+
+    label: ClassVar[str] = "Mean at equal parameters + RAG + PatchD"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """The aggregator alone differs from ST + RAG."""
+        method = SetTransformerRag().method(scale)
+        like = getattr(method, "aggregator", None)
+        return method.replace(aggregator=MeanMLP(like=like if isinstance(like, SetTransformer) else SetTransformer()))
+
+    def k_sample(self, scale: Scale) -> int:
+        """The k of training."""
+        return scale.fixed_k
+
+
+def _prism(scale: Scale) -> Method:
+    return Prism().method(scale)
+
+
+def _with_retrieval(kind: type[Retrieval], scale: Scale) -> Method:
+    own = scale.method.retrieval
+    changed = kind(encoder=own.encoder, normalise=own.normalise, exclude_self=own.exclude_self)
+    return _prism(scale).replace(retrieval=changed)

@@ -1,0 +1,315 @@
+"""What a store holds: its finished stages, what each rests on, and which plans and records need it. Needs no torch."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from prism.component import canonical, digest_of
+from prism.errors import InputError
+from prism.stages.base import KEY_LENGTH
+from prism.store import MANIFEST, Address, Store
+
+Identity = dict[str, Any]
+"""The nested description whose hash is a stage's key: kind, version, parameters, inputs."""
+
+LATEST = ("latest", "latest.json")
+"""Files that name an experiment's latest plans; the second is that of older stores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A finished stage, as its manifest describes it. `bytes` counts its files."""
+
+    address: Address
+    label: str
+    identity: Identity
+    created: str
+    seconds: float
+    bytes: int
+    peak_bytes: int | None
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.address.kind} {self.label}".strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A folder in which a stage is being made, or was when its process ended."""
+
+    address: Address
+    path: Path
+    bytes: int
+    touched: float
+    """When any of its files was last written, in seconds since 1970."""
+    running: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A plan in a store. `latest`: what `report` shows of its experiment."""
+
+    path: Path
+    document: dict[str, Any]
+    latest: bool
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        return str(self.document["experiment"])
+
+    @property
+    def title(self) -> str:
+        """Experiment, data and scale, in words."""
+        data = self.document["dataset"]
+        return f"{self.experiment} ({data['label']} {data['resolution']}px, {self.document['scale']})"
+
+    def cells(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Every (row, cell) of the table."""
+        for row in self.document["rows"]:
+            for cell in row["cells"]:
+                yield row, cell
+
+    @cached_property
+    def records(self) -> tuple[str, ...]:
+        """The records of its cells and of its claims, each once."""
+        sides = [pair[side] for claim in self.document.get("claims", ()) for pair in claim["pairs"] for side in pair]
+        claimed = [cell["record"] for side in sides if isinstance(side, dict) for cell in side["cells"]]
+        return tuple(dict.fromkeys([*(str(cell["record"]) for _, cell in self.cells()), *map(str, claimed)]))
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Everything a store holds, read once."""
+
+    store: Store
+    stages: dict[Address, Held]
+    broken: tuple[Address, ...]
+    """Stages without a readable manifest."""
+    plans: tuple[Asked, ...]
+    records: dict[str, dict[str, Any]]
+    unreadable: tuple[Path, ...]
+    """Plans and records that are no JSON of the right kind."""
+    _nested: dict[Address, tuple[Identity, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, root: Path) -> "Inventory":
+        """Read every manifest, plan and record.
+
+        Raises:
+            InputError: there is no store.
+        """
+        if not (root / "records").is_dir():
+            raise InputError(f"there is no store at {root}; run an experiment first, or name its store with --store")
+        store = Store(root)
+        stages: dict[Address, Held] = {}
+        broken = []
+        for path in sorted(store.root.glob("stages/*/*")):
+            address = Address(path.parent.name, path.name)
+            manifest = store.manifest(address)
+            if manifest is None:
+                broken.append(address)
+            else:
+                stages[address] = _held(address, manifest)
+        unreadable: list[Path] = []
+        records = {
+            path.stem: value
+            for path in sorted(store.root.glob("records/*.json"))
+            if (value := _read(path, "record", unreadable)) is not None
+        }
+        return cls(store, stages, tuple(broken), _plans(store.root, unreadable), records, tuple(unreadable))
+
+    def rests_on(self, held: Held) -> tuple[Identity, ...]:
+        """The identities of everything a stage was made from, each once, itself left out."""
+        if held.address not in self._nested:
+            found = {canonical(identity): identity for _, identity in nested(held.identity)}
+            self._nested[held.address] = tuple(found.values())
+        return self._nested[held.address]
+
+    def find(self, identity: Identity) -> tuple[Held, ...]:
+        """The finished stages that serve for this identity: one, or several tables of neighbours of other widths."""
+        return tuple(self._by_lineage.get(canonical(lineage_of(identity)), ()))
+
+    def users(self, held: Held) -> tuple[Held, ...]:
+        """The finished stages that rest on this one."""
+        return tuple(self._users.get(canonical(lineage_of(held.identity)), ()))
+
+    def closure(self, targets: Iterator[Address]) -> set[Address]:
+        """The targets that are there, and every finished stage they rest on."""
+        found: set[Address] = set()
+        for address in targets:
+            held = self.stages.get(address)
+            if held is not None and address not in found:
+                found.add(address)
+                found |= {one.address for identity in self.rests_on(held) for one in self.find(identity)}
+        return found
+
+    def targets(self, record: dict[str, Any]) -> Iterator[Address]:
+        """The stages whose results a record shows, the floors of its metrics included."""
+        for address in stages_of(record).values():
+            yield address
+            if address.kind == "metric" and address in self.stages:
+                for floor in self._floors.get(_measure(self.stages[address].identity), ()):
+                    yield floor.address
+
+    def plans_with(self, record: str) -> list[Asked]:
+        """The plans that show a record."""
+        return [plan for plan in self.plans if record in plan.records]
+
+    def records_with(self, address: Address) -> list[str]:
+        """The records that rest on a stage, themselves or through other stages."""
+        return [name for name, stages in self._closures.items() if address in stages]
+
+    @cached_property
+    def _closures(self) -> dict[str, set[Address]]:
+        return {name: self.closure(self.targets(record)) for name, record in self.records.items()}
+
+    @cached_property
+    def _by_lineage(self) -> dict[str, list[Held]]:
+        found: dict[str, list[Held]] = {}
+        for held in self.stages.values():
+            found.setdefault(canonical(lineage_of(held.identity)), []).append(held)
+        return found
+
+    @cached_property
+    def _users(self) -> dict[str, list[Held]]:
+        found: dict[str, list[Held]] = {}
+        for held in self.stages.values():
+            for identity in self.rests_on(held):
+                found.setdefault(canonical(identity), []).append(held)
+        return found
+
+    @cached_property
+    def _floors(self) -> dict[str, list[Held]]:
+        found: dict[str, list[Held]] = {}
+        for held in self.stages.values():
+            if held.address.kind == "floor":
+                found.setdefault(_measure(held.identity), []).append(held)
+        return found
+
+
+def lineage_of(identity: Identity) -> Identity:
+    """How dependents see a stage, from its identity: `Stage.lineage` read from a manifest.
+
+    Only neighbours differ: a wider table holds the same prefix, so their width is no part of what rests on them.
+    """
+    if identity["kind"] != "neighbours" or "parameters" not in identity:
+        return identity
+    kept = {name: value for name, value in identity.items() if name != "parameters"}
+    return {**kept, **{name: value for name, value in identity["parameters"].items() if name != "width"}}
+
+
+def key_of(identity: Identity) -> str | None:
+    """The key of the stage with this identity; None where it names several (neighbours of any width)."""
+    return digest_of(identity)[:KEY_LENGTH] if "parameters" in identity else None
+
+
+def nested(identity: Identity) -> Iterator[tuple[str, Identity]]:
+    """Every (name, identity) that a stage was made from, at any depth, inputs of inputs first."""
+    for name, inner in identity["inputs"].items():
+        yield from nested(inner)
+        yield name, inner
+
+
+def stages_of(record: dict[str, Any]) -> dict[str, Address]:
+    """The stages that a record names: training, samples, metric:NAME."""
+    return {name: Address(name.partition(":")[0], str(key)) for name, key in record.get("stages", {}).items()}
+
+
+def work_folders(store: Store) -> list[Work]:
+    """The folders of stages that are being made, or were interrupted."""
+    found = []
+    for path in sorted(store.root.glob("work/*")):
+        kind, _, key = path.name.rpartition("-")
+        if not path.is_dir() or not kind:
+            continue
+        address = Address(kind, key)
+        times = [item.stat().st_mtime for item in (path, *path.rglob("*")) if item.exists()]
+        found.append(
+            Work(
+                address=address, path=path, bytes=bytes_in(path), touched=max(times), running=is_locked(store, address)
+            )
+        )
+    return found
+
+
+def is_locked(store: Store, address: Address) -> bool:
+    """Whether a living process is making this stage."""
+    lock = store.lock(address)
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def bytes_in(folder: Path) -> int:
+    """Bytes of all files below a folder; files that vanish while we look count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def _held(address: Address, manifest: dict[str, Any]) -> Held:
+    return Held(
+        address=address,
+        label=str(manifest.get("label", "")),
+        identity=manifest["identity"],
+        created=str(manifest.get("created", "")),
+        seconds=float(manifest.get("seconds") or 0.0),
+        bytes=sum(int(facts["bytes"]) for facts in manifest["files"].values()),
+        peak_bytes=manifest.get("peak_bytes"),
+    )
+
+
+def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:
+    found = []
+    for folder in sorted(path for path in root.glob("experiments/*") if path.is_dir()):
+        latest = latest_plans(folder)
+        for path in sorted(folder.glob("*.json")):
+            if path.name in LATEST:
+                continue
+            document = _read(path, "plan", unreadable)
+            if document is not None:
+                found.append(Asked(path=path, document=document, latest=path.stem in latest))
+    return tuple(found)
+
+
+def latest_plans(folder: Path) -> tuple[str, ...]:
+    """The digests of an experiment's latest plans; none where the folder does not say."""
+    for name in LATEST:
+        try:
+            value = json.loads((folder / name).read_text())
+        except (OSError, ValueError):
+            continue
+        return tuple(map(str, value["plans"] if "plans" in value else [value["plan"]]))
+    return ()
+
+
+def _read(path: Path, kind: str, unreadable: list[Path]) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        value = None
+    if not isinstance(value, dict) or kind not in value:
+        unreadable.append(path)
+        return None
+    return value
+
+
+def _measure(identity: Identity) -> str:
+    """What a metric and its floor have in common: the measure, the version of its code, the real images' features."""
+    parameters, inputs = identity["parameters"], identity["inputs"]
+    return canonical([parameters["metric"], parameters["code"], inputs["data"], inputs.get("reference")])

@@ -1,0 +1,128 @@
+"""From rows to the stages of their cells, sharing those that do not differ."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from experiments.request import Entry, Request
+from prism.component import digest_of
+from prism.data.split import Parts
+from prism.retrieval import Retrieval
+from prism.stages.base import Stage
+from prism.stages.data import EmbeddingsStage, NeighboursStage, SplitStage
+from prism.stages.measure import FeaturesStage, FloorStage, MetricStage
+from prism.stages.model import SamplesStage, TrainingStage
+
+GRID = 64
+"""Samples of a cell that is only looked at."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number-bearing entry of a table: a trained method, sampled and measured."""
+
+    row: str
+    label: str
+    seed: int
+    samples: SamplesStage
+    metrics: tuple[MetricStage, ...]
+    floors: tuple[FloorStage, ...]
+    declined: tuple[tuple[str, str], ...]
+
+    @property
+    def training(self) -> TrainingStage:
+        """The training it samples."""
+        return self.samples.training
+
+    @property
+    def targets(self) -> tuple[Stage, ...]:
+        """The stages whose results the cell shows."""
+        return (self.samples, *self.metrics, *self.floors)
+
+    @property
+    def name(self) -> str:
+        """Its name within its plan: two rows may show the same result."""
+        return f"{self.record}/{self.row}"
+
+    @cached_property
+    def record(self) -> str:
+        """The identity of its result: the hash of the keys of what it shows."""
+        return digest_of([str(stage.address) for stage in self.targets])[:32]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Builds the stages of cells, sharing those that do not differ. `width`: neighbours kept for each image."""
+
+    request: Request
+    parts: Parts
+    split: SplitStage
+    width: int
+
+    def neighbours(self, retrieval: Retrieval | None) -> NeighboursStage | None:
+        """The neighbour table, wide enough for every cell of the plan."""
+        if retrieval is None:
+            return None
+        data = self.request.source.stage
+        label = f"{retrieval.encoder.name}, {self.request.source.title}"
+        embeddings = EmbeddingsStage(data=data, split=self.split, encoder=retrieval.encoder, label=label)
+        return NeighboursStage(
+            embeddings=embeddings, split=self.split, retrieval=retrieval, width=self.width, label=label
+        )
+
+    def cell(self, entry: Entry, k_sample: int, seed: int) -> Cell:
+        """One row at one seed and number of neighbours. A grid shows samples and measures nothing."""
+        request, scale, method = self.request, self.request.scale, entry.method
+        data, measured = request.source.stage, request.experiment.kind != "grid"
+        label = f"{entry.row.label}, seed {seed}"
+        training = TrainingStage(
+            data=data,
+            split=self.split,
+            neighbours=self.neighbours(method.conditioning),
+            method=method,
+            seed=seed,
+            label=label,
+        )
+        samples = SamplesStage(
+            training=training,
+            sampler=scale.sampler,
+            k_sample=k_sample,
+            samples=scale.samples if measured else min(scale.samples, GRID),
+            seed=seed,
+            label=f"{label}, k_sample {k_sample}" if len(entry.k_samples) > 1 else label,
+        )
+        label = samples.label
+        metrics, floors, declined = [], [], []
+        for metric in scale.metrics if measured else ():
+            reason = metric.applies(data.dataset)
+            if reason is not None:
+                declined.append((metric.name, reason))
+                continue
+            features = reference = None
+            if metric.encoder is not None:
+                features = FeaturesStage(samples=samples, split=self.split, encoder=metric.encoder, label=label)
+                reference = EmbeddingsStage(
+                    data=data,
+                    split=self.split,
+                    encoder=metric.encoder,
+                    label=f"{metric.encoder.name}, {request.source.title}",
+                )
+            metrics.append(
+                MetricStage(
+                    metric=metric,
+                    data=data,
+                    reference=reference,
+                    samples=samples,
+                    features=features,
+                    label=f"{metric.name}, {label}",
+                )
+            )
+            floors.append(
+                FloorStage(
+                    metric=metric,
+                    data=data,
+                    reference=reference,
+                    samples=scale.samples,
+                    label=f"{metric.name}, real images",
+                )
+            )
+        return Cell(entry.row.id, entry.row.label, seed, samples, tuple(metrics), tuple(floors), tuple(declined))
