@@ -26,30 +26,30 @@ NUMBERED = {"table3": "ablation-table3", "table4": "schedule-sweep", "table5": "
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The options of `prism-bench run`, parsed but not yet checked against each other."""
+    """The options of `prism-bench run` and its kin, parsed but not yet checked against each other."""
 
-    experiments: tuple[str, ...]
-    scale: str
-    data: tuple[str, ...]
-    dataset: str | None
-    resolution: int | None
-    seeds: tuple[int, ...]
-    split_seed: int
-    retrieval_fraction: float | None
-    stratify: bool
-    skip_bad: bool
-    extra: tuple[str, ...]
-    controls: bool
-    only: tuple[tuple[str, str], ...]
-    settings: tuple[str, ...]
-    dry_run: bool
-    workers: int | None
-    device: str
-    checkpoint_seconds: float
-    mlflow: bool
+    experiments: tuple[str, ...] = ()
+    scale: str = "laptop"
+    data: tuple[str, ...] = ()
+    dataset: str | None = None
+    resolution: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    split_seed: int = 0
+    retrieval_fraction: float | None = None
+    stratify: bool = True
+    skip_bad: bool = False
+    extra: tuple[str, ...] = ()
+    controls: bool = False
+    only: tuple[tuple[str, str], ...] = ()
+    settings: tuple[str, ...] = ()
+    dry_run: bool = False
+    workers: int | None = None
+    device: str = "auto"
+    checkpoint_seconds: float = 30.0
+    mlflow: bool = True
     store: Path
-    plugins: tuple[Path, ...]
-    command: str
+    plugins: tuple[Path, ...] = ()
+    command: str = ""
 
 
 def requests_of(options: RunOptions, store: Store, console: Console) -> list[Request]:

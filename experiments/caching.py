@@ -1,7 +1,7 @@
 """What a store holds: its finished stages, what each rests on, and which plans and records need it. Needs no torch."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,13 @@ from filelock import Timeout
 from prism.component import canonical, digest_of
 from prism.errors import InputError
 from prism.stages.base import KEY_LENGTH
-from prism.store import MANIFEST, Address, Store
+from prism.store import Address, Store
 
 Identity = dict[str, Any]
 """The nested description whose hash is a stage's key: kind, version, parameters, inputs."""
+
+KINDS = ("dataset", "split", "embeddings", "neighbours", "training", "samples", "features", "metric", "floor")
+"""The kinds of stages in the order of the work; others come last."""
 
 LATEST = ("latest", "latest.json")
 """Files that name an experiment's latest plans; the second is that of older stores."""
@@ -113,7 +116,7 @@ class Inventory:
         for path in sorted(store.root.glob("stages/*/*")):
             address = Address(path.parent.name, path.name)
             manifest = store.manifest(address)
-            if manifest is None:
+            if manifest is None or not {"identity", "files"} <= manifest.keys():
                 broken.append(address)
             else:
                 stages[address] = _held(address, manifest)
@@ -140,14 +143,14 @@ class Inventory:
         """The finished stages that rest on this one."""
         return tuple(self._users.get(canonical(lineage_of(held.identity)), ()))
 
-    def closure(self, targets: Iterator[Address]) -> set[Address]:
-        """The targets that are there, and every finished stage they rest on."""
+    def closure(self, targets: Iterable[Address]) -> set[Address]:
+        """The targets and every stage they rest on, as far as it is known, whether it is there or not."""
         found: set[Address] = set()
         for address in targets:
             held = self.stages.get(address)
             if held is not None and address not in found:
-                found.add(address)
-                found |= {one.address for identity in self.rests_on(held) for one in self.find(identity)}
+                found |= self._below[address]
+            found.add(address)
         return found
 
     def targets(self, record: dict[str, Any]) -> Iterator[Address]:
@@ -164,11 +167,33 @@ class Inventory:
 
     def records_with(self, address: Address) -> list[str]:
         """The records that rest on a stage, themselves or through other stages."""
-        return [name for name, stages in self._closures.items() if address in stages]
+        return [name for name, record in self.records.items() if address in self.closure(self.targets(record))]
 
     @cached_property
-    def _closures(self) -> dict[str, set[Address]]:
-        return {name: self.closure(self.targets(record)) for name, record in self.records.items()}
+    def named(self) -> dict[Address, Identity]:
+        """Every stage that is there or that one of them was made from, with its identity."""
+        found = {address: held.identity for address, held in self.stages.items()}
+        for held in self.stages.values():
+            for identity in self.rests_on(held):
+                key = key_of(identity)
+                if key is not None:
+                    found.setdefault(Address(str(identity["kind"]), key), identity)
+        return found
+
+    @cached_property
+    def _below(self) -> dict[Address, set[Address]]:
+        found: dict[Address, set[Address]] = {}
+        keys: dict[str, set[Address]] = {}
+        for address, held in self.stages.items():
+            found[address] = set()
+            for identity in self.rests_on(held):
+                text = canonical(identity)
+                if text not in keys:
+                    key = key_of(identity)
+                    named = set() if key is None else {Address(str(identity["kind"]), key)}
+                    keys[text] = named | {one.address for one in self.find(identity)}
+                found[address] |= keys[text]
+        return found
 
     @cached_property
     def _by_lineage(self) -> dict[str, list[Held]]:
@@ -192,6 +217,11 @@ class Inventory:
             if held.address.kind == "floor":
                 found.setdefault(_measure(held.identity), []).append(held)
         return found
+
+
+def rank(kind: str) -> tuple[int, str]:
+    """A kind's place in the order of the work."""
+    return (KINDS.index(kind) if kind in KINDS else len(KINDS), kind)
 
 
 def lineage_of(identity: Identity) -> Identity:
@@ -249,6 +279,8 @@ def is_locked(store: Store, address: Address) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:  # a store that can only be read
+        return False
 
 
 def bytes_in(folder: Path) -> int:
@@ -283,7 +315,7 @@ def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:
                 continue
             document = _read(path, "plan", unreadable)
             if document is not None:
-                found.append(Asked(path=path, document=document, latest=path.stem in latest))
+                found.append(Asked(path=path, document=document, latest=not latest or path.stem in latest))
     return tuple(found)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_STORE = "prism-bench-store"
+from experiments.commands.options import DEFAULT_STORE, PluginOption, StoreOption
+from experiments.commands.run import run, schedule_sweep
 
 app = typer.Typer(
     name="prism-bench",
@@ -18,86 +19,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-StoreOption = Annotated[
-    Path,
-    typer.Option("--store", envvar="PRISM_BENCH_STORE", help="Folder that keeps everything computed."),
-]
-PluginOption = Annotated[
-    list[Path], typer.Option("--plugin", help="A .py file with components of your own (repeatable).")
-]
-
-
-@app.command()
-def run(
-    experiments: Annotated[
-        list[str], typer.Argument(help="Names from `prism-bench list experiment`, or all: the whole paper.")
-    ],
-    scale: Annotated[str, typer.Option(help="How much computing: smoke, laptop, gpu or paper.")] = "laptop",
-    data: Annotated[
-        list[str],
-        typer.Option(help="Your images: a folder, a .zip or an .npz; at scale paper NAME=PATH (repeatable)."),
-    ] = [],  # noqa: B006
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="A named dataset (default: the scale's); at scale paper the one to compute."),
-    ] = None,
-    resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the scale's).")] = None,
-    seeds: Annotated[str, typer.Option(help="Train and sample seeds: 0, 0,1,2 or 0-2.")] = "0",
-    split_seed: Annotated[int, typer.Option(help="Seed of the split into D and X_train.")] = 0,
-    retrieval_fraction: Annotated[
-        float | None, typer.Option(help="Share of the images that goes to the retrieval set D (paper: 162/232).")
-    ] = None,
-    stratify: Annotated[bool, typer.Option(help="Split within each class.")] = True,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, by name.")] = False,
-    with_: Annotated[list[str], typer.Option("--with", help="Add a row: a name from `prism-bench list variant`.")] = [],  # noqa: B006
-    controls: Annotated[
-        bool, typer.Option("--controls", help="Add the rows that separate what the paper's rows change together.")
-    ] = False,
-    only: Annotated[str, typer.Option(help="Only some cells: 'variant=prism|rag,seed=0'.")] = "",
-    set_: Annotated[list[str], typer.Option("--set", help="Change a field: training.images=50000 (repeatable).")] = [],  # noqa: B006
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show cells, stages, time and disk; compute nothing.")
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Stages at a time (default: one per core; 0: in this process).")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    checkpoint_seconds: Annotated[
-        float, typer.Option(min=0.0, help="Longest time between two checkpoints of a training.")
-    ] = 30.0,
-    mlflow: Annotated[bool, typer.Option(help="Show the runs in MLflow as they go (`sync` can do it later).")] = True,
-    store: StoreOption = Path(DEFAULT_STORE),
-    plugin: PluginOption = [],  # noqa: B006
-) -> None:
-    """Compute experiments, print their tables, and say where the files are. The same command resumes."""
-    from experiments.asking import RunOptions
-    from experiments.running import run_experiments
-
-    options = RunOptions(
-        experiments=tuple(experiments),
-        scale=scale,
-        data=tuple(data),
-        dataset=dataset,
-        resolution=resolution,
-        seeds=parse_numbers(seeds, "--seeds"),
-        split_seed=split_seed,
-        retrieval_fraction=retrieval_fraction,
-        stratify=stratify,
-        skip_bad=skip_bad,
-        extra=tuple(with_),
-        controls=controls,
-        only=parse_only(only),
-        settings=tuple(set_),
-        dry_run=dry_run,
-        workers=workers,
-        device=device,
-        checkpoint_seconds=checkpoint_seconds,
-        mlflow=mlflow,
-        store=store,
-        plugins=tuple(plugin),
-        command="prism-bench " + " ".join(_quoted(word) for word in sys.argv[1:]),
-    )
-    raise typer.Exit(run_experiments(options))
+app.command()(run)
+app.command("schedule-sweep")(schedule_sweep)
 
 
 @app.command()
@@ -155,38 +78,6 @@ def version() -> None:
     from prism import __version__
 
     typer.echo(__version__)
-
-
-def parse_numbers(text: str, option: str) -> tuple[int, ...]:
-    """Whole numbers from 3, 1,2,3, 0-4 or any mixture, in order, without repeats."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise typer.BadParameter(
-                f"{part.strip()!r} is not a whole number or a range; write 0, 0,1,2 or 0-2", param_hint=option
-            )
-        numbers += range(int(first), int(last if dash else first) + 1)
-    if not numbers:
-        raise typer.BadParameter(f"{text!r} holds no number; write the smaller end of a range first", param_hint=option)
-    return tuple(dict.fromkeys(numbers))
-
-
-def parse_only(text: str) -> tuple[tuple[str, str], ...]:
-    """Pairs from key=value,key=value."""
-    pairs = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals or not value:
-            raise typer.BadParameter(f"{part!r} is not of the form key=value", param_hint="--only")
-        pairs.append((key.strip(), value.strip()))
-    return tuple(pairs)
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word)
 
 
 def main() -> None:

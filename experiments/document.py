@@ -9,7 +9,7 @@ from experiments.request import Entry, Request, factors
 from prism.component import Json, diff, digest_of
 from prism.method import Method
 
-IN_SIGHT = ("k_samples",)
+IN_SIGHT = ("k_samples", "schedules")
 """Settings that a table shows as an axis of its own, so that row labels need not."""
 
 

@@ -6,7 +6,8 @@ Progress p in (0, 1] is images seen over total images, so that nothing need divi
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 from prism.component import Component
 from prism.errors import InputError
@@ -25,6 +26,12 @@ class Schedule(Component, family="schedule"):
     @abstractmethod
     def largest(self) -> int:
         """The largest k this schedule can ask for."""
+
+    @classmethod
+    def sized(cls, *, k_max: int, fixed_k: int) -> Self:
+        """One of this kind with a scale's sizes: its fields `k_max` and `k_train` where it has them."""
+        sizes = {"k_max": k_max, "k_train": fixed_k}
+        return cls(**{field.name: sizes[field.name] for field in fields(cls) if field.name in sizes})
 
 
 def _check_k(field: str, k: int) -> None:

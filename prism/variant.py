@@ -22,8 +22,8 @@ class Scale(Component, family="scale", name="scale"):
     k_sample: neighbours of rows whose training ends at one neighbour (the paper: 1). samples: per cell.
     few_size, few_share: the small training set of the schedule sweep (Table 4), in images or as a share of X_train.
     smaller_sizes, smaller_shares: Table 2's sets below the whole of X_train; sizes where given, shares otherwise.
-    k_samples: those of the schedule sweep. sweep_length, hybrid_length: training images of the schedule sweep and of
-    the rows that train half their steps at full resolution, as a multiple of all others' (the paper: 1).
+    schedules, k_samples: those of the schedule sweep. sweep_length, hybrid_length: training images of the schedule
+    sweep and of the rows that train half their steps at full resolution, as a multiple of all others' (the paper: 1).
     hybrid_full: share of full-resolution steps in those rows (Table 5: 0.5).
     """
 
@@ -39,6 +39,7 @@ class Scale(Component, family="scale", name="scale"):
     few_share: float = 0.1
     smaller_sizes: tuple[int, ...] = ()
     smaller_shares: tuple[float, ...] = (0.5, 0.1)
+    schedules: tuple[str, ...] = ("decreasing", "increasing", "random", "fixed")
     k_samples: tuple[int, ...] = (1, 4, 8)
     sweep_length: float = 1.0
     hybrid_length: float = 1.0
@@ -50,6 +51,8 @@ class Scale(Component, family="scale", name="scale"):
                 raise InputError(f"{field} must be at least 1, not {getattr(self, field)}")
         if not self.k_samples or min(self.k_samples) < 1:
             raise InputError(f"k_samples must hold numbers of at least 1, not {list(self.k_samples)}")
+        if not self.schedules:
+            raise InputError("schedules must name at least one schedule")
         for field in ("sweep_length", "hybrid_length"):
             if not getattr(self, field) > 0:
                 raise InputError(f"{field} must be positive, not {getattr(self, field)}")

@@ -1,0 +1,25 @@
+"""Amounts as people say them."""
+
+import math
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+def size(count: int) -> str:
+    """3 kB, 4.2 MB, 1.0 GB (powers of ten)."""
+    for unit, amount in (("GB", 1e9), ("MB", 1e6)):
+        if count >= amount:
+            return f"{count / amount:.1f} {unit}"
+    return f"{math.ceil(count / 1e3)} kB"
+
+
+def counted(count: int, noun: str) -> str:
+    """1 stage, 3 stages."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

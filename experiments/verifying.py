@@ -1,0 +1,45 @@
+"""Checksums of everything in a store, and the commands that make again what fails them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from experiments.caching import Inventory, bytes_in
+from prism.store import Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """One stage: what is wrong with its files, or None."""
+
+    address: Address
+    bytes: int
+    fault: str | None
+
+
+def check(inventory: Inventory) -> Iterator[Checked]:
+    """Read every file of every finished stage and compare checksums; a stage removed meanwhile is passed over."""
+    store = inventory.store
+    for address in [*inventory.stages, *inventory.broken]:
+        held = inventory.stages.get(address)
+        fault = store.fault(address)
+        if store.folder(address).exists():
+            count = bytes_in(store.folder(address)) if held is None else held.bytes
+            yield Checked(address=address, bytes=count, fault=fault)
+
+
+def amount(inventory: Inventory) -> int:
+    """Bytes that `check` reads."""
+    broken = sum(bytes_in(inventory.store.folder(address)) for address in inventory.broken)
+    return broken + sum(held.bytes for held in inventory.stages.values())
+
+
+def remedies(inventory: Inventory, bad: Sequence[Address]) -> dict[str, list[Address]]:
+    """The command of each plan that needs a bad stage, latest plans first; "" for stages that no plan needs."""
+    found: dict[str, list[Address]] = {}
+    for address in bad:
+        records = set(inventory.records_with(address))
+        plans = [plan for plan in inventory.plans if records.intersection(plan.records)]
+        plans.sort(key=lambda plan: not plan.latest)
+        command = str(plans[0].document["command"]) if plans else ""
+        found.setdefault(command, []).append(address)
+    return found
