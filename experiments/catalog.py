@@ -210,7 +210,7 @@ class HybridTable5(Experiment, name="hybrid-table5"):
             fid = quoted_fid("table5", method=method, trained_on=trained_on)
             return Row(
                 id=name,
-                label=f"{label}, {scale.hybrid_full:.0%} full resolution",
+                label=f"{label} on {trained_on}, {scale.hybrid_full:.0%} full resolution",
                 variant=Changed(base=base, patches=half, length=scale.hybrid_length),
                 quoted=() if fid is None else (Quoted(TITLES[panel], fid),),
             )

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from experiments.commands.bundle import bundle
+from experiments.commands.cache import app as cache_app
 from experiments.commands.options import DEFAULT_STORE, PluginOption, StoreOption
 from experiments.commands.run import run, schedule_sweep
 
@@ -21,6 +23,8 @@ app = typer.Typer(
 
 app.command()(run)
 app.command("schedule-sweep")(schedule_sweep)
+app.command()(bundle)
+app.add_typer(cache_app, name="cache")
 
 
 @app.command()

@@ -30,6 +30,8 @@ from prism.store import Store
 Outcome = Literal["FINISHED", "FAILED", "KILLED"]
 LEAST_WIDTH = 100
 """Columns of the printed table where the output is a narrow terminal or a file."""
+NAMED = 3
+"""Experiments named one by one in a command that is suggested."""
 
 
 def run_experiments(options: RunOptions) -> int:
@@ -140,13 +142,14 @@ class _Execution:
             if plan.request.experiment.kind == "table":
                 self._say(table_text(plan.document, self.store.root, width))
             folder = self._folder(plan)
-            self._say(f"\n{plan.request.experiment.name}, pictures and tables: {folder}")
+            self._say(f"\nPictures and tables of {plan.request.experiment.name}: {folder}")
             self._say("  " + "  ".join(sorted(path.name for path in folder.iterdir() if path.is_file())))
         if failed:
             self._say("Some cells failed; the reasons stand in the table. The same command tries them again.")
         option = "" if self.store.root == Path("prism-bench-store").absolute() else f" --store {self.store.root}"
-        names = " ".join(dict.fromkeys(plan.request.experiment.name for plan in self.plans))
-        self._say(f"\nOne page of everything: prism-bench report {names} --format html{option}")
+        names = dict.fromkeys(plan.request.experiment.name for plan in self.plans)
+        which = " ".join(names) if len(names) <= NAMED else "all"
+        self._say(f"\nOne page of everything: prism-bench report {which} --format html{option}")
         self._say(f"Compare the runs: prism-bench ui{option}")
 
     def _say(self, text: str) -> None:

@@ -43,7 +43,10 @@ def open_dataset(dataset: Dataset, store: Store, console: Console) -> Source:
     stage = DatasetStage(dataset=dataset, label=dataset.label)
     _mend(stage, store, console)
     if store.manifest(stage.address) is None:
-        console.print(f"Preparing {dataset.label} at {dataset.resolution}x{dataset.resolution} ...", highlight=False)
+        if not dataset.declared:
+            console.print(
+                f"Preparing {dataset.label} at {dataset.resolution}x{dataset.resolution} ...", highlight=False
+            )
         try:
             perform(stage, store, Runtime())
         except InputError as error:

@@ -5,6 +5,8 @@ from functools import lru_cache
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from prism.aggregators import Aggregator
+from prism.denoiser import INPUT_CHANNELS, Denoiser
 from prism.patch_method import PatchMethod
 from prism.sampling import Sampler
 
@@ -22,32 +24,38 @@ def training_flops(method: PatchMethod, resolution: int, embedding_dim: int) -> 
         side: chance * method.patches.factor(resolution, side)
         for side, chance in method.patches.sides(resolution).items()
     }
-    k = method.largest_k
-    each = {side: _forward(method, resolution, side, embedding_dim, k, aggregate=True) for side in shares}
-    mean = sum(share * each[side] for side, share in shares.items()) / sum(shares.values())
-    return (1 + BACKWARD) * mean * method.training.images
+    denoiser = sum(share * _denoiser(method.denoiser, resolution, side) for side, share in shares.items())
+    conditioning = _conditioning(method, embedding_dim, method.largest_k)
+    return (1 + BACKWARD) * (denoiser / sum(shares.values()) + conditioning) * method.training.images
 
 
 def sampling_flops(method: PatchMethod, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float:
     """Floating-point operations of one sampled image: every call of the denoiser, and the aggregator once."""
-    denoiser = _forward(method, resolution, resolution, embedding_dim, 0, aggregate=False)
-    whole = _forward(method, resolution, resolution, embedding_dim, max(k_sample, 1), aggregate=True)
-    return sampler.evaluations * denoiser + (whole - denoiser)
+    each = _denoiser(method.denoiser, resolution, resolution)
+    return sampler.evaluations * each + _conditioning(method, embedding_dim, max(k_sample, 1))
+
+
+def _conditioning(method: PatchMethod, embedding_dim: int, k: int) -> float:
+    """The aggregator's, and the linear map of its vector into the denoiser."""
+    if not method.aggregator.conditional:
+        return 0.0
+    channels = method.denoiser.channels
+    width = method.aggregator.output_dim(embedding_dim, channels)
+    return _aggregator(method.aggregator, embedding_dim, channels, k) + 2 * width * channels
 
 
 @lru_cache(maxsize=256)
-def _forward(method: PatchMethod, resolution: int, side: int, embedding_dim: int, k: int, *, aggregate: bool) -> float:
-    """Operations of one forward pass of one patch, the aggregator's included where asked for."""
-    with torch.device("meta"):
-        network = method.network(resolution, embedding_dim, 0).eval()
-        noisy, grid, sigma = torch.empty(1, 3, side, side), torch.empty(1, 2, side, side), torch.empty(1)
-        conditional = method.aggregator.conditional
-        width = method.aggregator.output_dim(embedding_dim, method.denoiser.channels)
-        counter = FlopCounterMode(display=False)
-        with torch.no_grad(), counter:
-            if conditional and aggregate:
-                condition = network.condition(torch.empty(1, k, embedding_dim), torch.empty(1, k, dtype=torch.bool))
-            else:
-                condition = torch.empty(1, width) if conditional else None
-            network(noisy, sigma, grid, condition)
+def _denoiser(denoiser: Denoiser, resolution: int, side: int) -> float:
+    """Operations of one unconditional forward pass of one patch."""
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        denoiser.build(resolution, 0).eval()(torch.empty(1, INPUT_CHANNELS, side, side), torch.empty(1), None)
+    return float(counter.get_total_flops())
+
+
+@lru_cache(maxsize=256)
+def _aggregator(aggregator: Aggregator, embedding_dim: int, channels: int, k: int) -> float:
+    """Operations of aggregating k neighbours of one image."""
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        neighbours, mask = torch.empty(1, k, embedding_dim), torch.empty(1, k, dtype=torch.bool)
+        aggregator.build(embedding_dim, channels).eval()(neighbours, mask)
     return float(counter.get_total_flops())

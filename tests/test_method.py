@@ -116,7 +116,12 @@ def test_fixed_is_fixed() -> None:
 
 # Aggregators (paper section 4.3)
 
-CONDITIONAL = [name for name, kind in Component.members["aggregator"].items() if kind.conditional]  # type: ignore[attr-defined]
+CONDITIONAL = [
+    name
+    for name, kind in Component.members["aggregator"].items()
+    if kind.conditional and name != "zero"  # type: ignore[attr-defined]
+]
+"""Aggregators that look at neighbours; `zero` is the control that has the same inputs and looks away."""
 
 
 def built(name: str, dim: int = 12) -> nn.Module:

@@ -172,7 +172,7 @@ def test_a_changed_field_recomputes_what_rests_on_it_and_says_why(done: tuple[Pa
     assert result.returncode == 0, result.stderr
     assert "4 x samples to do" in result.stdout
     assert "x training" not in result.stdout
-    assert "estimate from a short probe" in result.stdout
+    assert "time from a short probe" in result.stdout
     result = type_in(done[0], f"run ablation-table3 {TINY} --set training.batch=8 --seeds 0 --dry-run")
     assert "method.training.batch 16 -> 8" in result.stdout
     assert "4 x training to do" in result.stdout

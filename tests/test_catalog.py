@@ -1,0 +1,213 @@
+"""The paper as a catalog: its cells and trainings, what they share, its numbers, claims and controls."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Cli
+from rich.console import Console
+
+from experiments.asking import RunOptions, requests_of
+from experiments.catalog import PAPER_ORDER
+from experiments.paper import paper_numbers
+from experiments.plan import Plan, compile_plans, distinct_trainings, table_cells
+from experiments.scales import SCALES
+from prism.patch_method import PatchMethod
+from prism.store import Store
+
+TABLES = ("table1", "table2", "table3", "table4", "table5")
+
+
+def planned(folder: Path, *names: str, **options: object) -> list[Plan]:
+    """Plans as `run` would compile them, without data or weights."""
+    store = Store.create(folder)
+    asked = RunOptions(**{"experiments": names, "store": folder, "dry_run": True, "scale": "paper", **options})  # type: ignore[arg-type]
+    return compile_plans(requests_of(asked, store, Console(quiet=True)), check_weights=False)
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> list[Plan]:
+    return planned(tmp_path_factory.mktemp("paper"), *TABLES)
+
+
+def trainings(plans: list[Plan]) -> set[str]:
+    return {str(cell.training.address) for plan in plans for cell in plan.cells}
+
+
+def test_the_five_tables_have_47_cells_from_22_trainings(paper: list[Plan]) -> None:
+    assert table_cells(paper) == 47
+    assert distinct_trainings(paper) == 22
+    assert len(trainings(paper)) == 21, "RISSOLE's is declined"
+    by_table = Counter(plan.document["paper_table"] for plan in paper for _ in (*plan.cells, *plan.declined))
+    assert by_table == {"Table 1": 9, "Table 2": 3, "Table 3": 8, "Table 4": 24, "Table 5": 3}
+
+
+def test_seeds_multiply_cells_and_trainings(tmp_path: Path) -> None:
+    plans = planned(tmp_path, *TABLES, seeds=(0, 1, 2))
+    assert (table_cells(plans), distinct_trainings(plans)) == (3 * 47, 3 * 22)
+
+
+def test_figures_add_no_training_and_no_cell(paper: list[Plan], tmp_path: Path) -> None:
+    everything = planned(tmp_path, "all")
+    assert table_cells(everything) == 47
+    assert trainings(everything) == trainings(paper)
+
+
+def test_dry_run_says_it_in_one_line_without_data_or_weights(cli: Cli) -> None:
+    said = cli("run all --scale paper --dry-run")
+    assert said.code == 0, said.err
+    assert re.search(
+        r"^47 cells · 22 trainings · \d+ stages: 0 cached .* to do · about .* · [\d.]+ GB$", said.out, re.M
+    )
+    for name in ("CIFAR-10", "CelebA", "ImageNet-100", "AFHQv2"):
+        assert f"the pictures of {name} are not here" in said.out
+    assert "RISSOLE is not computed" in said.out
+
+
+def test_a_real_run_without_the_data_names_every_missing_set_and_does_nothing(cli: Cli, tmp_path: Path) -> None:
+    said = cli("run all --scale paper")
+    assert said.code == 2
+    for name in ("cifar10", "celeba", "imagenet100", "afhqv2"):
+        assert f"--data {name}=PATH" in said.err
+    assert not list(tmp_path.glob("prism-bench-store/experiments/*"))
+
+
+def test_a_column_of_table_4_is_one_training_and_shared_rows_are_shared(paper: list[Plan]) -> None:
+    by_name = {(plan.request.experiment.name, plan.request.panel): plan for plan in paper}
+    sweep = by_name["schedule-sweep", "CelebA 64x64"]
+    assert len(sweep.cells) == 24
+    assert len(trainings([sweep])) == 4
+    assert len({str(cell.samples.address) for cell in sweep.cells}) == 24
+
+    def of(experiment: str, panel: str, row: str) -> str:
+        (cell,) = [cell for cell in by_name[experiment, panel].cells if cell.row == row]
+        return cell.record
+
+    for panel in ("CIFAR-10 32x32", "CelebA 64x64"):
+        for row in ("patchd", "prism"):
+            assert of("table1", panel, row) == of("ablation-table3", panel, row)
+    assert of("table2", "CIFAR-10 32x32", "prism") == of("table1", "CIFAR-10 32x32", "prism")
+
+
+def test_the_quoted_numbers_are_the_papers_in_its_order(paper: list[Plan]) -> None:
+    def quoted(table: str) -> list[float]:
+        plans = [plan for plan in paper if plan.document["paper_table"] == table]
+        return [number["value"] for plan in plans for row in plan.document["rows"] for number in row["quoted"]]
+
+    numbers = paper_numbers()
+    assert sorted(quoted("Table 1")) == sorted(row["fid"] for row in numbers["table1"])
+    assert quoted("Table 2") == [row["fid"] for row in numbers["table2"]]
+    assert quoted("Table 3") == [row["celeba"] for row in numbers["table3"]] + [
+        row["cifar10"] for row in numbers["table3"]
+    ]
+    table4 = numbers["table4"]
+    assert quoted("Table 4") == [
+        fid for name in ("decreasing", "increasing", "random", "fixed") for fid in table4[name]
+    ]
+    assert len(quoted("Table 5")) == 3
+
+
+@pytest.mark.parametrize("panel", ["cifar10", "celeba", "imagenet100", "afhqv2"])
+def test_scale_paper_is_table_6(panel: str) -> None:
+    told, scale = paper_numbers()["table6"][panel], SCALES["paper"].on(panel)
+    method = scale.method
+    assert method.denoiser.channels == told["channels"]
+    assert method.training.batch == told["batch"]
+    assert method.training.images == told["duration_mimg"] * 1_000_000
+    assert method.training.learning_rate == told["lr"]
+    assert method.training.final_fraction == 1.0
+    assert scale.k_max == told["k_max"]
+    assert scale.samples == 50_000
+    assert (scale.sweep_length, scale.hybrid_length) == (1.0, 1.0)
+
+
+def test_every_claim_has_its_pairs_and_says_what_differs(paper: list[Plan]) -> None:
+    claims = {claim["id"]: claim for plan in paper for claim in plan.document["claims"]}
+    sizes = {name: len(claim["pairs"]) for name, claim in claims.items()}
+    assert sizes == {
+        "fewer-images": 3,
+        "components-help": 3,
+        "decreasing-best": 18,
+        "k-sample-one-best": 5,
+        "retrieval-helps-hybrid": 2,
+    }
+    first, second, third = (pair["factors"] for pair in claims["components-help"]["pairs"])
+    assert set(first) == {"aggregator", "training_set"}, "PatchD is trained on X, RAG on X_train: two causes"
+    assert (second, set(third)) == (["aggregator"], {"schedule", "k_sample"})
+    assert all(pair["factors"] == ["schedule"] for pair in claims["decreasing-best"]["pairs"])
+    assert all(pair["factors"] == ["k_sample"] for pair in claims["k-sample-one-best"]["pairs"])
+
+
+def test_controls_differ_from_their_row_in_one_factor(tmp_path: Path) -> None:
+    (plan,) = planned(tmp_path, "ablation-table3", scale="smoke", controls=True)
+    method = {cell.row: cell.training.method for cell in plan.cells}
+    rows = {row["id"]: row for row in plan.document["rows"]}
+    for control, row, factor in (
+        ("patchd-x-train", "patchd", "training_set"),
+        ("random-neighbours", "prism", "retrieval"),
+        ("shuffled-neighbours", "prism", "retrieval"),
+        ("zero-condition", "prism", "aggregator"),
+        ("mean-equal-parameters", "st-rag", "aggregator"),
+    ):
+        assert rows[control]["control"]
+        one, other = method[control], method[row]
+        assert isinstance(one, PatchMethod)
+        assert isinstance(other, PatchMethod)
+        assert one != other
+        assert one.replace(**{factor: getattr(other, factor)}) == other
+
+
+def test_smaller_sets_are_nested_parts_of_x_train_and_leave_d_alone(tmp_path: Path) -> None:
+    (plan,) = planned(tmp_path, "table2", scale="smoke")
+    parts = plan.request.split.parts(plan.request.source.labels, plan.request.source.classes)
+    used = [set(cell.training.method.training_set.ids(parts).tolist()) for cell in plan.cells]
+    assert used[2] < used[1] < used[0] == set(parts.train.tolist())
+    assert [len(ids) for ids in used] == [77, 38, 8]
+    assert not used[0] & set(parts.retrieval.tolist())
+
+
+def test_settings_become_part_of_identity_and_label(tmp_path: Path) -> None:
+    (plain,) = planned(tmp_path, "table3", scale="smoke")
+    (varied,) = planned(tmp_path, "table3", scale="smoke", settings=("k_max=2",))
+    assert plain.digest != varied.digest
+    assert trainings([plain]) & trainings([varied]), "rows without k_max stay shared"
+    assert trainings([plain]) != trainings([varied])
+    assert all(row["label"].endswith("[k_max=2]") for row in varied.document["rows"])
+
+
+def test_the_sweeps_own_options_are_settings_of_its_scale(cli: Cli) -> None:
+    line = f"{TINY} --k-sample 1,3 --schedules decreasing,fixed --k-max 3 --fixed-k 2 --train-size 9"
+    said = cli(f"schedule-sweep {line} --dry-run")
+    assert said.code == 0, said.err
+    assert "4 cells · 2 trainings" in said.out
+    for k in (1, 3):
+        for name in ("Decreasing", "Fixed"):
+            assert f"{name}, seed 0, k_sample {k}" in said.out
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("run tabel4", "unknown experiment 'tabel4'"),
+        ("run table1 --scale paper --data faces", "--data celeba=faces"),
+        ("run table1 --scale smoke --data celeba=faces", "all rows share one set; give --data PATH"),
+        ("run table2 --scale paper --dataset celeba", "nothing that was asked for uses it; it uses cifar10"),
+        ("schedule-sweep --scale smoke --schedules decreasin", "unknown schedule 'decreasin'"),
+        ("schedule-sweep --scale smoke --k-sample 0", "k_samples must hold numbers of at least 1"),
+        ("schedule-sweep --scale smoke --k-sample 1,500", "500 neighbours are asked for"),
+        ("schedule-sweep --scale smoke --train-size 5000", "X_train holds 77 images"),
+    ],
+)
+def test_what_cannot_be_is_said_at_once(cli: Cli, line: str, words: str) -> None:
+    said = cli(line)
+    assert said.code == 2, said
+    assert words in " ".join(said.err.split())
+    assert "Traceback" not in said.err
+
+
+def test_all_means_the_whole_paper(tmp_path: Path) -> None:
+    plans = planned(tmp_path, "all", scale="smoke")
+    assert [plan.request.experiment.name for plan in plans] == list(PAPER_ORDER)
+    figure4, sweep = plans[-1], plans[3]
+    assert [cell.record for cell in figure4.cells] == [cell.record for cell in sweep.cells]
