@@ -204,6 +204,22 @@ def test_sample_i_does_not_depend_on_the_batch(data: TrainingData, tmp_path: Pat
     assert (together[0] != together[1]).any()
 
 
+def test_without_neighbours_the_network_gets_a_zero_vector(data: TrainingData, tmp_path: Path) -> None:
+    """k_sample = 0 is Figure 3's picture without the signal: every pseudo-query then gives the same sample."""
+    fit(METHOD, data, tmp_path / "m")
+    fitted = METHOD.load(tmp_path / "m", resolution=16, embedding_dim=8, runtime=RUNTIME)
+    assert data.gallery is not None
+    moved = data.gallery._replace(vectors=np.roll(data.gallery.vectors, 1, axis=0))
+
+    def sample(k_sample: int, gallery: Gallery) -> np.ndarray:
+        return fitted.sample(range(4), seed=5, sampler=DPMSolverPP2M(steps=4), k_sample=k_sample, gallery=gallery)
+
+    assert np.array_equal(sample(0, data.gallery), sample(0, moved))
+    assert not np.array_equal(sample(1, data.gallery), sample(1, moved))
+    with torch.inference_mode():
+        assert fitted._condition(range(4), 5, 0, data.gallery).square().sum() == 0  # type: ignore[attr-defined]
+
+
 def test_pseudo_queries_are_uniform_members_of_d_and_independent_of_the_method() -> None:
     retrieval = np.arange(100, 110)
     drawn = pseudo_queries(range(5000), 3, retrieval)
