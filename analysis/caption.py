@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from analysis import formatting
 from analysis.lines import Line
 from analysis.records import Plan, Value
+from analysis.statistics import Estimator
 
 
-def caption(plan: Plan, metrics: Mapping[str, Value], small_mark: str, quoted_mark: str) -> tuple[str, ...]:
+def caption(
+    plan: Plan, metrics: Mapping[str, Value], estimator: Estimator, small_mark: str, quoted_mark: str
+) -> tuple[str, ...]:
     """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings."""
     origin = f" ({plan.paper_table} of the paper)" if plan.paper_table else ""
     sentences = [
@@ -15,9 +18,7 @@ def caption(plan: Plan, metrics: Mapping[str, Value], small_mark: str, quoted_ma
         f"Scale {plan.scale}: {plan.dataset} at {plan.resolution}x{plan.resolution}, "
         f"{formatting.count(plan.images)} images, {formatting.count(plan.retrieval)} of them in the retrieval set D "
         f"and {formatting.count(plan.train)} in X_train (split seed {plan.split_seed}).",
-        *_sizes(plan, metrics),
-        *_ways(metrics),
-        _estimator(plan),
+        *(_numbers(plan, metrics, estimator) if plan.kind != "grid" else ["Samples to look at; nothing is measured."]),
     ]
     if any(value.floor is not None for value in metrics.values()):
         sentences.append("Floor: real images in place of generated ones, against the other real ones.")
@@ -26,6 +27,10 @@ def caption(plan: Plan, metrics: Mapping[str, Value], small_mark: str, quoted_ma
     if any(row.control for row in plan.rows):
         sentences.append("Rows marked (control) are not in the paper's table.")
     return tuple(sentences)
+
+
+def _numbers(plan: Plan, metrics: Mapping[str, Value], estimator: Estimator) -> list[str]:
+    return [*_sizes(plan, metrics), *_ways(metrics), _estimator(plan, estimator)]
 
 
 def remarks(plan: Plan, lines: tuple[Line, ...], metrics: Mapping[str, Value]) -> tuple[str, ...]:
@@ -40,7 +45,24 @@ def remarks(plan: Plan, lines: tuple[Line, ...], metrics: Mapping[str, Value]) -
     scales = {value.scale for line in lines for _, value in line.every_value()} - {plan.scale}
     if scales:
         sentences.append(f"Some values were recorded at scale {formatting.listing(sorted(scales))}, not {plan.scale}.")
+    sentences += _confounded(plan)
     return tuple(sentences)
+
+
+def _confounded(plan: Plan) -> list[str]:
+    """Where two rows that a claim compares differ in more than one thing, their difference has no single cause."""
+    controls = any(row.control for row in plan.rows)
+    more = "the rows marked (control) separate some of them" if controls else "--controls adds rows that separate them"
+    pairs = {
+        (pair.worse.label, pair.better.label): pair.factors
+        for claim in plan.claims
+        for pair in claim.pairs
+        if len(pair.factors) > 1
+    }
+    return [
+        f"{worse} and {better} differ in {' and '.join(factors)}, so their difference has no single cause; {more}."
+        for (worse, better), factors in pairs.items()
+    ]
 
 
 def _sizes(plan: Plan, metrics: Mapping[str, Value]) -> list[str]:
@@ -65,14 +87,15 @@ def _ways(metrics: Mapping[str, Value]) -> list[str]:
     return [f"Metrics, encoder in the name, with the fingerprint of the measurement: {formatting.listing(named)}."]
 
 
-def _estimator(plan: Plan) -> str:
+def _estimator(plan: Plan, estimator: Estimator) -> str:
     if len(plan.seeds) < 2:
         seeds = f"One seed ({plan.seeds[0]})" if plan.seeds else "No seed"
         return f"{seeds}: single values without an interval, so nothing is bold."
     return (
-        f"Cells are mean ± half-width of the 95% t interval over seeds {formatting.listing(plan.seeds)} (ddof = 1); a "
-        "variant without ± has a single seed. Bold: the best measured row, only where the 95% t interval of its paired "
-        "difference to the next best excludes 0."
+        f"Cells are mean ± half-width of the {estimator.words} over seeds {formatting.listing(plan.seeds)} "
+        f"({estimator.note}); "
+        f"a variant without ± has a single seed. Bold: the best measured row, only where the {estimator.words} of its "
+        "paired difference to the next best excludes 0."
     )
 
 

@@ -76,6 +76,14 @@ class Fields:
             raise self._fail(key, "an object")
         return dict(value)
 
+    def words(self, key: str) -> dict[str, str]:
+        """An object whose values are texts; empty where the key is absent or null."""
+        found = self.mapping(key)
+        for name, value in found.items():
+            if not isinstance(value, str):
+                raise AnalysisError(f"{self.where}: {key}[{name!r}] must be a text, found {value!r}")
+        return {name: str(value) for name, value in found.items()}
+
     def nested(self, key: str) -> "Fields":
         """The object under a key."""
         if self.data.get(key) is None:

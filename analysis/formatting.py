@@ -49,6 +49,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def p_value(p: float) -> str:
+    """p = 0.034, to two figures; p < 0.001 below that."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def listing(words: Iterable[object]) -> str:
     """Words with commas between."""
     return ", ".join(str(word) for word in words)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.records import Better, Plan
+from analysis.statistics import STUDENT_T, Estimator
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Mean over seeds; `half_width` of the 95% t interval, None with one seed; `values` are (seed, value)."""
+    """Mean over seeds; half the width of its 95% interval, None with one seed; `values` are (seed, value)."""
 
     mean: float
     half_width: float | None
@@ -76,12 +77,13 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line: its label and a cell for each column."""
+    """One line: its label and a cell for each column. `k_sample` where its variant has a line for each of several."""
 
     id: str
     label: str
     kind: Literal["variant", "control", "floor"]
     cells: tuple[TableCell, ...]
+    k_sample: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,3 +96,4 @@ class Table:
     caption: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
+    estimator: Estimator = STUDENT_T

@@ -16,6 +16,11 @@ class Line:
     cells: tuple[Cell, ...]
     records: Mapping[str, Record]
 
+    @property
+    def one_of_several(self) -> bool:
+        """Whether the row has lines of other k_sample beside this one."""
+        return len({cell.k_sample for cell in self.row.cells}) > 1
+
     def values(self, metric: str) -> dict[int, Value]:
         """Values by seed, of the seeds that have this metric."""
         return {cell.seed: value for cell, value in self._measured() if value.name == metric}

@@ -1,12 +1,13 @@
 """A table as Markdown: caption, why cells are missing, what each row changes, the choices in force, the cells."""
 
 import json
-import re
 from collections.abc import Sequence
 
 from analysis import formatting
+from analysis.evidence import evidence_markdown
 from analysis.layout import Column, Hole, Measured, Quoted, Table, TableCell
 from analysis.lines import why_missing
+from analysis.markdown_text import code, escape, markdown_line
 from analysis.records import Plan, Record
 
 Picture = tuple[str, str]
@@ -31,19 +32,13 @@ def table_markdown(table: Table, records: Sequence[Record] = (), pictures: Seque
             ]
         ),
         *(f"![{escape(caption)}]({name})\n\n*{escape(caption)}*" for name, caption in pictures),
+        *evidence_markdown(table.plan, records, table.estimator),
         _changes(table.plan),
         _choices(table.plan),
         _cells(table.plan, {record.record: record for record in records}),
         f"## How to compute it again\n\n```\n{' '.join(table.plan.command.split())}\n```",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def escape(text: str) -> str:
-    """Plain text as Markdown that shows it literally; an underscore between letters or digits needs no escape."""
-    flat = " ".join(text.split()).replace("&", "&amp;")
-    flat = re.sub(r"([\\`*\[\]<>|$~#])", r"\\\1", flat)
-    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", flat)
 
 
 def _grid(table: Table) -> str:
@@ -53,7 +48,7 @@ def _grid(table: Table) -> str:
     for row in table.rows:
         cells = [_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
         lines.append([escape(row.label), *cells])
-    return "\n".join(_line(line) for line in lines)
+    return "\n".join(markdown_line(line) for line in lines)
 
 
 def _cell(cell: TableCell, column: Column) -> str:
@@ -87,7 +82,7 @@ def _choices(plan: Plan) -> str:
         return ""
     lines = [["Choice", "Value"], ["---", "---"]]
     lines += [[escape(name), _plain(value)] for name, value in plan.choices.items()]
-    return "## Open choices in force\n\n" + "\n".join(_line(line) for line in lines)
+    return "## Open choices in force\n\n" + "\n".join(markdown_line(line) for line in lines)
 
 
 def _cells(plan: Plan, records: dict[str, Record]) -> str:
@@ -97,23 +92,12 @@ def _cells(plan: Plan, records: dict[str, Record]) -> str:
             k_sample = "" if cell.k_sample is None else str(cell.k_sample)
             status = why_missing(records.get(cell.record), None) or "done"
             lines.append([escape(row.label), str(cell.seed), k_sample, code(cell.record[:12]), escape(status)])
-    return "## Cells\n\n" + "\n".join(_line(line) for line in lines) if len(lines) > 2 else ""
+    return "## Cells\n\n" + "\n".join(markdown_line(line) for line in lines) if len(lines) > 2 else ""
 
 
 def _plain(value: object) -> str:
     return escape(value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
-def code(text: str) -> str:
-    """A code span, also of text that holds backticks or bars."""
-    flat = " ".join(text.split()).replace("|", r"\|")
-    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", flat)), default=0))
-    return f"{fence}{flat}{fence}" if len(fence) == 1 else f"{fence} {flat} {fence}"
-
-
 def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,8 +10,10 @@ from analysis.errors import AnalysisError
 from analysis.fields import Fields, as_object, read_object
 
 Better = Literal["lower", "higher"]
+Kind = Literal["table", "grid", "curves"]
 Status = Literal["done", "failed", "blocked", "running"]
 BETTER: dict[str, Better] = {"lower": "lower", "higher": "higher"}
+KINDS: dict[str, Kind] = {"table": "table", "grid": "grid", "curves": "curves"}
 STATUSES: dict[str, Status] = {"done": "done", "failed": "failed", "blocked": "blocked", "running": "running"}
 
 
@@ -34,7 +36,11 @@ class Value:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What one cell came to. `declined` maps a metric's name to the reason why it does not apply."""
+    """What one cell came to. `declined` maps a metric's name to the reason why it does not apply.
+
+    Costs: seconds of training and sampling, images seen in training, floating-point operations (a multiply and its add
+    are two), highest memory in bytes. `stages` maps training, samples and each metric to its key in the store.
+    """
 
     record: str
     status: Status
@@ -43,6 +49,13 @@ class Record:
     declined: Mapping[str, str]
     parameters: int | None
     train_seconds: float | None
+    sample_seconds: float | None = None
+    images: int | None = None
+    train_flops: float | None = None
+    sample_flops: float | None = None
+    peak_bytes: int | None = None
+    stages: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +80,10 @@ class QuotedNumber:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRow:
-    """One variant: `changes` maps a dotted field to its value in the base row and in this one."""
+    """One variant: `changes` maps a dotted field to its value in the base row and in this one.
+
+    `declined` says why a row is not computed; `factors` names the parts of its method.
+    """
 
     id: str
     label: str
@@ -76,11 +92,46 @@ class PlanRow:
     cells: tuple[Cell, ...]
     quoted: tuple[QuotedNumber, ...]
     control: bool
+    declined: str | None = None
+    factors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side of a comparison; its cells may belong to another table."""
+
+    label: str
+    row: str
+    k_sample: int | None
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What is claimed to be better than what, and everything in which the two methods differ."""
+
+    better: Side
+    worse: Side
+    factors: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A claim of the paper: all its pairs must hold."""
+
+    id: str
+    text: str
+    source: str
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What was asked for: rows, seeds, data, and the choices in force."""
+    """What was asked for: rows, seeds, data, claims, and the choices in force.
+
+    `kind`: a table, a grid of samples without numbers, or curves over k_sample. `panel`: the paper's dataset where one
+    experiment has a table for each; empty otherwise.
+    """
 
     experiment: str
     title: str
@@ -98,6 +149,9 @@ class Plan:
     choices: Mapping[str, object]
     quoted_source: str | None
     rows: tuple[PlanRow, ...]
+    kind: Kind = "table"
+    panel: str = ""
+    claims: tuple[Claim, ...] = ()
 
 
 def load_plan(source: Path | Mapping[str, object]) -> Plan:
@@ -128,17 +182,22 @@ def load_plan(source: Path | Mapping[str, object]) -> Plan:
         choices=fields.mapping("choices"),
         quoted_source=fields.optional_text("quoted_source"),
         rows=_distinct([_row(row) for row in fields.objects("rows")], fields.where),
+        kind=KINDS[fields.choice("kind", KINDS)] if "kind" in fields.data else "table",
+        panel=fields.optional_text("panel") or "",
+        claims=tuple(_claim(claim) for claim in fields.objects("claims")),
     )
 
 
 def load_records(store: Path, plan: Plan) -> dict[str, Record]:
-    """The records of a plan that are there: record name -> Record, read from <store>/records/<name>.json.
+    """The records of a plan and of its claims that are there: name -> Record, from <store>/records/<name>.json.
 
     Raises:
         AnalysisError: a record is malformed, or is not the one its file name says.
     """
     found = {}
-    for name in sorted({cell.record for row in plan.rows for cell in row.cells}):
+    sides = [side for claim in plan.claims for pair in claim.pairs for side in (pair.better, pair.worse)]
+    cells = [cell for row in plan.rows for cell in row.cells] + [cell for side in sides for cell in side.cells]
+    for name in sorted({cell.record for cell in cells}):
         path = store / "records" / f"{name}.json"
         if path.is_file():
             found[name] = record_from(read_object(path))
@@ -173,6 +232,13 @@ def record_from(fields: Fields) -> Record:
         declined={item.text("metric"): item.text("reason") for item in fields.objects("declined")},
         parameters=fields.optional_whole("parameters"),
         train_seconds=cost.optional_number("train_seconds"),
+        sample_seconds=cost.optional_number("sample_seconds"),
+        images=cost.optional_whole("images"),
+        train_flops=cost.optional_number("train_flops"),
+        sample_flops=cost.optional_number("sample_flops"),
+        peak_bytes=cost.optional_whole("peak_bytes"),
+        stages=fields.words("stages"),
+        environment=fields.words("environment"),
     )
 
 
@@ -206,12 +272,35 @@ def _row(fields: Fields) -> PlanRow:
         cells=tuple(_cell(cell) for cell in fields.objects("cells")),
         quoted=tuple(_quoted(number) for number in fields.objects("quoted")),
         control=fields.flag("control"),
+        declined=fields.optional_text("declined"),
+        factors=fields.words("factors"),
     )
     places = [(cell.seed, cell.k_sample) for cell in row.cells]
     for seed, k_sample in places:
         if places.count((seed, k_sample)) > 1:
             raise AnalysisError(f"{fields.where}: seed {seed}, k_sample {k_sample} has more than one record")
     return row
+
+
+def _claim(fields: Fields) -> Claim:
+    pairs = [
+        Pair(
+            better=_side(pair.nested("better")),
+            worse=_side(pair.nested("worse")),
+            factors=tuple(str(name) for name in pair.array("factors")),
+        )
+        for pair in fields.objects("pairs")
+    ]
+    return Claim(id=fields.text("id"), text=fields.text("text"), source=fields.text("source"), pairs=tuple(pairs))
+
+
+def _side(fields: Fields) -> Side:
+    return Side(
+        label=fields.text("label"),
+        row=fields.text("row"),
+        k_sample=fields.optional_whole("k_sample"),
+        cells=tuple(_cell(cell) for cell in fields.objects("cells")),
+    )
 
 
 def _cell(fields: Fields) -> Cell:

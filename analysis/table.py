@@ -10,14 +10,14 @@ from analysis.errors import AnalysisError
 from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
 from analysis.lines import Line, lines_of, metrics_of, summary_of
 from analysis.records import Better, Plan, Record, Value, index_records
-from analysis.statistics import mean_interval, separable
+from analysis.statistics import STUDENT_T, Estimator
 
 SMALL_SCALE_MARK = "†"
 QUOTED_MARK = "‡"
 FLOOR_LABEL = "Real images (floor)"
 
 
-def build(plan: Plan, records: Iterable[Record]) -> Table:
+def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> Table:
     """The table of a plan from whatever records there are; their order does not matter.
 
     Raises:
@@ -27,26 +27,33 @@ def build(plan: Plan, records: Iterable[Record]) -> Table:
     metrics = metrics_of(lines)
     blocks = [
         *_words(lines),
-        *_measured(lines, metrics, plan),
+        *_measured(lines, metrics, plan, estimator),
         *_costs(lines),
         *_quoted(lines, plan),
     ]
     columns = tuple(column for column, _ in blocks)
     kinds: list[Literal["variant", "control"]] = ["control" if line.row.control else "variant" for line in lines]
     rows = [
-        Row(id=line.row.id, label=_label(line), kind=kind, cells=tuple(cells[index] for _, cells in blocks))
+        Row(
+            id=line.row.id,
+            label=_label(line),
+            kind=kind,
+            cells=tuple(cells[index] for _, cells in blocks),
+            k_sample=line.k_sample if line.one_of_several else None,
+        )
         for index, (line, kind) in enumerate(zip(lines, kinds, strict=True))
     ]
     if metrics:
-        rows.append(_floor_row(lines, columns, metrics))
+        rows.append(_floor_row(lines, columns, metrics, estimator))
     rows, notes = _lettered(rows)
     return Table(
         plan=plan,
         columns=columns,
         rows=tuple(rows),
-        caption=caption(plan, metrics, SMALL_SCALE_MARK, QUOTED_MARK),
+        caption=caption(plan, metrics, estimator, SMALL_SCALE_MARK, QUOTED_MARK),
         notes=notes,
         remarks=remarks(plan, lines, metrics),
+        estimator=estimator,
     )
 
 
@@ -54,7 +61,8 @@ Block = tuple[Column, list[TableCell]]
 
 
 def _label(line: Line) -> str:
-    return f"{line.row.label} (control)" if line.row.control else line.row.label
+    label = f"{line.row.label}, k_sample {line.k_sample}" if line.one_of_several else line.row.label
+    return f"{label} (control)" if line.row.control else label
 
 
 def _words(lines: tuple[Line, ...]) -> list[Block]:
@@ -68,7 +76,9 @@ def _words(lines: tuple[Line, ...]) -> list[Block]:
     return blocks
 
 
-def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan) -> list[Block]:
+def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan, estimator: Estimator) -> list[Block]:
+    if plan.kind == "grid":
+        return []
     mark = SMALL_SCALE_MARK if plan.scale != "paper" and any(row.quoted for row in plan.rows) else ""
     if not metrics:
         nothing = Column(key="measured", label="Measured", kind="measured", mark=mark)
@@ -78,7 +88,7 @@ def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan)
     for name, value in metrics.items():
         label = value.label if labels.count(value.label) == 1 else f"{value.label} [{name}]"
         numbers = [found.value for line in lines for found in line.values(name).values()]
-        cells = _with_best([_mean(line, name) for line in lines], value.better)
+        cells = _with_best([_mean(line, name, estimator) for line in lines], value.better, estimator)
         widths = [cell.half_width for cell in cells if isinstance(cell, Measured) and cell.half_width is not None]
         column = Column(
             key=name,
@@ -94,11 +104,11 @@ def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan)
     return blocks
 
 
-def _mean(line: Line, metric: str) -> TableCell:
+def _mean(line: Line, metric: str, estimator: Estimator) -> TableCell:
     values = {seed: value.value for seed, value in sorted(line.values(metric).items())}
     if not values:
         return _hole(line, metric)
-    interval = mean_interval(list(values.values()))
+    interval = estimator.interval(list(values.values()))
     missing = line.missing(metric)
     note = f"{len(values)} of {len(line.cells)} seeds; {summary_of(missing, len(line.cells))}" if missing else None
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(values.items()), note=note)
@@ -107,19 +117,19 @@ def _mean(line: Line, metric: str) -> TableCell:
 def _hole(line: Line, metric: str | None, otherwise: str = "no metric was measured") -> TableCell:
     """Why a line has no number; `otherwise` where its cells are finished."""
     if not line.cells:
-        return Hole(reason="no cell of this row is in the plan")
+        return Hole(reason=line.row.declined or "no cell of this row is in the plan")
     missing = line.missing(metric)
     return Hole(reason=summary_of(missing, len(line.cells)) if missing else otherwise)
 
 
-def _with_best(cells: list[TableCell], better: Better) -> list[TableCell]:
+def _with_best(cells: list[TableCell], better: Better, estimator: Estimator) -> list[TableCell]:
     """Mark the best cell where the paired interval of its difference to the next best excludes 0."""
     sign = 1 if better == "lower" else -1
     ranked = [(sign * cell.mean, index, cell) for index, cell in enumerate(cells) if isinstance(cell, Measured)]
     ranked.sort(key=lambda item: item[:2])
     if len(ranked) > 1:
         (_, index, first), (_, _, second) = ranked[:2]
-        if separable(dict(first.values), dict(second.values)):
+        if estimator.separable(dict(first.values), dict(second.values)):
             cells[index] = replace(first, best=True)
     return cells
 
@@ -176,14 +186,16 @@ def _published(line: Line, column: tuple[str, str, Better]) -> TableCell:
     return Hole(reason="no published number")
 
 
-def _floor_row(lines: tuple[Line, ...], columns: tuple[Column, ...], metrics: Mapping[str, Value]) -> Row:
+def _floor_row(
+    lines: tuple[Line, ...], columns: tuple[Column, ...], metrics: Mapping[str, Value], estimator: Estimator
+) -> Row:
     cells: list[TableCell] = []
     for column in columns:
-        cells.append(_floor(lines, metrics[column.key]) if column.key in metrics else Text(text=""))
+        cells.append(_floor(lines, metrics[column.key], estimator) if column.key in metrics else Text(text=""))
     return Row(id="floor", label=FLOOR_LABEL, kind="floor", cells=tuple(cells))
 
 
-def _floor(lines: tuple[Line, ...], metric: Value) -> TableCell:
+def _floor(lines: tuple[Line, ...], metric: Value, estimator: Estimator) -> TableCell:
     by_seed: dict[int, set[float]] = {}
     sizes: set[int] = set()
     for line in lines:
@@ -198,7 +210,7 @@ def _floor(lines: tuple[Line, ...], metric: Value) -> TableCell:
     if len(set(means.values())) == 1:
         seed, mean = next(iter(means.items()))
         return Measured(mean=mean, half_width=None, values=((seed, mean),), note=note)
-    interval = mean_interval(list(means.values()))
+    interval = estimator.interval(list(means.values()))
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(means.items()), note=note)
 
 

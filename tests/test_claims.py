@@ -1,0 +1,289 @@
+"""Verdicts on the paper's claims, differences to the baseline, rank agreement, bootstrap: from records made by hand."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import statistics
+from analysis.agreement import agreements
+from analysis.caption import remarks
+from analysis.claims import ClaimResult, judge_claims
+from analysis.differences import differences_of
+from analysis.evidence import evidence_markdown
+from analysis.fields import as_object
+from analysis.layout import Hole, Measured
+from analysis.lines import lines_of
+from analysis.records import Plan, Record, load_plan, record_from
+from analysis.statistics import BOOTSTRAP, STUDENT_T
+from analysis.table import build
+
+Json = dict[str, Any]
+
+
+def record(name: str, fd: float, correlation: float = 0.5, **changes: Any) -> Record:
+    """A finished cell with a metric that should be low and one that should be high."""
+
+    def value(metric: str, number: float, better: str) -> Json:
+        return {
+            "name": metric, "label": metric.upper(), "value": number, "n": 100, "reference_n": 200,
+            "better": better, "unit": "", "fingerprint": "f" * 16, "scale": "laptop",
+        }  # fmt: skip
+
+    data = {
+        "record": name, "status": "done", "declined": [],
+        "values": [value("fd", fd, "lower"), value("far", correlation, "higher")],
+        "cost": {"train_seconds": 60.0, "images": 1000, "train_flops": 2e12, "peak_bytes": 7},
+        "stages": {"training": "abc"}, "environment": {"torch": "2"},
+    }  # fmt: skip
+    return record_from(as_object({**data, **changes}, name))
+
+
+def cells(row: str, seeds: int, k: int | None = None) -> list[Json]:
+    return [{"seed": seed, "record": f"{row}{k or ''}s{seed}", "k_sample": k} for seed in range(seeds)]
+
+
+def side(row: str, seeds: int, k: int | None = None) -> Json:
+    return {"label": row.upper(), "row": row, "k_sample": k, "cells": cells(row, seeds, k)}
+
+
+def plan_of(rows: list[Json], claims: list[Json], seeds: int) -> Plan:
+    return load_plan(
+        {
+            "experiment": "t", "kind": "table", "panel": "", "title": "T", "paper_table": "Table 3", "scale": "laptop",
+            "dataset": {"label": "toyfaces", "resolution": 16, "images": 9, "retrieval": 6, "train": 3},
+            "seeds": list(range(seeds)), "split_seed": 0, "command": "c", "reference": "X", "choices": {},
+            "quoted_source": "PRISM", "rows": rows, "claims": claims,
+        }
+    )  # fmt: skip
+
+
+def row(name: str, seeds: int, quoted: float | None = None, **changes: Any) -> Json:
+    numbers = [] if quoted is None else [{"column": "CelebA", "value": quoted}]
+    return {
+        "id": name, "label": name.upper(), "trained_on": "X", "changes": {}, "cells": cells(name, seeds),
+        "quoted": numbers, "control": False, "declined": None, "factors": {}, **changes,
+    }  # fmt: skip
+
+
+def claim(*pairs: tuple[str, str], seeds: int, factors: tuple[str, ...] = ("aggregator",)) -> Json:
+    return {
+        "id": "c", "text": "It helps", "source": "Table 3",
+        "pairs": [
+            {"better": side(better, seeds), "worse": side(worse, seeds), "factors": list(factors)}
+            for better, worse in pairs
+        ],
+    }  # fmt: skip
+
+
+def judged(pairs: list[tuple[str, str]], numbers: dict[str, list[float]], seeds: int) -> ClaimResult:
+    """The verdict where row r has the FDs `numbers[r]`, by seed; a row that is not named has no record."""
+    rows = [row(name, seeds) for name in dict.fromkeys(name for pair in pairs for name in pair)]
+    plan = plan_of(rows, [claim(*pairs, seeds=seeds)], seeds)
+    records = [record(f"{name}s{seed}", fd) for name, fds in numbers.items() for seed, fd in enumerate(fds)]
+    (result,) = judge_claims(plan, records)
+    return result
+
+
+def test_reproduced_where_every_pair_is_significant_the_right_way() -> None:
+    result = judged([("b", "a"), ("c", "b")], {"a": [30, 31, 32], "b": [20, 21.1, 21.9], "c": [10, 11, 12.2]}, 3)
+    assert result.primary.verdict == "reproduced"
+    assert result.primary.metric == "FD"
+    assert all(pair.mean is not None and pair.mean > 0 for pair in result.primary.pairs)
+    assert "the weakest of 2 pairs" in result.primary.sentence
+
+
+def test_the_numbers_are_those_of_the_paired_t_test_with_holms_correction() -> None:
+    a, b, c = [30.0, 35.0, 31.0, 30.5], [26.0, 28.0, 30.0, 25.0], [25.0, 29.5, 27.0, 24.0]
+    result = judged([("b", "a"), ("c", "b")], {"a": a, "b": b, "c": c}, 4)
+    raw = [stats.ttest_rel(a, b).pvalue, stats.ttest_rel(b, c).pvalue]
+    expected = [min(1.0, 2 * p) if p == min(raw) else max(2 * min(raw), p) for p in raw]
+    for pair, p, (worse, better) in zip(result.primary.pairs, expected, [(a, b), (b, c)], strict=True):
+        assert pair.comparison.adjusted == pytest.approx(p)
+        assert pair.mean == pytest.approx(np.mean(np.subtract(worse, better)))
+        assert pair.comparison.interval is not None
+        low, high = stats.t.interval(
+            0.95, 3, loc=np.mean(np.subtract(worse, better)), scale=stats.sem(np.subtract(worse, better))
+        )
+        assert (pair.comparison.interval.low, pair.comparison.interval.high) == pytest.approx((low, high))
+
+
+def test_not_reproduced_where_one_pair_is_significant_the_other_way() -> None:
+    result = judged([("b", "a"), ("c", "b")], {"a": [30, 31, 32], "b": [20, 21.1, 21.9], "c": [25, 26, 27]}, 3)
+    assert result.primary.verdict == "not reproduced"
+    assert "C is 5.0" in result.primary.sentence
+    assert "worse than B" in result.primary.sentence
+
+
+def test_undecided_says_how_many_seeds_would_decide() -> None:
+    differences = [1.0, 3.0, 8.0]
+    result = judged([("b", "a")], {"a": [10 + d for d in differences], "b": [10, 10, 10]}, 3)
+    needed = statistics.seeds_needed(differences, 0.95)
+    assert result.primary.verdict == "undecided"
+    assert f"about {needed} seeds would decide it" in result.primary.sentence
+    assert "undecided after 3 seeds" in result.primary.sentence
+    assert "refute" not in result.primary.sentence
+
+
+def test_undecided_the_wrong_way_says_that_more_seeds_would_refute_it() -> None:
+    result = judged([("b", "a")], {"a": [10, 10, 10], "b": [11, 13, 18]}, 3)
+    assert result.primary.verdict == "undecided"
+    assert "would be expected to refute it" in result.primary.sentence
+
+
+def test_the_level_of_the_needed_seeds_is_that_of_all_pairs_together() -> None:
+    a, b = [11.0, 13.0, 18.0], [10.0, 10.0, 10.0]
+    one = judged([("b", "a")], {"a": a, "b": b}, 3).primary.pairs[0].needed
+    two = judged([("b", "a"), ("c", "a")], {"a": a, "b": b, "c": b}, 3).primary.pairs[0].needed
+    assert one is not None
+    assert two == statistics.seeds_needed([1.0, 3.0, 8.0], 0.975)
+    assert two > one
+
+
+def test_one_seed_decides_nothing() -> None:
+    result = judged([("b", "a")], {"a": [30], "b": [20]}, 1)
+    assert result.primary.verdict == "undecided"
+    assert "a single seed has no interval; run at least three" in result.primary.sentence
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"a": [30.0, 31.0]}, "B has no result for seeds 0, 1"),
+        ({}, "none of its cells is finished"),
+    ],
+)
+def test_not_tested_where_results_are_missing(numbers: dict[str, list[float]], words: str) -> None:
+    result = judged([("b", "a")], numbers, 2)
+    assert result.primary.verdict == "not tested"
+    assert words in result.primary.sentence
+
+
+def test_a_metric_where_more_is_better_is_turned_round() -> None:
+    plan = plan_of([row("a", 3), row("b", 3)], [claim(("b", "a"), seeds=3)], 3)
+    far = {"a": [0.1, 0.12, 0.11], "b": [0.9, 0.93, 0.91]}
+    records = [record(f"{name}s{seed}", 5.0, value) for name, own in far.items() for seed, value in enumerate(own)]
+    (result,) = judge_claims(plan, records)
+    assert result.primary.verdict == "undecided", "no seed differs in FD"
+    (other,) = result.others
+    assert (other.metric, other.verdict) == ("FAR", "reproduced")
+
+
+def test_results_of_another_table_count_and_orders_do_not() -> None:
+    plan = plan_of([row("a", 2)], [claim(("elsewhere", "a"), seeds=2)], 2)
+    records = [record("as0", 9), record("as1", 9.1), record("elsewheres0", 3), record("elsewheres1", 3.0)]
+    one, other = judge_claims(plan, records), judge_claims(plan, records[::-1])
+    assert one == other
+    assert one[0].primary.verdict == "reproduced"
+
+
+def test_rows_that_differ_in_two_things_are_remarked_on_until_controls_are_there() -> None:
+    confounded = claim(("b", "a"), seeds=2, factors=("aggregator", "training_set"))
+    plan = plan_of([row("a", 2), row("b", 2)], [confounded], 2)
+    (text,) = remarks(plan, lines_of(plan, {}), {})
+    assert text.startswith("A and B differ in aggregator and training_set, so their difference has no single cause")
+    assert "--controls" in text
+    plan = plan_of([row("a", 2), row("b", 2), row("x", 2, control=True)], [confounded], 2)
+    (text,) = remarks(plan, lines_of(plan, {}), {})
+    assert "--controls" not in text
+    single = plan_of([row("a", 2), row("b", 2)], [claim(("b", "a"), seeds=2)], 2)
+    assert remarks(single, lines_of(single, {}), {}) == ()
+
+
+def test_differences_are_to_the_first_row_that_is_computed_with_holm_over_rows() -> None:
+    declined = row("r", 0, declined="not built in")
+    plan = plan_of([declined, row("a", 3), row("b", 3), row("c", 3)], [], 3)
+    numbers = {"a": [30.0, 32.0, 31.0], "b": [25.0, 28.0, 29.0], "c": [30.5, 30.0, 33.0]}
+    records = [record(f"{name}s{seed}", fd) for name, own in numbers.items() for seed, fd in enumerate(own)]
+    found = differences_of(plan, records)
+    assert found is not None
+    assert found.baseline == "A"
+    fd = dict(found.metrics[0].rows)
+    raw = {name: float(stats.ttest_rel(numbers[name], numbers["a"]).pvalue) for name in "bc"}
+    adjusted = dict(zip("bc", statistics.holm([raw["b"], raw["c"]]), strict=True))
+    for name in "bc":
+        assert fd[name.upper()].adjusted == pytest.approx(adjusted[name])
+        interval = fd[name.upper()].interval
+        assert interval is not None
+        assert interval.mean == pytest.approx(np.mean(numbers[name]) - np.mean(numbers["a"]))
+
+
+def test_a_declined_row_keeps_its_quoted_number_and_gives_its_reason() -> None:
+    plan = plan_of([row("r", 0, 5.0, declined="not built in"), row("a", 1, 7.0)], [], 1)
+    table = build(plan, [record("as0", 3.0)])
+    hole = table.rows[0].cells[1]
+    assert isinstance(hole, Hole)
+    assert hole.reason == "not built in"
+    assert isinstance(table.rows[1].cells[1], Measured)
+
+
+def test_rank_agreement_is_kendalls_tau() -> None:
+    """Measured a < b < d < c against published a < b < c < d: five of six pairs agree, tau = 4 / 6."""
+    fds = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 3.0}
+    plan = plan_of([row(name, 1, 10.0 * index) for index, name in enumerate("abcd", 1)] + [row("x", 1)], [], 1)
+    records = [record(f"{name}s0", fd) for name, fd in fds.items()] + [record("xs0", 0.5)]
+    (found,) = agreements(plan, records)
+    assert found.tau == pytest.approx(4 / 6)
+    assert found.n == 4
+    assert found.measured == ("A", "B", "D", "C")
+    assert found.published == ("A", "B", "C", "D")
+    (few,) = agreements(plan, records[:2])
+    assert few.tau is None
+    assert "too few rows to compare (2 have both numbers)" in "".join(evidence_markdown(plan, records[:2], STUDENT_T))
+
+
+def test_lines_of_a_sweep_are_compared_with_their_own_published_number() -> None:
+    own = [number for k in (1, 4, 8) for number in cells("s", 1, k)]
+    quoted = [{"column": "CelebA", "value": 40.0 + k, "k_sample": k} for k in (1, 4, 8)]
+    plan = plan_of([{**row("s", 0), "cells": own, "quoted": quoted}], [], 1)
+    (found,) = agreements(plan, [record("s1s0", 3.0), record("s4s0", 2.0), record("s8s0", 1.0)])
+    assert found.tau == pytest.approx(-1.0)
+    assert found.published == ("S, k_sample 1", "S, k_sample 4", "S, k_sample 8")
+
+
+def test_bootstrap_is_deterministic_and_close_to_the_normal_interval_for_many_values() -> None:
+    values = list(np.random.default_rng(0).normal(5, 2, 400))
+    one, other = statistics.bootstrap_interval(values), statistics.bootstrap_interval(values)
+    assert one == other
+    half = 1.96 * np.std(values, ddof=1) / math.sqrt(400)
+    assert one.half_width == pytest.approx(half, rel=0.05)
+    assert one.low is not None
+    assert one.high is not None
+    assert one.low < one.mean < one.high
+
+
+def test_bootstrap_of_three_values_spans_them_and_is_said_to_be_rough() -> None:
+    interval = statistics.bootstrap_interval([1.0, 2.0, 4.0])
+    assert (interval.low, interval.high) == (1.0, 4.0)
+    assert "rough" in interval.estimator
+    assert statistics.bootstrap_interval([3.0]).half_width is None
+
+
+def test_bootstrap_covers_about_as_often_as_it_says() -> None:
+    """400 samples of 30 normals. The percentile bootstrap is a little narrow: 0.93 here; 0.95 +- 0.05 is asked."""
+    rng = np.random.default_rng(1)
+    covered = [not statistics.bootstrap_interval(list(rng.normal(size=30))).excludes_zero() for _ in range(400)]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.05)
+
+
+def test_the_estimator_is_named_wherever_it_is_used() -> None:
+    plan = plan_of([row("a", 3), row("b", 3)], [claim(("b", "a"), seeds=3)], 3)
+    records = [record(f"{name}s{seed}", 10.0 * (name == "a") + seed**2) for name in "ab" for seed in range(3)]
+    for estimator, words in ((STUDENT_T, "95% t interval"), (BOOTSTRAP, "95% bootstrap interval")):
+        assert words in " ".join(build(plan, records, estimator).caption)
+        assert words in "".join(evidence_markdown(plan, records, estimator))
+    wide, narrow = (build(plan, records, one).rows[0].cells[1] for one in (STUDENT_T, BOOTSTRAP))
+    assert isinstance(wide, Measured)
+    assert isinstance(narrow, Measured)
+    assert wide.mean == narrow.mean
+    assert wide.half_width is not None
+    assert narrow.half_width is not None
+    assert narrow.half_width < wide.half_width
+
+
+def test_costs_stages_and_environment_are_read() -> None:
+    found = record("a", 1.0)
+    assert (found.images, found.train_flops, found.peak_bytes) == (1000, 2e12, 7)
+    assert (found.stages, found.environment) == ({"training": "abc"}, {"torch": "2"})
