@@ -67,7 +67,7 @@ def judge_claims(plan: Plan, records: Iterable[Record], estimator: Estimator = S
 def _claim(claim: Claim, records: Mapping[str, Record], estimator: Estimator) -> ClaimResult:
     metrics = _metrics(claim, records)
     if not metrics:
-        missing = tuple(_untested(pair, _absent(pair, records, None)) for pair in claim.pairs)
+        missing = tuple(_untested(pair, claim, _absent(pair, records, None)) for pair in claim.pairs)
         sentence = "not tested: none of its cells is finished"
         return ClaimResult(
             claim=claim,
@@ -100,20 +100,20 @@ def _judge(claim: Claim, metric: Value, records: Mapping[str, Record], estimator
         better = values_of(pair.better.cells, records, metric.name)
         worse = values_of(pair.worse.cells, records, metric.name)
         compared.append(compare(numbers(worse, sign), numbers(better, sign), estimator))
-    level = 1 - SIGNIFICANT / len(claim.pairs)
     pairs = tuple(
-        _pair(pair, comparison, level, _absent(pair, records, metric.name))
+        _pair(pair, claim, comparison, _absent(pair, records, metric.name))
         for pair, comparison in zip(claim.pairs, adjusted(compared), strict=True)
     )
     verdict, sentence = _verdict(pairs, metric)
     return Judgement(metric=metric.label, verdict=verdict, sentence=sentence, pairs=pairs)
 
 
-def _pair(pair: Pair, comparison: Comparison, level: float, missing: str | None) -> PairResult:
+def _pair(pair: Pair, claim: Claim, comparison: Comparison, missing: str | None) -> PairResult:
+    level = 1 - SIGNIFICANT / len(claim.pairs)
     untold = comparison.significant or len(comparison.differences) < 2
     return PairResult(
-        better=_name(pair.better, pair),
-        worse=_name(pair.worse, pair),
+        better=_name(pair.better, claim),
+        worse=_name(pair.worse, claim),
         factors=pair.factors,
         comparison=comparison,
         needed=None if untold else _needed(comparison.differences, level),
@@ -127,20 +127,21 @@ def _needed(differences: Sequence[float], level: float) -> int | None:
     return None if estimate is None else max(estimate, len(differences) + 1)
 
 
-def _untested(pair: Pair, missing: str) -> PairResult:
+def _untested(pair: Pair, claim: Claim, missing: str) -> PairResult:
     nothing = Comparison(interval=None, differences=(), p=None)
     return PairResult(
-        better=_name(pair.better, pair),
-        worse=_name(pair.worse, pair),
+        better=_name(pair.better, claim),
+        worse=_name(pair.worse, claim),
         factors=pair.factors,
         comparison=nothing,
         missing=missing,
     )
 
 
-def _name(side: Side, pair: Pair) -> str:
-    several = pair.better.row == pair.worse.row or (pair.better.k_sample == pair.worse.k_sample and side.k_sample)
-    return f"{side.label} (k_sample {side.k_sample})" if several and side.k_sample is not None else side.label
+def _name(side: Side, claim: Claim) -> str:
+    """A side's label, with its k_sample where the claim is about several of the row's."""
+    several = len({other.k_sample for other in _sides(claim) if other.row == side.row}) > 1
+    return f"{side.label} (k_sample {side.k_sample})" if several else side.label
 
 
 def _absent(pair: Pair, records: Mapping[str, Record], metric: str | None) -> str:

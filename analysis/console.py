@@ -16,7 +16,7 @@ def table_text(table: Table, width: int = 100) -> str:
 
     Columns that do not fit go into a next block below; a single column wider than that is not cut.
     """
-    labels = ["Variant", *(row.label for row in table.rows)]
+    labels = [table.stub, *(row.label for row in table.rows)]
     columns = [_lines(column, [row.cells[index] for row in table.rows]) for index, column in enumerate(table.columns)]
     stub = _padded([[plain(labels[0])], *[[plain(label)] for label in labels[1:]]], left=True)
     blocks = [_joined(stub, group) for group in _blocks(stub, columns, width)]

@@ -1,5 +1,6 @@
 """Pictures of records: training curves, and each metric with its intervals. Equal input gives equal bytes."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MANY = 12
+"""Curves from which on the legend is set smaller."""
 Curve = tuple[str, Sequence[Mapping[str, float]]]
 
 
@@ -25,10 +28,10 @@ def training_curves(curves: Sequence[Curve], path: Path) -> Path:
     """
     if not any("images" in row and "loss" in row for _, rows in curves for row in rows):
         raise AnalysisError("training curves need rows with 'images' and 'loss'; found none")
-    with _plain_style():
+    with plain_style():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        figure = Figure(figsize=(10, 3.6 + 0.2 * (len(curves) // 4)), layout="constrained")
         for axes, key in zip(figure.subplots(1, 2), ("loss", "k_train"), strict=True):
             for label, rows in curves:
                 points = [(row["images"], row[key]) for row in rows if "images" in row and key in row]
@@ -39,8 +42,9 @@ def training_curves(curves: Sequence[Curve], path: Path) -> Path:
             axes.set_ylabel(key)
             axes.grid(alpha=0.3)
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
-        _save(figure, path)
+        size = "small" if len(labels) > MANY else "medium"
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=size)
+        save(figure, path)
     return path
 
 
@@ -58,7 +62,7 @@ def interval_plot(table: Table, path: Path) -> Path:
     if not panels:
         raise AnalysisError(f"{table.plan.experiment}: no cell has been measured yet, so there is nothing to draw")
     variants = [row for row in table.rows if row.kind != "floor"]
-    with _plain_style():
+    with plain_style():
         from matplotlib.figure import Figure
 
         size = (1.6 + 3.0 * len(panels), 1.6 + 0.42 * len(variants))
@@ -70,7 +74,7 @@ def interval_plot(table: Table, path: Path) -> Path:
         grid[0].set_ylim(len(variants) - 0.5, -0.5)
         named = {label: mark for axes in grid for mark, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False)
-        _save(figure, path)
+        save(figure, path)
     return path
 
 
@@ -87,7 +91,7 @@ def _panel(axes: "Axes", column: Column, index: int, rows: Sequence[Row]) -> Non
             values = [value for _, value in cell.values]
             dots = [height + 0.18] * len(values)
             axes.plot(values, dots, ".", color=colour, alpha=0.5, markersize=4, label="single seeds")
-            label = "mean and 95% t interval"
+            label = "mean and 95% interval"
             axes.errorbar(cell.mean, height, xerr=cell.half_width, fmt="o", color=colour, capsize=3, label=label)
         height += 1
     axes.set_xlabel(f"{column.label} {column.arrow}".strip())
@@ -95,17 +99,20 @@ def _panel(axes: "Axes", column: Column, index: int, rows: Sequence[Row]) -> Non
 
 
 @contextmanager
-def _plain_style() -> Iterator[None]:
+def plain_style() -> Iterator[None]:
     """Matplotlib's own defaults, whatever the user's settings, and no mathematics in labels ('$' is a dollar)."""
     import matplotlib as mpl
 
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        # A label in a script that the font lacks is drawn as boxes; the tables spell it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         mpl.rcdefaults()
         mpl.rcParams["text.parse_math"] = False
         yield
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save(figure: "Figure", path: Path) -> None:
+    """Write a PNG without a date or the library's version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -49,6 +49,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def operations(number: float) -> str:
+    """Floating-point operations: 3.2 TFLOP."""
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G")):
+        if number >= size:
+            return f"{number / size:.3g} {letter}FLOP"
+    return f"{number / 1e6:.3g} MFLOP"
+
+
+def size(count: float) -> str:
+    """Bytes of memory: 812 MB, 3.1 GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def p_value(p: float) -> str:
     """p = 0.034, to two figures; p < 0.001 below that."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

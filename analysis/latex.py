@@ -1,5 +1,6 @@
 """A table as booktabs LaTeX: a document that compiles on its own, or only the part that goes into a paper."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
@@ -37,7 +38,7 @@ def table_body(table: Table) -> str:
         rf"\begin{{tabular}}{{{_preamble(table.columns)}}}",
         r"\toprule",
         *_group_headings(table),
-        _line(["", *(_heading(column) for column in table.columns)]),
+        _line([_stub(table), *(_heading(column) for column in table.columns)]),
         r"\midrule",
         *(line for row in table.rows for line in _row(row, table.columns)),
         r"\bottomrule",
@@ -50,7 +51,7 @@ def table_body(table: Table) -> str:
             r"\centering",
             r"\setlength{\belowcaptionskip}{0.6em}",
             rf"\caption{{{' '.join(_sentence(sentence) for sentence in table.caption)}}}",
-            rf"\label{{tab:{table.plan.experiment.replace('_', '-')}}}",
+            rf"\label{{tab:{_name(table)}}}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             *tabular,
             "}",
@@ -60,6 +61,12 @@ def table_body(table: Table) -> str:
             "",
         ]
     )
+
+
+def _name(table: Table) -> str:
+    """The name for cross-references: letters, digits and hyphens."""
+    words = f"{table.plan.experiment} {table.plan.panel} {'' if table.stub == 'Variant' else 'paper form'}"
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")
 
 
 def _preamble(columns: Sequence[Column]) -> str:
@@ -85,6 +92,11 @@ def _group_headings(table: Table) -> list[str]:
             cells.extend([""] * width)
         position += width
     return [_line(cells), "".join(rules)]
+
+
+def _stub(table: Table) -> str:
+    """The heading of the labels; variants need none."""
+    return "" if table.stub == "Variant" else escape(table.stub)
 
 
 def _heading(column: Column) -> str:

@@ -88,7 +88,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Everything an output needs. `notes` belong to the letters a, b, ... of cells; `caption` is plain sentences."""
+    """Everything an output needs. `notes` belong to the letters a, b, ... of cells; `caption` is plain sentences.
+
+    `stub` heads the column of row labels.
+    """
 
     plan: Plan
     columns: tuple[Column, ...]
@@ -97,3 +100,4 @@ class Table:
     notes: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
     estimator: Estimator = STUDENT_T
+    stub: str = "Variant"

@@ -13,24 +13,22 @@ from analysis.records import Plan, Record
 Picture = tuple[str, str]
 
 
-def table_markdown(table: Table, records: Sequence[Record] = (), pictures: Sequence[Picture] = ()) -> str:
+def table_markdown(
+    table: Table, records: Sequence[Record] = (), pictures: Sequence[Picture] = (), paper_form: Table | None = None
+) -> str:
     """A Markdown page of one table.
 
     Args:
         table: what `table.build` made.
         records: the records of the plan, for the list of cells.
         pictures: (file name, caption) of pictures that lie beside the page.
+        paper_form: the same numbers in the form of the paper's table, where that is another.
     """
     sections = [
         f"# {escape(table.plan.title)}",
+        *([] if paper_form is None else [_grid(paper_form), *_caption(paper_form), "## In full"]),
         _grid(table),
-        " ".join(escape(sentence) for sentence in table.caption),
-        _bullets(
-            [
-                *(f"({letter}) {escape(text)}" for letter, text in table.notes),
-                *(escape(text) for text in table.remarks),
-            ]
-        ),
+        *_caption(table),
         *(f"![{escape(caption)}]({name})\n\n*{escape(caption)}*" for name, caption in pictures),
         *evidence_markdown(table.plan, records, table.estimator),
         _changes(table.plan),
@@ -41,8 +39,13 @@ def table_markdown(table: Table, records: Sequence[Record] = (), pictures: Seque
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def _caption(table: Table) -> list[str]:
+    notes = [f"({letter}) {escape(text)}" for letter, text in table.notes] + [escape(text) for text in table.remarks]
+    return [" ".join(escape(sentence) for sentence in table.caption), _bullets(notes)]
+
+
 def _grid(table: Table) -> str:
-    headings = ["Variant", *(escape(column.heading) for column in table.columns)]
+    headings = [table.stub, *(escape(column.heading) for column in table.columns)]
     rules = ["---", *("---" if column.kind == "words" else "---:" for column in table.columns)]
     lines = [headings, rules]
     for row in table.rows:

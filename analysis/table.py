@@ -45,7 +45,7 @@ def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_
     ]
     if metrics:
         rows.append(_floor_row(lines, columns, metrics, estimator))
-    rows, notes = _lettered(rows)
+    rows, notes = lettered(rows)
     return Table(
         plan=plan,
         columns=columns,
@@ -88,7 +88,7 @@ def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan,
     for name, value in metrics.items():
         label = value.label if labels.count(value.label) == 1 else f"{value.label} [{name}]"
         numbers = [found.value for line in lines for found in line.values(name).values()]
-        cells = _with_best([_mean(line, name, estimator) for line in lines], value.better, estimator)
+        cells = with_best([mean_cell(line, name, estimator) for line in lines], value.better, estimator)
         widths = [cell.half_width for cell in cells if isinstance(cell, Measured) and cell.half_width is not None]
         column = Column(
             key=name,
@@ -104,7 +104,8 @@ def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan,
     return blocks
 
 
-def _mean(line: Line, metric: str, estimator: Estimator) -> TableCell:
+def mean_cell(line: Line, metric: str, estimator: Estimator) -> TableCell:
+    """The mean of a line's seeds with its interval, or why there is none."""
     values = {seed: value.value for seed, value in sorted(line.values(metric).items())}
     if not values:
         return _hole(line, metric)
@@ -122,7 +123,7 @@ def _hole(line: Line, metric: str | None, otherwise: str = "no metric was measur
     return Hole(reason=summary_of(missing, len(line.cells)) if missing else otherwise)
 
 
-def _with_best(cells: list[TableCell], better: Better, estimator: Estimator) -> list[TableCell]:
+def with_best(cells: list[TableCell], better: Better, estimator: Estimator) -> list[TableCell]:
     """Mark the best cell where the paired interval of its difference to the next best excludes 0."""
     sign = 1 if better == "lower" else -1
     ranked = [(sign * cell.mean, index, cell) for index, cell in enumerate(cells) if isinstance(cell, Measured)]
@@ -159,7 +160,7 @@ def _quoted(lines: tuple[Line, ...], plan: Plan) -> list[Block]:
     keys = dict.fromkeys((number.column, number.metric, number.better) for row in plan.rows for number in row.quoted)
     blocks = []
     for name, metric, better in keys:
-        cells = [_published(line, (name, metric, better)) for line in lines]
+        cells = [published_cell(line, (name, metric, better)) for line in lines]
         column = Column(
             key=f"quoted: {name} {metric}",
             label=f"quoted: {name} {metric}",
@@ -172,7 +173,7 @@ def _quoted(lines: tuple[Line, ...], plan: Plan) -> list[Block]:
     return blocks
 
 
-def _published(line: Line, column: tuple[str, str, Better]) -> TableCell:
+def published_cell(line: Line, column: tuple[str, str, Better]) -> TableCell:
     """The published number for a line; one that names no k_sample fits only a row with a single k_sample."""
     several = len({cell.k_sample for cell in line.row.cells}) > 1
     found = [number for number in line.row.quoted if (number.column, number.metric, number.better) == column]
@@ -214,7 +215,7 @@ def _floor(lines: tuple[Line, ...], metric: Value, estimator: Estimator) -> Tabl
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(means.items()), note=note)
 
 
-def _lettered(rows: list[Row]) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
+def lettered(rows: list[Row]) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
     """Give each distinct note a letter, in reading order."""
     letters: dict[str, str] = {}
 

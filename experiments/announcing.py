@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from experiments.display import duration
-from experiments.estimate import Estimate, megabytes
+from experiments.amounts import duration, size
+from experiments.estimate import Estimate
 from experiments.plan import Plan, distinct_trainings, table_cells
 from experiments.runner import Survey
 from prism.stages.base import explain
@@ -55,7 +55,7 @@ def summary(plans: Sequence[Plan], found: Survey, guess: Estimate | None, worker
         f"{len(stages)} stages: {len(stages) - len(found.todo)} cached or not needed, {len(found.todo)} to do",
     ]
     if guess is not None:
-        parts += [f"about {duration(guess.wall(workers))} on {_workers(workers)}", megabytes(guess.disk)]
+        parts += [f"about {duration(guess.wall(workers))} on {_workers(workers)}", size(guess.disk)]
     return " · ".join(parts)
 
 

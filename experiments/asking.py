@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from experiments.catalog import PAPER_ORDER
 from experiments.experiment import Experiment, Row, merged_rows
+from experiments.names import NUMBERED, PAPER_ORDER
 from experiments.paper import TITLES
 from experiments.request import Request, Source
 from experiments.scales import scale_named
@@ -19,9 +19,6 @@ from prism.errors import InputError, closest
 from prism.runtime import Runtime
 from prism.store import Store
 from prism.variant import Scale, Variant
-
-NUMBERED = {"table3": "ablation-table3", "table4": "schedule-sweep", "table5": "hybrid-table5"}
-"""Tables whose name says more than their number may be called by it."""
 
 
 @dataclass(frozen=True, kw_only=True)

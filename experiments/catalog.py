@@ -16,18 +16,6 @@ from prism.schedules import Schedule
 from prism.variant import Scale
 
 FID_50K = "FID, 50,000 samples against all real training images"
-PAPER_ORDER = (
-    "table1",
-    "table2",
-    "ablation-table3",
-    "schedule-sweep",
-    "hybrid-table5",
-    "figure1",
-    "figure3",
-    "figure4",
-)
-"""What `all` means."""
-
 CONTROLS = (
     Row.of(PatchDOnTrain()),
     Row.of(RandomNeighbourPrism()),

@@ -29,18 +29,19 @@ app.add_typer(cache_app, name="cache")
 
 @app.command()
 def report(
-    experiments: Annotated[list[str], typer.Argument(help="Names of experiments that have been run.")],
-    format_: Annotated[str, typer.Option("--format", help="latex, markdown, csv; several with commas.")] = (
-        "latex,markdown,csv"
+    experiments: Annotated[list[str], typer.Argument(help="Names of experiments that have been run, or all.")],
+    format_: Annotated[str, typer.Option("--format", help="latex, markdown, csv, html; several with commas.")] = (
+        "latex,markdown,csv,html"
     ),
     out: Annotated[Path | None, typer.Option(help="Folder for the files (default: the store's own).")] = None,
+    interval: Annotated[str, typer.Option(help="How intervals are made: t or bootstrap.")] = "t",
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
-    """Write the tables again from the records: no torch, no computing, partial results shown as such."""
+    """Write tables and one page of everything from the records: no torch, no computing, partial results as such."""
     from experiments.reporting import report_experiments
 
     formats = tuple(word.strip() for word in format_.split(",") if word.strip())
-    report_experiments(tuple(experiments), formats, out, store)
+    report_experiments(tuple(experiments), formats, out, store, interval)
 
 
 @app.command("list")

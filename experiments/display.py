@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from experiments.amounts import duration
 from experiments.layout import Cell
 from experiments.plan import Plan
 from experiments.workers import Answer
@@ -113,16 +114,3 @@ class Display:
                 seconds += count * sum(known) / len(known)
         text = f"{self._done}/{self.total} stages"
         return text + (f", at least {duration(seconds / max(self.workers, 1))} after these" if seconds > 1 else "")
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them: 12 s, 3 min 20 s, 2 h 05 min, 3 days."""
-    if seconds is None:
-        return "?"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    if seconds < 48 * 3600:
-        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
-    return f"{seconds / 86400:,.0f} days"

@@ -1,5 +1,6 @@
 """A plan as plain JSON: all that tables, claims and reports need besides the records."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +44,9 @@ def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> 
     }
     found["plan"] = digest_of(found)[:32]
     found["command"] = request.command
-    return found
+    # In the order in which the file will be read again, so that every report of it is the same.
+    ordered: dict[str, Any] = json.loads(json.dumps(found, sort_keys=True))
+    return ordered
 
 
 def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """How long and how large: a short probe of this machine, for `--dry-run`."""
 
-import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -200,11 +199,3 @@ def _weights(method: Method, resolution: int) -> int:
         return 0
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in method.network(resolution, DIM, 0).parameters())
-
-
-def megabytes(count: int) -> str:
-    """Bytes as people say them."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{math.ceil(count / 1e3)} kB"

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.figures import interval_plot, training_curves
-from analysis.layout import Measured
-from analysis.records import load_plan, load_records
-from analysis.table import build
+from analysis.figures import training_curves
 from experiments.layout import Cell
 from experiments.plan import Plan
 from prism.images import Pixels, grid, png
@@ -53,20 +50,14 @@ def write_cell_grid(cell: Cell, store: Store, folder: Path) -> Path | None:
 
 
 def write_figures(plan: Plan, store: Store, folder: Path) -> dict[str, Path]:
-    """Training curves and intervals as pictures; name -> path. What has no numbers yet is left out."""
+    """Training curves as a picture; name -> path. What has no log yet is left out."""
+    trainings = {str(cell.training.address): cell for cell in reversed(plan.cells)}
     curves = []
-    for cell in plan.cells:
+    for cell in reversed(trainings.values()):
         log = store.folder(cell.training.address) / "metrics.jsonl"
         if log.exists():
             curves.append((f"{cell.label}, seed {cell.seed}", list(read_log(log))))
-    paths = {}
-    if curves:
-        paths["training-curves"] = training_curves(curves, folder / "training-curves.png")
-    document = load_plan(plan.document)
-    table = build(document, load_records(store.root, document).values())
-    if any(isinstance(cell, Measured) for row in table.rows for cell in row.cells):
-        paths["intervals"] = interval_plot(table, folder / "intervals.png")
-    return paths
+    return {"training-curves": training_curves(curves, folder / "training-curves.png")} if curves else {}
 
 
 def samples_of(cell: Cell, store: Store) -> Pixels:

@@ -1,11 +1,15 @@
 """From a store's records to tables on disk and on the screen. Needs no torch."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from analysis.layout import Table
+    from analysis.records import Record
+    from analysis.statistics import Estimator
 
 
 def report_folder(document: dict[str, Any], store: Path) -> Path:
@@ -15,11 +19,6 @@ def report_folder(document: dict[str, Any], store: Path) -> Path:
     if document["settings"]:
         name += f"-{document['plan'][:8]}"
     return store / "reports" / str(document["experiment"]) / name.replace("/", "_").replace(" ", "_")
-
-
-def formats_of(document: dict[str, Any]) -> tuple[str, ...]:
-    """The files a run leaves: a grid of samples has a page and no numbers."""
-    return ("markdown",) if document.get("kind", "table") == "grid" else ("latex", "markdown", "csv")
 
 
 def load_plans(experiment: str, store: Path) -> list[dict[str, Any]]:
@@ -36,28 +35,70 @@ def load_plans(experiment: str, store: Path) -> list[dict[str, Any]]:
     return [json.loads((folder / f"{digest}.json").read_text()) for digest in digests]
 
 
-def report_experiments(experiments: tuple[str, ...], formats: tuple[str, ...], out: Path | None, store: Path) -> None:
-    """Write and list the tables of each experiment."""
-    for experiment in experiments:
-        for document in load_plans(experiment, store):
-            folder = out or report_folder(document, store)
-            for path in write_tables(document, store, folder, formats):
-                typer.echo(path)
+def report_experiments(
+    names: tuple[str, ...], formats: tuple[str, ...], out: Path | None, store: Path, interval: str
+) -> None:
+    """Write and list the files of each experiment (`all`: of every one in the store), and the page of all of them."""
+    from analysis.report import Source, write_reports
+
+    estimator = estimator_called(interval)
+    documents = [document for name in _experiments(names, store) for document in load_plans(name, store)]
+    sources = []
+    for document in documents:
+        own = report_folder(document, store)
+        sources.append(Source(plan=document, folder=own if out is None else _place(document, out), pictures=own))
+    for path in write_reports(sources, store, out or store / "reports", formats, estimator):
+        typer.echo(path)
 
 
-def write_tables(document: dict[str, Any], store: Path, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write the plan's table in each format; returns the paths."""
-    from analysis.report import write_report
+def estimator_called(name: str) -> "Estimator":
+    """The way intervals are made: t or bootstrap."""
+    from analysis.errors import AnalysisError
+    from analysis.statistics import ESTIMATORS
 
-    return write_report(document, store, folder, formats)
+    if name not in ESTIMATORS:
+        raise AnalysisError(f"--interval {name}: known are {', '.join(ESTIMATORS)}")
+    return ESTIMATORS[name]
+
+
+def _experiments(names: tuple[str, ...], store: Path) -> list[str]:
+    """Names of experiments; `all` stands for every one that has been run, the paper's first and in its order."""
+    from experiments.names import NUMBERED, PAPER_ORDER
+
+    there = sorted(path.parent.name for path in store.glob("experiments/*/latest"))
+    ordered = [name for name in PAPER_ORDER if name in there] + [name for name in there if name not in PAPER_ORDER]
+    wanted: list[str] = []
+    for name in names:
+        wanted += ordered if name == "all" and ordered else [NUMBERED.get(name, name)]
+    return list(dict.fromkeys(wanted))
+
+
+def _place(document: dict[str, Any], out: Path) -> Path:
+    """A folder of its own for each table below the one asked for."""
+    words = f"{document['experiment']} {document.get('panel', '')}".split()
+    return out / "-".join(words).lower()
+
+
+def write_tables(document: dict[str, Any], store: Path, folder: Path) -> list[Path]:
+    """Write the plan's table in each format, after the pictures of its numbers; returns the paths."""
+    from analysis.report import draw, write_report
+
+    return [*draw(*_table(document, store), folder), *write_report(document, store, folder)]
 
 
 def table_text(document: dict[str, Any], store: Path, width: int) -> str:
-    """The plan's table as plain text."""
+    """The plan's table as plain text, in the paper's form where that is another."""
     from analysis.console import table_text as as_text
-    from analysis.records import load_plan as read_plan
-    from analysis.records import load_records
+    from analysis.sweep import paper_form
+
+    table, records = _table(document, store)
+    return as_text(paper_form(table.plan, records) or table, width)
+
+
+def _table(document: dict[str, Any], store: Path) -> "tuple[Table, tuple[Record, ...]]":
+    from analysis.records import load_plan, load_records
     from analysis.table import build
 
-    plan = read_plan(document)
-    return as_text(build(plan, load_records(store, plan).values()), width)
+    plan = load_plan(document)
+    records = tuple(load_records(store, plan).values())
+    return build(plan, records), records

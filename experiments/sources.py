@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from experiments.display import duration
+from experiments.amounts import duration
 from experiments.request import Source
 from prism.component import Component, Json, member
 from prism.data.base import Dataset, Images

@@ -9,7 +9,7 @@ from conftest import TINY, Cli
 from rich.console import Console
 
 from experiments.asking import RunOptions, requests_of
-from experiments.catalog import PAPER_ORDER
+from experiments.names import PAPER_ORDER
 from experiments.paper import paper_numbers
 from experiments.plan import Plan, compile_plans, distinct_trainings, table_cells
 from experiments.scales import SCALES

@@ -11,7 +11,8 @@ from pathlib import Path
 from filelock import Timeout
 
 from experiments.amounts import counted, size
-from experiments.caching import Asked, Inventory, bytes_in, is_locked, key_of, stages_of, work_folders
+from experiments.caching.inventory import Asked, Inventory, key_of, stages_of
+from experiments.caching.underway import bytes_in, is_locked, work_folders
 from prism.errors import InputError
 from prism.store import Address, Store
 

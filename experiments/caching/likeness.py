@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from experiments.caching import Identity, Inventory
+from experiments.caching.inventory import Identity, Inventory
 from prism.component import Json, leaves
 
 SHOWN = 5
@@ -25,7 +25,7 @@ def differences(kind: str, wanted: Identity, inventory: Inventory) -> str:
         if best is None or len(changed) < len(best):
             best, label = changed, f"{held.address.key} '{held.label}'"
     if best is None:
-        return f"there is no {kind} at all yet"
+        return f"the store has no other stage of kind {kind} to compare it with"
     if not best:
         return f"as far as is known it does not differ from {label}"
     shown = [f"{_short(path)} {before} -> {after}" for path, (before, after) in sorted(best.items())[:SHOWN]]

@@ -1,9 +1,11 @@
 """Checksums of everything in a store, and the commands that make again what fails them."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from experiments.caching import Inventory, bytes_in
+from experiments.caching.inventory import Inventory
+from experiments.caching.underway import bytes_in
 from prism.store import Address
 
 
@@ -17,14 +19,29 @@ class Checked:
 
 
 def check(inventory: Inventory) -> Iterator[Checked]:
-    """Read every file of every finished stage and compare checksums; a stage removed meanwhile is passed over."""
-    store = inventory.store
+    """Read every file of every finished stage and compare checksums; a stage removed meanwhile is passed over.
+
+    In an unpacked bundle, a file that the bundle left out is no fault.
+    """
+    store, packed = inventory.store, bundled(inventory)
     for address in [*inventory.stages, *inventory.broken]:
         held = inventory.stages.get(address)
         fault = store.fault(address)
+        gone = (fault or "").removesuffix(" is missing")
+        if packed is not None and gone != fault and f"stages/{address.kind}/{address.key}/{gone}" not in packed:
+            fault = None
         if store.folder(address).exists():
             count = bytes_in(store.folder(address)) if held is None else held.bytes
             yield Checked(address=address, bytes=count, fault=fault)
+
+
+def bundled(inventory: Inventory) -> frozenset[str] | None:
+    """The files that a bundle held, where this store is an unpacked one."""
+    try:
+        manifest = json.loads((inventory.store.root / "MANIFEST.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return frozenset(manifest.get("members", ()))
 
 
 def amount(inventory: Inventory) -> int:
@@ -34,7 +51,7 @@ def amount(inventory: Inventory) -> int:
 
 
 def remedies(inventory: Inventory, bad: Sequence[Address]) -> dict[str, list[Address]]:
-    """The command of each plan that needs a bad stage, latest plans first; "" for stages that no plan needs."""
+    """The command of each plan that needs a bad stage, latest plans first; "" for stages that none is known to need."""
     found: dict[str, list[Address]] = {}
     for address in bad:
         records = set(inventory.records_with(address))

@@ -5,8 +5,9 @@ from difflib import get_close_matches
 from itertools import chain
 
 from experiments.amounts import counted, duration, size
-from experiments.caching import KINDS, Asked, Held, Identity, Inventory, Work, key_of, rank, stages_of, work_folders
-from experiments.likeness import differences, guessed
+from experiments.caching.inventory import KINDS, Asked, Held, Identity, Inventory, key_of, rank, stages_of
+from experiments.caching.likeness import differences, guessed
+from experiments.caching.underway import Work, work_folders
 from prism.component import Json, canonical, leaves
 from prism.errors import InputError, closest
 from prism.store import Address
@@ -93,7 +94,7 @@ def _stage(address: Address, inventory: Inventory) -> Iterator[str]:
     if identity is not None:
         yield from _section("Parameters", _parameters(identity["parameters"]))
         yield from _section("Rests on", _tree(identity, inventory, 1, set()))
-    yield from _section("Needed by", _needed_by(address, held, inventory))
+    yield from _section("Needed by", _needed_by(address, inventory))
 
 
 def _absence(address: Address, identity: Identity | None, inventory: Inventory) -> Iterator[str]:
@@ -159,8 +160,8 @@ def _tree(identity: Identity, inventory: Inventory, depth: int, seen: set[str]) 
         yield from _tree(inner, inventory, depth + 1, seen)
 
 
-def _needed_by(address: Address, held: Held | None, inventory: Inventory) -> Iterator[str]:
-    users = inventory.users(held) if held is not None else ()
+def _needed_by(address: Address, inventory: Inventory) -> Iterator[str]:
+    users = inventory.users(address)
     for kind in sorted({user.address.kind for user in users}, key=rank):
         yield from _limited([_line(user) for user in users if user.address.kind == kind])
     records = inventory.records_with(address)

@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
 from prism.component import canonical, digest_of
 from prism.errors import InputError
 from prism.stages.base import KEY_LENGTH
@@ -26,7 +24,7 @@ LATEST = ("latest", "latest.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """A finished stage, as its manifest describes it. `bytes` counts its files."""
+    """A finished stage, as its manifest describes it. `bytes` counts those of its files that are there."""
 
     address: Address
     label: str
@@ -40,18 +38,6 @@ class Held:
     def title(self) -> str:
         """What people call it."""
         return f"{self.address.kind} {self.label}".strip()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """A folder in which a stage is being made, or was when its process ended."""
-
-    address: Address
-    path: Path
-    bytes: int
-    touched: float
-    """When any of its files was last written, in seconds since 1970."""
-    running: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +105,7 @@ class Inventory:
             if manifest is None or not {"identity", "files"} <= manifest.keys():
                 broken.append(address)
             else:
-                stages[address] = _held(address, manifest)
+                stages[address] = _held(address, manifest, path)
         unreadable: list[Path] = []
         records = {
             path.stem: value
@@ -139,9 +125,9 @@ class Inventory:
         """The finished stages that serve for this identity: one, or several tables of neighbours of other widths."""
         return tuple(self._by_lineage.get(canonical(lineage_of(identity)), ()))
 
-    def users(self, held: Held) -> tuple[Held, ...]:
-        """The finished stages that rest on this one."""
-        return tuple(self._users.get(canonical(lineage_of(held.identity)), ()))
+    def users(self, address: Address) -> list[Held]:
+        """The finished stages that rest on this one, whether it is there or not."""
+        return [held for user, held in self.stages.items() if address in self._below[user]]
 
     def closure(self, targets: Iterable[Address]) -> set[Address]:
         """The targets and every stage they rest on, as far as it is known, whether it is there or not."""
@@ -203,14 +189,6 @@ class Inventory:
         return found
 
     @cached_property
-    def _users(self) -> dict[str, list[Held]]:
-        found: dict[str, list[Held]] = {}
-        for held in self.stages.values():
-            for identity in self.rests_on(held):
-                found.setdefault(canonical(identity), []).append(held)
-        return found
-
-    @cached_property
     def _floors(self) -> dict[str, list[Held]]:
         found: dict[str, list[Held]] = {}
         for held in self.stages.values():
@@ -252,56 +230,15 @@ def stages_of(record: dict[str, Any]) -> dict[str, Address]:
     return {name: Address(name.partition(":")[0], str(key)) for name, key in record.get("stages", {}).items()}
 
 
-def work_folders(store: Store) -> list[Work]:
-    """The folders of stages that are being made, or were interrupted."""
-    found = []
-    for path in sorted(store.root.glob("work/*")):
-        kind, _, key = path.name.rpartition("-")
-        if not path.is_dir() or not kind:
-            continue
-        address = Address(kind, key)
-        times = [item.stat().st_mtime for item in (path, *path.rglob("*")) if item.exists()]
-        found.append(
-            Work(
-                address=address, path=path, bytes=bytes_in(path), touched=max(times), running=is_locked(store, address)
-            )
-        )
-    return found
-
-
-def is_locked(store: Store, address: Address) -> bool:
-    """Whether a living process is making this stage."""
-    lock = store.lock(address)
-    if not Path(lock.lock_file).exists():
-        return False
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # a store that can only be read
-        return False
-
-
-def bytes_in(folder: Path) -> int:
-    """Bytes of all files below a folder; files that vanish while we look count nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue
-    return total
-
-
-def _held(address: Address, manifest: dict[str, Any]) -> Held:
+def _held(address: Address, manifest: dict[str, Any], folder: Path) -> Held:
+    files = [folder / name for name in manifest["files"]]
     return Held(
         address=address,
         label=str(manifest.get("label", "")),
         identity=manifest["identity"],
         created=str(manifest.get("created", "")),
         seconds=float(manifest.get("seconds") or 0.0),
-        bytes=sum(int(facts["bytes"]) for facts in manifest["files"].values()),
+        bytes=sum(path.stat().st_size for path in files if path.is_file()),
         peak_bytes=manifest.get("peak_bytes"),
     )
 

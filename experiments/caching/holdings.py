@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from experiments.amounts import counted, duration, size
-from experiments.caching import KINDS, Asked, Held, Inventory, bytes_in, rank, work_folders
+from experiments.caching.inventory import KINDS, Asked, Held, Inventory, rank
+from experiments.caching.underway import bytes_in, work_folders
 from prism.errors import InputError, closest
 
 BESIDES = ("records", "reports", "logs", "imports", "mlflow-artifacts")
@@ -15,7 +16,7 @@ BESIDES = ("records", "reports", "logs", "imports", "mlflow-artifacts")
 def overview(inventory: Inventory) -> Iterator[str]:
     """Stages by kind, interrupted work, corrupted ones, what experiments need, and totals."""
     root, stages = inventory.store.root, list(inventory.stages.values())
-    rows = [("kind", "stages", "size", "made in")]
+    rows: list[tuple[str, ...]] = [("kind", "stages", "size", "made in")]
     for kind in sorted({held.address.kind for held in stages}, key=rank):
         rows.append(_sum(kind, [held for held in stages if held.address.kind == kind]))
     yield from _columns([*rows, _sum("total", stages)])
@@ -40,9 +41,15 @@ def stages_of_kind(kind: str, inventory: Inventory) -> Iterator[str]:
         raise InputError(f"there are no stages of kind {kind!r}; {closest(kind, known)}")
     own = sorted((held for held in inventory.stages.values() if held.address.kind == kind), key=lambda it: it.label)
     if own:
-        rows = [("key", "size", "made in", "made", "label")]
+        rows: list[tuple[str, ...]] = [("key", "size", "made in", "made", "label")]
         rows += [
-            (held.address.key, size(held.bytes), duration(held.seconds), held.created[:16].replace("T", " "), held.label)
+            (
+                held.address.key,
+                size(held.bytes),
+                duration(held.seconds),
+                held.created[:16].replace("T", " "),
+                held.label,
+            )
             for held in own
         ]
         yield from _columns(rows, right=(1, 2))
@@ -85,5 +92,8 @@ def _needs(name: str, plans: Sequence[Asked], inventory: Inventory) -> str:
 def _columns(rows: Sequence[tuple[str, ...]], right: Sequence[int] = (1, 2, 3)) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        cells = [text.rjust(width) if i in right else text.ljust(width) for i, (text, width) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            text.rjust(width) if i in right else text.ljust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
         yield "  ".join(cells).rstrip()

@@ -1,0 +1,1 @@
+"""Results packed for elsewhere: what goes along, and what of this machine must not."""
