@@ -73,7 +73,7 @@ class Prism(Variant, name="prism"):
 class PatchDOnTrain(Variant, name="patchd-x-train"):
     """Control: PatchD trained on X_train alone, as the other rows are, so that only one factor differs from RAG."""
 
-    label: ClassVar[str] = "PatchD (control)"
+    label: ClassVar[str] = "PatchD on X_train"
     control: ClassVar[bool] = True
 
     def method(self, scale: Scale) -> Method:

@@ -24,7 +24,7 @@ def announce(plans: Sequence[Plan], found: Survey, store: Store, console: Consol
         data, request = plan.document["dataset"], plan.request
         seeds = ", ".join(map(str, request.seeds))
         console.print(
-            f"{request.experiment.name}: {request.experiment.title}\n"
+            f"{request.experiment.slug}: {request.experiment.title}\n"
             f"  scale {request.scale_name}; {data['label']} {data['resolution']}x{data['resolution']}, "
             f"{data['images']:,} images: D {data['retrieval']:,}, X_train {data['train']:,}; seeds {seeds}",
             markup=False,
@@ -69,7 +69,7 @@ def details(plans: Sequence[Plan], found: Survey, guess: Estimate, console: Cons
     for plan in plans:
         if len(plans) > 1:
             where = f", {plan.request.panel}" if plan.request.panel else ""
-            console.print(f"  {plan.request.experiment.name}{where}: {_state(plan, found)}", markup=False)
+            console.print(f"  {plan.request.experiment.slug}{where}: {_state(plan, found)}", markup=False)
         for cell in plan.cells if few else ():
             left = sum(str(stage.address) in found.todo for stage in cell.targets)
             state = "cached" if not left else f"{left} of {len(cell.targets)} results to do"

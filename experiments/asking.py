@@ -25,7 +25,7 @@ from prism.variant import Scale, Variant
 class RunOptions:
     """The options of `prism-bench run` and its kin, parsed but not yet checked against each other."""
 
-    experiments: tuple[str, ...] = ()
+    experiments: tuple[str | Experiment, ...] = ()
     scale: str = "laptop"
     data: tuple[str, ...] = ()
     dataset: str | None = None
@@ -87,7 +87,7 @@ class _Asked:
         if self.options.controls:
             rows |= {row.id: row for row in self.experiment.controls() if row.id not in rows}
         for name in self.options.extra:
-            rows.setdefault(name, Row.of(_variant(name)))
+            rows.setdefault(name, Row.of(variant_called(name)))
         return tuple(rows.values())
 
     def request(self, panel: str, scale: Scale, source: Source) -> Request:
@@ -113,15 +113,19 @@ class _Asked:
         )
 
 
-def _experiments(names: tuple[str, ...]) -> list[Experiment]:
+def _experiments(asked: tuple[str | Experiment, ...]) -> list[Experiment]:
     """The experiments called so; `all` is the whole paper, and a table's number stands for its name."""
-    wanted: list[str] = []
-    for name in names:
-        wanted += PAPER_ORDER if name == "all" else [NUMBERED.get(name, name)]
-    return [_experiment(name) for name in dict.fromkeys(wanted)]
+    wanted: list[Experiment] = []
+    for one in asked:
+        if isinstance(one, Experiment):
+            wanted.append(one)
+        else:
+            wanted += [_experiment(name) for name in (PAPER_ORDER if one == "all" else [NUMBERED.get(one, one)])]
+    return list(dict.fromkeys(wanted))
 
 
-def _variant(name: str) -> Variant:
+def variant_called(name: str) -> Variant:
+    """The variant of that name; InputError with the closest names otherwise."""
     found = member("variant", name)()
     if not isinstance(found, Variant):
         raise InputError(f"variant {name} does not subclass prism.variant.Variant")
@@ -229,7 +233,7 @@ class _Sources:
 
 def resources(options: RunOptions, trainings: int) -> tuple[Runtime, int]:
     """Device, workers and threads. Threads depend on the plan, never on what is cached: same command, same bits."""
-    device = _device(options.device)
+    device = device_called(options.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = options.workers
     if workers is None:
@@ -238,7 +242,8 @@ def resources(options: RunOptions, trainings: int) -> tuple[Runtime, int]:
     return Runtime(device=device, threads=threads, checkpoint_seconds=options.checkpoint_seconds), workers
 
 
-def _device(name: str) -> str:
+def device_called(name: str) -> str:
+    """A device that torch can use here; auto: a GPU where there is one. InputError otherwise."""
     import torch
 
     if name == "auto":

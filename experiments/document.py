@@ -19,7 +19,7 @@ def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> 
     request, parts = layout.request, layout.parts
     dataset = request.source.stage.dataset
     found: dict[str, Any] = {
-        "experiment": request.experiment.name,
+        "experiment": request.experiment.slug,
         "kind": request.experiment.kind,
         "panel": request.panel,
         "title": request.experiment.title,

@@ -70,6 +70,11 @@ class Experiment(Component, family="experiment"):
     kind: ClassVar[Literal["table", "grid", "curves"]] = "table"
     panels: ClassVar[tuple[str, ...]]
 
+    @property
+    def slug(self) -> str:
+        """What its plans and files are called."""
+        return self.name
+
     @abstractmethod
     def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
         """The rows on one of the paper's datasets, in the paper's order."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from experiments.request import Entry, Request
 from prism.component import digest_of
 from prism.data.split import Parts
+from prism.metrics.base import Metric
 from prism.retrieval import Retrieval
 from prism.stages.base import Stage
 from prism.stages.data import EmbeddingsStage, NeighboursStage, SplitStage
@@ -90,39 +91,33 @@ class Layout:
             seed=seed,
             label=f"{label}, k_sample {k_sample}" if len(entry.k_samples) > 1 else label,
         )
-        label = samples.label
+        floor_n = scale.samples
         metrics, floors, declined = [], [], []
         for metric in scale.metrics if measured else ():
             reason = metric.applies(data.dataset)
             if reason is not None:
                 declined.append((metric.name, reason))
                 continue
-            features = reference = None
-            if metric.encoder is not None:
-                features = FeaturesStage(samples=samples, split=self.split, encoder=metric.encoder, label=label)
-                reference = EmbeddingsStage(
-                    data=data,
-                    split=self.split,
-                    encoder=metric.encoder,
-                    label=f"{metric.encoder.name}, {request.source.title}",
-                )
-            metrics.append(
-                MetricStage(
-                    metric=metric,
-                    data=data,
-                    reference=reference,
-                    samples=samples,
-                    features=features,
-                    label=f"{metric.name}, {label}",
-                )
-            )
-            floors.append(
-                FloorStage(
-                    metric=metric,
-                    data=data,
-                    reference=reference,
-                    samples=scale.samples,
-                    label=f"{metric.name}, real images",
-                )
-            )
+            own, floor = measured_by(metric, samples, self.split, floor_n, request.source.title)
+            metrics.append(own)
+            floors.append(floor)
         return Cell(entry.row.id, entry.row.label, seed, samples, tuple(metrics), tuple(floors), tuple(declined))
+
+
+def measured_by(
+    metric: Metric, samples: SamplesStage, split: SplitStage, floor_n: int, title: str
+) -> tuple[MetricStage, FloorStage]:
+    """The stages of one metric: of the samples, and of real images in their place."""
+    data = samples.training.data
+    features = reference = None
+    if metric.encoder is not None:
+        features = FeaturesStage(samples=samples, split=split, encoder=metric.encoder, label=samples.label)
+        reference = EmbeddingsStage(
+            data=data, split=split, encoder=metric.encoder, label=f"{metric.encoder.name}, {title}"
+        )
+    label = f"{metric.name}, {samples.label}"
+    own = MetricStage(metric=metric, data=data, reference=reference, samples=samples, features=features, label=label)
+    floor = FloorStage(
+        metric=metric, data=data, reference=reference, samples=floor_n, label=f"{metric.name}, real images"
+    )
+    return own, floor

@@ -1,7 +1,7 @@
 """Executes a plan: which stages are needed, in what order, and what became of the cells."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -53,6 +53,13 @@ def survey(plans: Sequence[Plan], store: Store) -> Survey:
     """
     stages = {address: stage for plan in plans for address, stage in plan.stages.items()}
     cached, faults = _verified(stages, store)
+    targets = [target for plan in plans for cell in plan.cells for target in cell.targets]
+    todo = missing((*targets, *(stages[address] for address in faults)), cached)
+    return Survey(todo, cached, faults)
+
+
+def missing(targets: Iterable[Stage], cached: Container[str]) -> dict[str, Stage]:
+    """What has to be computed for some stages, inputs first: those that are not there, and the inputs of such."""
     todo: dict[str, Stage] = {}
 
     def need(stage: Stage) -> None:
@@ -63,10 +70,9 @@ def survey(plans: Sequence[Plan], store: Store) -> Survey:
             need(needed)
         todo[address] = stage
 
-    targets = [target for plan in plans for cell in plan.cells for target in cell.targets]
-    for stage in (*targets, *(stages[address] for address in faults)):
-        need(stage)
-    return Survey(todo, cached, faults)
+    for target in targets:
+        need(target)
+    return todo
 
 
 def _verified(stages: dict[str, Stage], store: Store) -> tuple[dict[str, Stage], dict[str, str]]:
@@ -164,7 +170,12 @@ class Run:
 
 
 def _order(plans: Sequence[Plan], todo: dict[str, Stage]) -> dict[str, tuple[int, float]]:
-    """Earlier seeds first, so that a first table is complete early; then the longest way to a number first."""
+    """Earlier seeds first, so that a first table is complete early; then the longest way to a number first.
+
+    Work that belongs to no plan keeps its order.
+    """
+    if not plans:
+        return {address: (0, float(index)) for index, address in enumerate(todo)}
     seeds = {seed: index for index, seed in enumerate(plans[0].request.seeds)}
     turn: dict[str, int] = {}
     path: dict[str, float] = {}
@@ -190,7 +201,7 @@ def write_plans(plans: Sequence[Plan], store: Store) -> None:
     """Keep the plans' documents, and note them as their experiments' latest: one for each panel that was asked for."""
     latest: dict[str, list[str]] = {}
     for plan in plans:
-        write_json(store.plan_path(plan.request.experiment.name, plan.digest), plan.document)
-        latest.setdefault(plan.request.experiment.name, []).append(plan.digest)
+        write_json(store.plan_path(plan.request.experiment.slug, plan.digest), plan.document)
+        latest.setdefault(plan.request.experiment.slug, []).append(plan.digest)
     for experiment, digests in latest.items():
         write_json(store.root / "experiments" / experiment / "latest", {"plans": digests})

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from experiments.announcing import announce, details, summary
 from experiments.asking import RunOptions, requests_of, resources
+from experiments.commands.options import DEFAULT_STORE
 from experiments.display import Display
 from experiments.pictures import write_figures, write_pictures
 from experiments.plan import Plan, compile_plans, distinct_trainings
@@ -117,7 +118,7 @@ class _Execution:
     def _compute(self, views: Sequence[MlflowView], runtime: Runtime, workers: int) -> Run:
         todo = self.found.todo
         with (
-            _interruptible(),
+            interruptible(),
             Pool(self.store, runtime, workers, self.options.plugins) as pool,
             Display(len(todo), workers, self.console) as display,
         ):
@@ -142,22 +143,36 @@ class _Execution:
             if plan.request.experiment.kind == "table":
                 self._say(table_text(plan.document, self.store.root, width))
             folder = self._folder(plan)
-            self._say(f"\nPictures and tables of {plan.request.experiment.name}: {folder}")
+            self._say(f"\nPictures and tables of {plan.request.experiment.slug}: {folder}")
             self._say("  " + "  ".join(sorted(path.name for path in folder.iterdir() if path.is_file())))
+            if plan.request.experiment.kind == "grid":
+                self._trained(plan)
         if failed:
             self._say("Some cells failed; the reasons stand in the table. The same command tries them again.")
-        option = "" if self.store.root == Path("prism-bench-store").absolute() else f" --store {self.store.root}"
-        names = dict.fromkeys(plan.request.experiment.name for plan in self.plans)
+        option = self._store_option()
+        names = dict.fromkeys(plan.request.experiment.slug for plan in self.plans)
         which = " ".join(names) if len(names) <= NAMED else "all"
         self._say(f"\nOne page of everything: prism-bench report {which} --format html{option}")
         self._say(f"Compare the runs: prism-bench ui{option}")
+
+    def _trained(self, plan: Plan) -> None:
+        """Where the trainings of a plan without numbers lie, and what to do with them."""
+        for training, cell in {cell.training.address: cell for cell in plan.cells}.items():
+            folder = self.store.folder(training)
+            if folder.exists():
+                self._say(f"  {cell.label}, seed {cell.seed}: {folder}")
+                command = f"prism-bench sample {training.key[:8]} --n 1000 --out samples{self._store_option()}"
+                self._say(f"    more samples: {command}")
+
+    def _store_option(self) -> str:
+        return "" if self.store.root == Path(DEFAULT_STORE).absolute() else f" --store {self.store.root}"
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """A polite kill (SIGTERM, as batch systems send) is treated as Ctrl-C: workers save, MLflow is told."""
 
     def interrupt(*_: object) -> None:

@@ -106,9 +106,9 @@ def check_k(k: int, gallery: int, *, exclude_self: bool = False) -> None:
 
 
 def nearest(
-    vectors: Vectors, gallery: Ids, k: int, *, exclude_self: bool = False, threads: int = 1
+    vectors: Vectors, gallery: Ids, k: int, *, first: int = 0, exclude_self: bool = False, threads: int = 1
 ) -> Iterator[tuple[int, Ids]]:
-    """The k nearest gallery ids of every row of `vectors`, in blocks: yields (first row, int64 [b, k]).
+    """The k nearest gallery ids of every row of `vectors` from `first` on, in blocks: yields (row, int64 [b, k]).
 
     Exact search by faiss. Equal distances are ordered by id, so that duplicates cannot depend on the batch or the
     library. Top-k lists are nested: slice one table for any smaller k.
@@ -124,7 +124,7 @@ def nearest(
     index.add(vectors[gallery])
     # One more for the query itself, and some more so that ties at the end of the list are seen.
     wide = min(k + 17, len(gallery))
-    for start in range(0, len(vectors), QUERY_BATCH):
+    for start in range(first, len(vectors), QUERY_BATCH):
         queries = vectors[start : start + QUERY_BATCH]
         distances, positions = index.search(queries, wide)
         ids = gallery[positions]

@@ -464,9 +464,9 @@ def test_cells_wide() -> None:
 
 
 def test_formats_and_pictures(tmp_path: Path) -> None:
-    with pytest.raises(AnalysisError, match="unknown format 'html5'; known: latex, markdown, csv"):
+    with pytest.raises(AnalysisError, match="unknown format 'html5'; known: latex, markdown, csv, html"):
         write_report(GOLDEN / "plan.json", GOLDEN, tmp_path, ["html5"])
-    assert FORMATS == ("latex", "markdown", "csv")
+    assert FORMATS == ("latex", "markdown", "csv", "html")
     for name in ("grid-zz.png", "grid-rag.png", "grid-patchd.png", "overview.png", "other.png"):
         (tmp_path / name).write_bytes(b"")
     (page,) = write_report(GOLDEN / "plan.json", GOLDEN, tmp_path, ["markdown", "markdown"])

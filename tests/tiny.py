@@ -19,7 +19,12 @@ STORE = "prism-bench-store"
 
 def tiny_store(factory: pytest.TempPathFactory) -> Path:
     """The store, named in its command by its absolute path. Tests that change it copy it first."""
-    store = factory.getbasetemp() / "tiny" / STORE
+    return made_by(RUN, factory, "tiny")
+
+
+def made_by(line: str, factory: pytest.TempPathFactory, name: str) -> Path:
+    """The store that a command leaves, made once for each name."""
+    store = factory.getbasetemp() / name / STORE
     if not store.exists():
         from experiments.cli import main
 
@@ -27,7 +32,7 @@ def tiny_store(factory: pytest.TempPathFactory) -> Path:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(store.parent)
             patch.delenv("PRISM_BENCH_STORE", raising=False)
-            patch.setattr(sys, "argv", ["prism-bench", *RUN.split(), "--store", str(store)])
+            patch.setattr(sys, "argv", ["prism-bench", *line.split(), "--store", str(store)])
             with pytest.raises(SystemExit) as stop:
                 main()
         assert not stop.value.code

@@ -60,6 +60,12 @@ class ArraySource(Source):
         status = path.stat()
         return cls(path, names, groups, ((status.st_size, status.st_mtime_ns),), key, shape)
 
+    def first_size(self) -> tuple[int, int]:
+        """See the family."""
+        last = self.shape[-1] in CHANNELS or len(self.shape) == 3
+        height, width = self.shape[1:3] if last else self.shape[2:4]
+        return width, height
+
     @contextmanager
     def jobs(self) -> Iterator[Iterator[Job]]:
         """Jobs that hold their picture already; drawing the next job reads the next picture."""

@@ -116,6 +116,15 @@ def listing_digest(path: Path, *, resolution: int, skip_bad: bool = False) -> st
     return digest_of([type(source).__name__, named, resolution, skip_bad, VERSION])
 
 
+def native_side(path: Path) -> int:
+    """The largest resolution to which the first picture at `path` need not be enlarged, a multiple of 4.
+
+    Raises:
+        InputError: see `ingest`.
+    """
+    return max(4, min(_open(path).first_size()) // 4 * 4)
+
+
 def _silent(_done: int, _total: int) -> None:
     pass
 

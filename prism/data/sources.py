@@ -5,6 +5,7 @@ suffix is not an image's are left out. A picture's class is the first folder of 
 all names share are stripped; where a picture lies in no folder, all belong to one class, "all".
 """
 
+import io
 import os
 import stat
 import threading
@@ -18,6 +19,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Self
 from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from PIL import Image
 
 from prism.data.decode import BadImageError, from_bytes
 from prism.errors import InputError
@@ -55,6 +58,10 @@ class Source(ABC):
     def jobs(self) -> AbstractContextManager[Iterator[Job]]:
         """One job per picture, in order; they must run before the context ends."""
 
+    @abstractmethod
+    def first_size(self) -> tuple[int, int]:
+        """(width, height) of the first picture in pixels; InputError where it cannot be opened."""
+
 
 @dataclass(frozen=True)
 class FolderSource(Source):
@@ -76,6 +83,10 @@ class FolderSource(Source):
     def jobs(self) -> AbstractContextManager[Iterator[Job]]:
         """Jobs that read their file themselves."""
         return nullcontext(partial(_decode_file, self.path / name) for name in self.names)
+
+    def first_size(self) -> tuple[int, int]:
+        """See the family."""
+        return size_of((self.path / self.names[0]).read_bytes(), self.names[0])
 
 
 @dataclass(frozen=True)
@@ -103,12 +114,26 @@ class ZipSource(Source):
         _refuse_unreadable(chosen, path)
         return cls(path, names, class_names(names), tuple((m.file_size, m.CRC) for m in chosen), chosen)
 
+    def first_size(self) -> tuple[int, int]:
+        """See the family."""
+        with ZipFile(self.path) as archive:
+            return size_of(archive.read(self.members[0]), self.names[0])
+
     @contextmanager
     def jobs(self) -> Iterator[Iterator[Job]]:
         """Jobs that read their member one at a time (ZipFile's own count of readers is not thread-safe)."""
         lock = threading.Lock()
         with ZipFile(self.path) as archive:
             yield (partial(_decode_member, archive, member, lock) for member in self.members)
+
+
+def size_of(data: bytes, name: str) -> tuple[int, int]:
+    """(width, height) of a picture's file; InputError where it is none."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name} cannot be opened as a picture ({error}); replace or remove it") from None
 
 
 def sorted_images(found: Iterable[str], path: Path) -> tuple[str, ...]:

@@ -1,0 +1,172 @@
+"""`train`, `sample` and `evaluate`: one variant at a time."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.commands.options import (
+    DEFAULT_STORE,
+    CheckpointOption,
+    DataOption,
+    DatasetOption,
+    DeviceOption,
+    DryRunOption,
+    FractionOption,
+    MlflowOption,
+    PluginOption,
+    ResolutionOption,
+    ScaleOption,
+    SeedsOption,
+    SetOption,
+    SkipBadOption,
+    SplitSeedOption,
+    StoreOption,
+    StratifyOption,
+    WorkersOption,
+    command_line,
+    parse_numbers,
+)
+
+RunArgument = Annotated[
+    str, typer.Argument(help="The first characters of a training's key or a record, or EXPERIMENT/ROW.")
+]
+TrainSeedOption = Annotated[int, typer.Option(help="Which seed of EXPERIMENT/ROW.")]
+OneWorkerOption = Annotated[int, typer.Option(min=0, max=1, help="1: a process of its own; 0: this one.")]
+
+
+def train(
+    variant: Annotated[str, typer.Argument(help="A name from `prism-bench list variant`.")],
+    scale: ScaleOption = "laptop",
+    data: DataOption = [],  # noqa: B006
+    dataset: DatasetOption = None,
+    resolution: ResolutionOption = None,
+    seeds: SeedsOption = "0",
+    split_seed: SplitSeedOption = 0,
+    retrieval_fraction: FractionOption = None,
+    stratify: StratifyOption = True,
+    skip_bad: SkipBadOption = False,
+    set_: SetOption = [],  # noqa: B006
+    dry_run: DryRunOption = False,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    checkpoint_seconds: CheckpointOption = 30.0,
+    mlflow: MlflowOption = True,
+    store: StoreOption = Path(DEFAULT_STORE),
+    plugin: PluginOption = [],  # noqa: B006
+) -> None:
+    """Train one variant and look at its samples; tables find it trained, and it finds what tables trained."""
+    from experiments.asking import RunOptions
+    from experiments.daily.training import run_train
+
+    options = RunOptions(
+        scale=scale,
+        data=tuple(data),
+        dataset=dataset,
+        resolution=resolution,
+        seeds=parse_numbers(seeds, "--seeds"),
+        split_seed=split_seed,
+        retrieval_fraction=retrieval_fraction,
+        stratify=stratify,
+        skip_bad=skip_bad,
+        settings=tuple(set_),
+        dry_run=dry_run,
+        workers=workers,
+        device=device,
+        checkpoint_seconds=checkpoint_seconds,
+        mlflow=mlflow,
+        store=store,
+        plugins=tuple(plugin),
+        command=command_line(),
+    )
+    raise typer.Exit(run_train(variant, options))
+
+
+def sample(
+    run: RunArgument,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many images.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of noise and pseudo-queries.")] = 0,
+    k_sample: Annotated[
+        int | None, typer.Option(min=0, help="Neighbours (default: the run's own; 0: without their signal).")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="A name from `list sampler` (default: the run's own).")] = None,
+    steps: Annotated[int | None, typer.Option(min=2, help="Steps of the sampler.")] = None,
+    pseudo_query: Annotated[
+        list[Path], typer.Option(help="A picture to be guided by, instead of images of D (repeatable).")
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option(help="A .png (a grid), an .npz, or a folder of PNGs (default: a grid here).")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+    train_seed: TrainSeedOption = 0,
+    device: DeviceOption = "auto",
+    workers: OneWorkerOption = 1,
+    store: StoreOption = Path(DEFAULT_STORE),
+    plugin: PluginOption = [],  # noqa: B006
+) -> None:
+    """Draw images from a trained variant."""
+    from experiments.daily.sampling import SampleOptions, run_sample
+
+    run_sample(
+        SampleOptions(
+            run=run,
+            n=n,
+            seed=seed,
+            train_seed=train_seed,
+            k_sample=k_sample,
+            sampler=sampler,
+            steps=steps,
+            pseudo_queries=tuple(pseudo_query),
+            out=out,
+            force=force,
+            device=device,
+            workers=workers,
+            store=store,
+            plugins=tuple(plugin),
+        )
+    )
+
+
+def evaluate(
+    what: Annotated[
+        list[str], typer.Argument(help="A run (as for `sample`), or two sets of pictures: GENERATED REFERENCE.")
+    ],
+    metrics: Annotated[
+        str, typer.Option(help="Names from `list metric`, with commas (default: the run's own, or fd,kid).")
+    ] = "",
+    encoder: Annotated[str | None, typer.Option(help="Look through another encoder (`list encoder`).")] = None,
+    input_size: Annotated[int | None, typer.Option(help="Side to which the encoder resizes.")] = None,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="How many generated images (default: all).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Sample seed.")] = 0,
+    k_sample: Annotated[int | None, typer.Option(min=0, help="Neighbours (default: the run's own).")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Side at which two sets are compared (default: that of the reference).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A .json file for the numbers.")] = None,
+    train_seed: TrainSeedOption = 0,
+    device: DeviceOption = "auto",
+    workers: OneWorkerOption = 1,
+    store: StoreOption = Path(DEFAULT_STORE),
+    plugin: PluginOption = [],  # noqa: B006
+) -> None:
+    """Measure a trained variant against its own data, or one set of pictures against another."""
+    from experiments.daily.evaluating import EvaluateOptions, run_evaluate
+
+    run_evaluate(
+        EvaluateOptions(
+            what=tuple(what),
+            metrics=tuple(name.strip() for name in metrics.split(",") if name.strip()),
+            encoder=encoder,
+            input_size=input_size,
+            n=n,
+            seed=seed,
+            train_seed=train_seed,
+            k_sample=k_sample,
+            resolution=resolution,
+            out=out,
+            device=device,
+            workers=workers,
+            store=store,
+            plugins=tuple(plugin),
+        )
+    )

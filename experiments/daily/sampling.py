@@ -1,0 +1,218 @@
+"""`prism-bench sample`: any number of images from a trained variant."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from experiments.asking import device_called
+from experiments.daily.completing import complete
+from experiments.daily.lookup import Trained, find_trained
+from experiments.daily.writing import check_out, write_samples
+from prism.component import load_members, load_plugin, member
+from prism.data.decode import BadImageError, from_bytes
+from prism.data.split import Ids
+from prism.errors import InputError
+from prism.images import Pixels
+from prism.method import Gallery
+from prism.retrieval import Nearest, check_k, nearest
+from prism.runtime import Runtime
+from prism.sampling import Sampler
+from prism.stages.data import NeighboursStage, open_images, open_parts
+from prism.stages.model import SamplesStage
+from prism.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """The options of `prism-bench sample`."""
+
+    run: str
+    n: int = 64
+    seed: int = 0
+    train_seed: int = 0
+    k_sample: int | None = None
+    sampler: str | None = None
+    steps: int | None = None
+    pseudo_queries: tuple[Path, ...] = ()
+    out: Path | None = None
+    force: bool = False
+    device: str = "auto"
+    workers: int = 1
+    store: Path
+    plugins: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples uint8 [n, 3, R, R], and the pictures that guided them (the same shape; None without conditioning)."""
+
+    images: Pixels
+    queries: Pixels | None
+    query_ids: Ids | None
+
+
+def run_sample(options: SampleOptions) -> None:
+    """Find, sample, write, and say where."""
+    console = Console(highlight=False, soft_wrap=True)
+    load_members()
+    for plugin in options.plugins:
+        load_plugin(plugin)
+    store = Store(options.store.absolute())
+    trained = find_trained(store, options.run, options.train_seed)
+    out = options.out or Path(f"samples-{trained.stage.address.key[:8]}-seed{options.seed}.png")
+    check_out(out, force=options.force)
+    sampler, k_sample = sampler_of(options.sampler, options.steps, trained), _k_sample(options, trained)
+    runtime = runtime_of(options.device)
+    way = f"{sampler.name} with {sampler.steps} steps"
+    way += ", without conditioning" if trained.stage.neighbours is None else f", {k_sample} neighbours"
+    console.print(f"{trained.label}: {options.n:,} samples, seed {options.seed}, {way}", markup=False)
+    if options.pseudo_queries:
+        drawn = _by_files(options, trained, sampler, k_sample, store, runtime, console)
+    else:
+        stage = held(samples_stage(trained, sampler, k_sample, options.n, options.seed, store), store)
+        targets = (stage, stage.training.data)
+        complete(targets, store, runtime, options.workers, options.plugins, console)
+        drawn = _taken(stage, options.n, store)
+    facts: dict[str, Any] = {"seed": options.seed, "k_sample": k_sample, "training": trained.stage.address.key}
+    console.print(f"Samples: {write_samples(drawn.images, drawn.queries, drawn.query_ids, facts, out)}", markup=False)
+
+
+def sampler_of(name: str | None, steps: int | None, trained: Trained) -> Sampler:
+    """The run's own sampler, or another by name, with so many steps; InputError where there is none of the name."""
+    sampler = trained.sampler if name is None else member("sampler", name)()
+    if not isinstance(sampler, Sampler):
+        raise InputError(f"--sampler {name} is not a sampler")
+    return sampler if steps is None else sampler.replace(steps=steps)
+
+
+def runtime_of(device: str) -> Runtime:
+    """The device, and every core for the one piece of work."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Runtime(device=device_called(device), threads=cores)
+
+
+def _k_sample(options: SampleOptions, trained: Trained) -> int:
+    if options.k_sample is None:
+        return trained.k_sample
+    if trained.stage.neighbours is None:
+        raise InputError(f"--k-sample {options.k_sample}: {trained.label} looks at no neighbours; leave the option out")
+    return options.k_sample
+
+
+def samples_stage(trained: Trained, sampler: Sampler, k_sample: int, n: int, seed: int, store: Store) -> SamplesStage:
+    """The stage of a training's samples.
+
+    Raises:
+        InputError: more neighbours than D holds.
+    """
+    training = trained.stage
+    if training.neighbours is not None:
+        folder = store.folder(training.split.address)
+        if folder.exists():
+            size = len(open_parts(folder).retrieval)
+            check_k(max(k_sample, 1), size, exclude_self=training.neighbours.retrieval.exclude_self)
+        if k_sample > training.neighbours.width:
+            # A wider table of neighbours changes no training: top-k lists are nested.
+            training = replace(training, neighbours=replace(training.neighbours, width=k_sample))
+    label = f"{trained.label}, sample seed {seed}"
+    return SamplesStage(training=training, sampler=sampler, k_sample=k_sample, samples=n, seed=seed, label=label)
+
+
+def held(stage: SamplesStage, store: Store) -> SamplesStage:
+    """The stage of more of the same samples where the store holds them: sample i is the same in both."""
+    known = [
+        int(manifest["identity"]["parameters"]["samples"])
+        for manifest in store.manifests("samples")
+        if {
+            **manifest["identity"],
+            "parameters": {**manifest["identity"]["parameters"], "samples": stage.samples},
+        }
+        == stage.identity
+    ]
+    enough = [count for count in known if count >= stage.samples]
+    return replace(stage, samples=min(enough)) if enough else stage
+
+
+def _taken(stage: SamplesStage, n: int, store: Store) -> Drawn:
+    folder = store.folder(stage.address)
+    images: Pixels = np.load(folder / "images.npy", mmap_mode="r")[:n]
+    if stage.training.neighbours is None:
+        return Drawn(images, None, None)
+    ids: Ids = np.load(folder / "pseudo_queries.npy")[:n]
+    return Drawn(images, open_images(store.folder(stage.training.data.address))[ids], ids)
+
+
+def _by_files(
+    options: SampleOptions,
+    trained: Trained,
+    sampler: Sampler,
+    k_sample: int,
+    store: Store,
+    runtime: Runtime,
+    console: Console,
+) -> Drawn:
+    """Samples guided by the user's own pictures: sample i by file i modulo their number."""
+    training = trained.stage
+    if training.neighbours is None or not isinstance(training.neighbours.retrieval, Nearest):
+        raise InputError(f"--pseudo-query: {trained.label} does not look at nearest neighbours; leave the option out")
+    queries = _pictures(options.pseudo_queries, training.data.dataset.resolution)
+    targets = (training.neighbours, training)
+    complete(targets, store, runtime, options.workers, options.plugins, console)
+    gallery = _gallery(training.neighbours, queries, max(k_sample, 1), store, runtime)
+    fitted = training.method.load(
+        store.folder(training.address),
+        resolution=training.data.dataset.resolution,
+        embedding_dim=gallery.vectors.shape[1],
+        runtime=runtime,
+    )
+    images = np.empty((options.n, *queries.shape[1:]), np.uint8)
+    known = len(gallery.vectors) - len(queries)
+    for rows, which in _batches(options.n, len(queries), runtime.sample_batch):
+        # A retrieval set of one image: every pseudo-query drawn from it is that file.
+        guided = gallery._replace(retrieval=np.array([known + which]))
+        images[rows.start : rows.stop : rows.step] = fitted.sample(
+            rows, seed=options.seed, sampler=sampler, k_sample=k_sample, gallery=guided
+        )
+        console.print(f"  {rows[-1] + 1:,}/{options.n:,} samples", markup=False)
+    order = np.arange(options.n) % len(queries)
+    return Drawn(images, queries[order], None)
+
+
+def _batches(n: int, files: int, size: int) -> Iterator[tuple[range, int]]:
+    """Ranges of samples that share a file, and which."""
+    for which in range(min(files, n)):
+        own = range(which, n, files)
+        for start in range(0, len(own), size):
+            yield own[start : start + size], which
+
+
+def _pictures(files: tuple[Path, ...], resolution: int) -> Pixels:
+    found = []
+    for path in files:
+        try:
+            found.append(from_bytes(path.read_bytes(), resolution))
+        except OSError as error:
+            raise InputError(f"--pseudo-query {path}: cannot be read ({error.strerror}); check the path") from None
+        except BadImageError as error:
+            raise InputError(f"--pseudo-query {path}: {error}") from None
+    return np.stack(found)
+
+
+def _gallery(stage: NeighboursStage, queries: Pixels, k: int, store: Store, runtime: Runtime) -> Gallery:
+    """The run's gallery with the pictures as further rows, which have neighbours in D but are in nobody's list."""
+    vectors = np.load(store.folder(stage.address) / "vectors.npy")
+    parts = open_parts(store.folder(stage.split.address))
+    check_k(k, len(parts.retrieval))
+    encoder = stage.retrieval.encoder
+    images = open_images(store.folder(stage.embeddings.data.address))
+    embed = encoder.load(images[parts.retrieval] if encoder.fitted else None, runtime.device)
+    together = np.concatenate([vectors, stage.retrieval.prepare(embed(queries))])
+    table = np.zeros((len(together), k), np.int64)
+    for row, block in nearest(together, parts.retrieval, k, first=len(vectors), threads=runtime.threads):
+        table[row : row + len(block)] = block
+    return Gallery(together, table, parts.retrieval)

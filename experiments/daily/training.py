@@ -1,0 +1,25 @@
+"""`prism-bench train`: the run of an experiment with one row."""
+
+from dataclasses import replace
+
+from experiments.asking import RunOptions, variant_called
+from experiments.running import run_experiments
+from experiments.scales import scale_named
+from experiments.single import Single
+from prism.component import load_members, load_plugin
+from prism.errors import InputError
+
+
+def run_train(variant: str, options: RunOptions) -> int:
+    """Train, draw a grid, and say where; 0, or 1 where it failed.
+
+    Raises:
+        InputError: no such variant, or a scale with several datasets and none named.
+    """
+    load_members()
+    for plugin in options.plugins:
+        load_plugin(plugin)
+    if scale_named(options.scale).whole is None and options.dataset is None:
+        names = ", ".join(scale_named(options.scale).panels)
+        raise InputError(f"--scale {options.scale} trains on several datasets; name one with --dataset: {names}")
+    return run_experiments(replace(options, experiments=(Single(variant=variant_called(variant)),)))
