@@ -38,6 +38,7 @@ def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> 
         "seeds": list(request.seeds),
         "split_seed": request.split.seed,
         "settings": list(request.settings),
+        "only": [f"{key}={value}" for key, value in request.only],
         "choices": _choices(request),
         "rows": _rows(layout, cells, declined),
         "claims": [_claim(claim, layout) for claim in request.claims if claim.pairs],

@@ -16,7 +16,7 @@ def report_folder(document: dict[str, Any], store: Path) -> Path:
     """Where the tables and pictures of a plan go; a plan that is not an experiment in full has a folder of its own."""
     data = document["dataset"]
     name = f"{data['label']}-{data['resolution']}px-{document['scale']}"
-    if document["settings"]:
+    if document["settings"] or document.get("only"):
         name += f"-{document['plan'][:8]}"
     return store / "reports" / str(document["experiment"]) / name.replace("/", "_").replace(" ", "_")
 

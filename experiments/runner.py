@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from experiments.layout import Cell
 from experiments.plan import Plan
 from experiments.recording import cell_record, stored_record, write_record
+from experiments.reporting import load_plans
 from experiments.workers import Answer, Pool
 from prism.runtime import write_json
 from prism.stages.base import Stage
@@ -198,10 +199,32 @@ def _order(plans: Sequence[Plan], todo: dict[str, Stage]) -> dict[str, tuple[int
 
 
 def write_plans(plans: Sequence[Plan], store: Store) -> None:
-    """Keep the plans' documents, and note them as their experiments' latest: one for each panel that was asked for."""
-    latest: dict[str, list[str]] = {}
+    """Keep the plans' documents, and note them as their experiments' latest: one for each panel that was asked for.
+
+    A plan narrowed by `--only` is a look at a part: it does not take the place of one that holds all its cells.
+    """
+    latest: dict[str, list[Plan]] = {}
     for plan in plans:
-        write_json(store.plan_path(plan.request.experiment.slug, plan.digest), plan.document)
-        latest.setdefault(plan.request.experiment.slug, []).append(plan.digest)
-    for experiment, digests in latest.items():
-        write_json(store.root / "experiments" / experiment / "latest", {"plans": digests})
+        latest.setdefault(plan.request.experiment.slug, []).append(plan)
+    for experiment, own in latest.items():
+        part = all(plan.request.only for plan in own) and _cells_of(own) <= _known(store, experiment)
+        for plan in own:
+            write_json(store.plan_path(experiment, plan.digest), plan.document)
+        if not part:
+            write_json(store.root / "experiments" / experiment / "latest", {"plans": [plan.digest for plan in own]})
+
+
+def _cells_of(plans: Sequence[Plan]) -> set[str]:
+    return {cell.record for plan in plans for cell in plan.cells}
+
+
+def _known(store: Store, experiment: str) -> set[str]:
+    """The records of an experiment's latest plans."""
+    if not (store.root / "experiments" / experiment / "latest").exists():
+        return set()
+    return {
+        str(cell["record"])
+        for document in load_plans(experiment, store.root)
+        for row in document["rows"]
+        for cell in row["cells"]
+    }

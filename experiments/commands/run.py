@@ -111,6 +111,7 @@ def schedule_sweep(
     retrieval_fraction: FractionOption = None,
     stratify: StratifyOption = True,
     skip_bad: SkipBadOption = False,
+    only: OnlyOption = "",
     set_: SetOption = [],  # noqa: B006
     dry_run: DryRunOption = False,
     workers: WorkersOption = None,
@@ -142,6 +143,7 @@ def schedule_sweep(
         retrieval_fraction=retrieval_fraction,
         stratify=stratify,
         skip_bad=skip_bad,
+        only=parse_only(only),
         settings=(*(f"{name}={value}" for name, value in asked.items() if value is not None), *set_),
         dry_run=dry_run,
         workers=workers,

@@ -1,0 +1,250 @@
+"""The page: well-formed, self-contained, complete, the same bytes for the same records; and the commands on it."""
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY, Cli
+from handmade import Json, cells, claim, document, plan_of, record_json, row
+from PIL import Image
+
+from analysis.commands import cell_command
+from analysis.html_text import tag, text
+from analysis.report import Source, write_reports
+from analysis.statistics import BOOTSTRAP
+
+VOID = {"meta", "img", "br", "hr"}
+NASTY = "<script>alert('x')</script> & \"quotes\""
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and collects what a test asks for."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def store_with(folder: Path, numbers: dict[str, list[float]]) -> Path:
+    (folder / "records").mkdir(parents=True)
+    for name, values in numbers.items():
+        for seed, fd in enumerate(values):
+            path = folder / "records" / f"{name}s{seed}.json"
+            path.write_text(json.dumps(record_json(f"{name}s{seed}", fd)))
+    return folder
+
+
+def table3(seeds: int = 2) -> Json:
+    rows = [row("a", seeds, 21.99), {**row("b", seeds, 16.46), "label": NASTY}]
+    return document(rows, [claim(("b", "a"), seeds=seeds, factors=("aggregator", "training_set"))], seeds)
+
+
+def page_of(folder: Path, plans: list[Json], store: Path, **options: object) -> str:
+    sources = [Source(plan=plan, folder=folder / str(index)) for index, plan in enumerate(plans)]
+    *_, path = write_reports(sources, store, folder, ("html",), **options)  # type: ignore[arg-type]
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return store_with(tmp_path / "store", {"a": [30.0, 31.0], "b": [20.0, 20.5]})
+
+
+def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path, store: Path) -> None:
+    picture = tmp_path / "out" / "0" / "grid-a.png"
+    picture.parent.mkdir(parents=True)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(picture)
+    page = page_of(tmp_path / "out", [table3()], store)
+    found = Page(page)
+    for name, attributes in found.tags:
+        for key in ("src", "href", "srcset", "action"):
+            value = attributes.get(key) or "#"
+            assert value.startswith(("#", "data:image/png;base64,")), (name, value)
+    assert not {"script", "link", "iframe", "object"} & {name for name, _ in found.tags}
+    assert "url(" not in page
+    assert "@import" not in page
+    images = [attributes for name, attributes in found.tags if name == "img"]
+    assert len(images) == 2, "the row's grid, and the intervals that are drawn from the records"
+    assert all(attributes["alt"] for attributes in images)
+
+
+def test_everything_is_escaped(tmp_path: Path, store: Path) -> None:
+    page = page_of(tmp_path / "out", [table3()], store)
+    assert "<script" not in page
+    assert NASTY in Page(page).text
+    assert text("<b>") == "&lt;b&gt;"
+    assert tag("a", "<", title='"') == '<a title="&quot;">&lt;</a>'
+
+
+def test_measured_and_quoted_stand_apart_with_floor_interval_verdict_and_cost(tmp_path: Path, store: Path) -> None:
+    found = Page(page_of(tmp_path / "out", [table3()], store))
+    for words in (
+        "measured here, scale laptop",
+        "quoted, not measured here",
+        "21.99",
+        "Real images (floor)",
+        "30.50",
+        "± 6.35",
+        "Verdicts on the paper's claims",
+        "undecided",
+        "It helps",
+        "differ in aggregator and training_set, so their difference has no single cause",
+        "--controls",
+        "2 TFLOP",
+        "Holm",
+        "Open choices in force",
+        "torch",
+    ):
+        assert words in found.text, words
+
+
+def test_every_cell_has_its_record_digests_and_command(tmp_path: Path, store: Path) -> None:
+    found = Page(page_of(tmp_path / "out", [table3()], store))
+    titles = {attributes.get("title") for name, attributes in found.tags if name == "code"}
+    assert {"as0", "as1", "bs0", "bs1", "abc"} <= titles
+    for name in "ab":
+        for seed in (0, 1):
+            assert f"prism-bench run t --only variant={name},seed={seed}" in found.text
+
+
+def test_headings_are_in_order_and_cells_have_scopes(tmp_path: Path, store: Path) -> None:
+    found = Page(page_of(tmp_path / "out", [table3()], store))
+    levels = [int(name[1]) for name, _ in found.tags if re.fullmatch(r"h\d", name)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    assert all("scope" in attributes for name, attributes in found.tags if name == "th")
+
+
+def test_anchors_lead_somewhere_and_are_distinct(tmp_path: Path, store: Path) -> None:
+    other = {**table3(), "experiment": "u", "panel": "CelebA 64x64"}
+    found = Page(page_of(tmp_path / "out", [table3(), other], store))
+    ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+    links = {str(attributes["href"])[1:] for name, attributes in found.tags if name == "a"}
+    assert len(ids) == len(set(ids))
+    assert links <= set(ids)
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path, store: Path) -> None:
+    one, other = (page_of(tmp_path / name, [table3()], store) for name in ("one", "other"))
+    assert one == other
+    assert str(tmp_path) not in one
+
+
+def test_partial_results_and_none_are_shown_as_such(tmp_path: Path) -> None:
+    some = store_with(tmp_path / "some", {"a": [30.0]})
+    page = Page(page_of(tmp_path / "out", [table3()], some)).text
+    assert "not tested" in page
+    assert "not run yet" in page
+    nothing = store_with(tmp_path / "nothing", {})
+    page = Page(page_of(tmp_path / "none", [table3()], nothing)).text
+    assert "No cell has been measured yet" in page
+    assert "0 of 4" in page
+
+
+def test_the_estimator_is_the_one_that_was_asked_for(tmp_path: Path, store: Path) -> None:
+    assert "95% t interval" in page_of(tmp_path / "t", [table3()], store)
+    page = page_of(tmp_path / "b", [table3()], store, estimator=BOOTSTRAP)
+    assert "95% bootstrap interval" in page
+    assert "95% t interval" not in page
+
+
+def test_a_phone_scrolls_tables_and_not_the_page(tmp_path: Path, store: Path) -> None:
+    page = page_of(tmp_path / "out", [table3()], store)
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert re.search(r"\.scroll \{[^}]*overflow-x: auto", page)
+    assert "@media (max-width: 40rem)" in page
+    assert "prefers-color-scheme: dark" in page
+    opened: list[str | None] = []
+    for name, attributes in Page(page).tags:
+        if name == "table":
+            assert opened[-1] == "scroll"
+        if name in {"div", "table"}:
+            opened.append(attributes.get("class"))
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("prism-bench run all --seeds 0-2 --dry-run", "prism-bench run t --seeds 0-2 --only variant=a,seed=1"),
+        (
+            "prism-bench run table1 t --skip-bad --only variant=b --data 'my pictures' --no-mlflow --set x=1",
+            "prism-bench run t --skip-bad --data 'my pictures' --no-mlflow --set x=1 --only variant=a,seed=1",
+        ),
+        (
+            "prism-bench schedule-sweep --k-sample 1,4 --scale=smoke",
+            "prism-bench schedule-sweep --k-sample 1,4 --scale=smoke --only variant=a,seed=1",
+        ),
+    ],
+)
+def test_the_command_of_a_cell_is_the_tables_own_narrowed(command: str, expected: str) -> None:
+    plan = plan_of([row("a", 2), row("b", 2)], [], 2, command=command)
+    assert cell_command(plan, plan.rows[0], plan.rows[0].cells[1]) == expected
+
+
+def test_the_command_of_a_cell_names_its_k_sample_where_there_are_several() -> None:
+    plan = plan_of([{**row("a", 0), "cells": [*cells("a", 1, 1), *cells("a", 1, 4)]}], [], 1)
+    assert cell_command(plan, plan.rows[0], plan.rows[0].cells[1]).endswith("--only variant=a,seed=0,k_sample=4")
+
+
+def test_the_command_of_a_cell_computes_that_cell_and_leaves_the_report_whole(cli: Cli, tmp_path: Path) -> None:
+    line = TINY.replace("training.images=128", "training.images=32")
+    assert cli(f"run ablation-table3 {line} --seeds 0,1").code == 0
+    assert cli("report ablation-table3 --out report").code == 0
+    page = tmp_path / "report" / "index.html"
+    before = page.read_bytes()
+    (command,) = re.findall(r"<code>prism-bench (run [^<]*--only variant=rag,seed=1)</code>", before.decode())
+    records = {path: json.loads(path.read_text()) for path in (tmp_path / "prism-bench-store" / "records").iterdir()}
+    (path,) = [path for path, record in records.items() if (record["row"], record["seed"]) == ("rag", 1)]
+    path.unlink()
+    said = cli(command)
+    assert said.code == 0, said.err
+    assert json.loads(path.read_text())["values"] == records[path]["values"]
+    assert cli("report ablation-table3 --out again").code == 0
+    assert (tmp_path / "again" / "index.html").read_bytes() == before
+
+
+def test_a_whole_report_through_the_command_line(cli: Cli, tmp_path: Path) -> None:
+    line = TINY.replace("training.images=128", "training.images=32")
+    assert cli(f"run table2 figure3 schedule-sweep {line} --set k_samples=1,2").code == 0
+    said = cli("report all --format latex,markdown,csv,html --out report --interval bootstrap")
+    assert said.code == 0, said.err
+    report = tmp_path / "report"
+    assert {path.name for path in report.iterdir()} == {"all.tex", "index.html", "table2", "figure3", "schedule-sweep"}
+    assert {path.name for path in (report / "figure3").iterdir()} == {
+        "figure3.md", "grid-prism.png", "grid-prism-unconditioned.png", "overview.png", "training-curves.png",
+    }  # fmt: skip
+    assert {"sweep-heatmap.png", "sweep-curves.png", "grid-random-k2.png"} <= {
+        path.name for path in (report / "schedule-sweep").iterdir()
+    }
+    assert (report / "all.tex").read_text().count(r"\begin{table}") == 3
+    Page((report / "index.html").read_text())
+    for words, code in (("report all --interval nothing", 2), ("report all --format pdf", 2), ("report all", 0)):
+        assert cli(words).code == code
+    first = (tmp_path / "prism-bench-store" / "reports" / "index.html").read_bytes()
+    assert cli("report all").code == 0
+    assert (tmp_path / "prism-bench-store" / "reports" / "index.html").read_bytes() == first
