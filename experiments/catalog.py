@@ -9,10 +9,7 @@ from baselines.controls import MeanMLPRag, RandomNeighbourPrism, ShuffledNeighbo
 from baselines.table3 import PatchD, PatchDOnTrain, Prism, Rag, SetTransformerRag
 from experiments.experiment import Claim, Experiment, Quoted, Row, Side
 from experiments.paper import TITLES, paper_numbers, quoted_fid
-from prism.component import member
-from prism.errors import InputError
 from prism.patches import PatchSizes
-from prism.schedules import Schedule
 from prism.variant import Scale
 
 FID_50K = "FID, 50,000 samples against all real training images"
@@ -137,7 +134,7 @@ class ScheduleSweep(Experiment, name="schedule-sweep"):
             Row(
                 id=name,
                 label=name.capitalize(),
-                variant=Changed(training_set=scale.few, schedule=_schedule(name, scale), length=scale.sweep_length),
+                variant=Changed(training_set=scale.few, schedule=scale.schedule(name), length=scale.sweep_length),
                 k_sample=scale.k_samples,
                 quoted=tuple(
                     Quoted(TITLES[panel], fid, k)
@@ -172,13 +169,6 @@ class ScheduleSweep(Experiment, name="schedule-sweep"):
                 best_of_all if first == 1 else (),
             ),
         )
-
-
-def _schedule(name: str, scale: Scale) -> Schedule:
-    kind = member("schedule", name)
-    if not issubclass(kind, Schedule):
-        raise InputError(f"schedule {name} does not subclass prism.schedules.Schedule")
-    return kind.sized(k_max=scale.k_max, fixed_k=scale.fixed_k)
 
 
 @dataclass(frozen=True, kw_only=True)

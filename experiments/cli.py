@@ -12,6 +12,7 @@ from experiments.commands.cache import app as cache_app
 from experiments.commands.daily import evaluate, sample, train
 from experiments.commands.options import DEFAULT_STORE, PluginOption, StoreOption
 from experiments.commands.run import run, schedule_sweep
+from experiments.commands.tune import tune
 
 app = typer.Typer(
     name="prism-bench",
@@ -27,6 +28,7 @@ app.command("schedule-sweep")(schedule_sweep)
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+app.command()(tune)
 app.command()(bundle)
 app.add_typer(cache_app, name="cache")
 

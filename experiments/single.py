@@ -1,8 +1,9 @@
-"""One variant by itself: what `prism-bench train` computes."""
+"""One variant by itself: what `prism-bench train` and the trials of `prism-bench tune` compute."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from baselines.changed import Changed
 from baselines.table3 import Prism
 from experiments.experiment import Experiment, Row
 from experiments.paper import TITLES
@@ -27,3 +28,27 @@ class Single(Experiment, name="train"):
     def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
         """The one row."""
         return (Row.of(self.variant),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Experiment, name="tune"):
+    """One variant at the settings of a trial, measured; use `prism-bench tune`. schedule: another than its own."""
+
+    title: ClassVar[str] = "One variant, tuned"
+    paper_table: ClassVar[str] = ""
+    panels: ClassVar[tuple[str, ...]] = tuple(TITLES)
+    variant: Variant = Prism()  # noqa: RUF009 - a frozen value
+    schedule: str | None = None
+
+    @property
+    def slug(self) -> str:
+        """Its own for each variant."""
+        return f"tune-{self.variant.name}"
+
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """The one row; it shares its cells with the same row of a table."""
+        if self.schedule is None:
+            return (Row.of(self.variant),)
+        schedule = scale.schedule(self.schedule)
+        label = f"{self.variant.label}, {self.schedule}"
+        return (Row(id=self.variant.name, label=label, variant=Changed(base=self.variant, schedule=schedule)),)

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from prism.component import Component
+from prism.component import Component, member
 from prism.data.base import Dataset
 from prism.data.toyfaces import ToyFaces
 from prism.errors import InputError
@@ -12,6 +12,7 @@ from prism.method import Method, TrainingSet, TrainShare, TrainSplit
 from prism.metrics.base import Metric
 from prism.patch_method import PatchMethod
 from prism.sampling import Heun, Sampler
+from prism.schedules import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,13 @@ class Scale(Component, family="scale", name="scale"):
     def few(self) -> TrainingSet:
         """The small training set of the schedule sweep (the paper: 1,000 images of CelebA)."""
         return TrainShare(share=self.few_share) if self.few_size is None else TrainSplit(size=self.few_size)
+
+    def schedule(self, name: str) -> Schedule:
+        """The schedule of that name with this scale's sizes; InputError where there is none."""
+        kind = member("schedule", name)
+        if not issubclass(kind, Schedule):
+            raise InputError(f"schedule {name} does not subclass prism.schedules.Schedule")
+        return kind.sized(k_max=self.k_max, fixed_k=self.fixed_k)
 
     @property
     def smaller(self) -> tuple[TrainingSet, ...]:

@@ -1,0 +1,253 @@
+"""`prism-bench tune`: trial after trial until there are enough, then what was found."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from experiments.amounts import counted
+from experiments.asking import RunOptions, resources, variant_called
+from experiments.running import interruptible
+from experiments.scales import scale_named
+from experiments.tuning.objective import Objective, metric_values
+from experiments.tuning.space import Point, Space, parameters, words
+from experiments.tuning.study import KILLED, REASON, Trials, open_study, point_of
+from experiments.tuning.summary import Summary, spelled, summarise
+from experiments.tuning.view import StudyView
+from prism.component import Json, load_members, load_plugin
+from prism.errors import ComputeError, InputError, closest
+from prism.metrics.base import Value
+from prism.store import Store
+
+if TYPE_CHECKING:
+    from optuna import Trial
+    from optuna.trial import FrozenTrial
+
+STARTUP = 4
+"""Finished trials before a proxy may end another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions:
+    """The options of `prism-bench tune`; `run` holds those it shares with `run`."""
+
+    target: str
+    over: tuple[str, ...] = ()
+    values: tuple[int, ...] = ()
+    trials: int = 12
+    variant: str = "prism"
+    metric: str | None = None
+    storage: str | None = None
+    study: str | None = None
+    sampler: str = "auto"
+    prune: bool = False
+    run: RunOptions
+
+
+def run_tune(options: TuneOptions) -> int:
+    """Open the study, try points, and say which is best; 0, or 1 where every trial failed.
+
+    Raises:
+        InputError: a name, a value or a study that does not fit, before anything is computed.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    load_members()
+    for plugin in options.run.plugins:
+        load_plugin(plugin)
+    store = Store.create(options.run.store)
+    objective, value = _objective(options, store, console)
+    maximise = value.better == "higher"
+    asked = _asked(options, objective, value)
+    trials = open_study(
+        asked,
+        objective.space,
+        name=options.study,
+        url=options.storage,
+        folder=store.root / "tuning",
+        sampler=options.sampler,
+        trials=options.trials,
+    )
+    view = StudyView(store.root, trials.study.study_name, lambda text: console.print(text, markup=False))
+    if options.run.mlflow:
+        view.open(asked)
+    how = "every point in turn" if trials.full else "TPE"
+    console.print(
+        f"{trials.study.study_name}: {', '.join(parameter.name for parameter in objective.space.parameters)} of "
+        f"{objective.variant.label} by {value.label} ({how}), seeds {', '.join(map(str, options.run.seeds))}",
+        markup=False,
+    )
+    _Loop(options, objective, trials, view, console).run()
+    folder = store.root / "reports" / f"tune-{options.target}" / trials.study.study_name.replace("/", "_")
+    found = summarise(trials, value.name, value.label, maximise=maximise, options=options.run, folder=folder)
+    view.close("FINISHED", found.files, found.best)
+    _conclude(found, console)
+    return 0 if found.best else 1
+
+
+def _conclude(found: Summary, console: Console) -> None:
+    console.print()
+    for line in found.lines:
+        console.print(line, markup=False)
+    for path in found.files.values():
+        console.print(f"  {path}", markup=False)
+
+
+def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Objective, Value]:
+    """What a trial computes, checked at both ends of the space."""
+    if options.trials < 1:
+        raise InputError(f"--trials {options.trials}: at least one is needed")
+    scales = scale_named(options.run.scale)
+    if scales.whole is None and options.run.dataset is None:
+        raise InputError(
+            f"--scale {options.run.scale} has several datasets; name one with --dataset: {', '.join(scales.panels)}"
+        )
+    if scales.whole is None and options.run.dataset not in scales.panels:
+        raise InputError(f"--dataset {options.run.dataset}: {closest(str(options.run.dataset), scales.panels)}")
+    scale = scales.on(options.run.dataset or "")
+    if options.sampler not in {"auto", "grid", "tpe"}:
+        raise InputError(f"--sampler {options.sampler}: known are auto, grid, tpe")
+    space = Space(parameters(options.target, options.over, options.values, scale))
+    runtime, workers = resources(options.run, len(options.run.seeds))
+    objective = Objective(options.run, space, variant_called(options.variant), "", store, runtime, workers, console)
+    plans = [objective.plan(point) for point in _ends(space)]
+    seen = plans[0].request
+    known = metric_values(seen.scale.replace(dataset=seen.source.stage.dataset), seen.source.stage.dataset.resolution)
+    metric = options.metric or next(iter(known))
+    if metric not in known:
+        raise InputError(f"--metric {metric}: {closest(metric, known)}")
+    return Objective(options.run, space, objective.variant, metric, store, runtime, workers, console), known[metric]
+
+
+def _ends(space: Space) -> list[Point]:
+    """The smallest and the largest value of every parameter: where a point does not fit, it shows here."""
+    return [
+        {
+            parameter.name: (parameter.values[index] if parameter.values else (parameter.low, parameter.high)[index])
+            for parameter in space.parameters
+        }
+        for index in (0, -1)
+    ]
+
+
+def _asked(options: TuneOptions, objective: Objective, value: Value) -> dict[str, Json]:
+    """Everything that makes the values of two trials comparable."""
+    plan = objective.plan(_ends(objective.space)[0])
+    run = options.run
+    return {
+        "direction": "maximize" if value.better == "higher" else "minimize",
+        "metric": value.name,
+        "space": objective.space.to_json(),
+        "variant": objective.variant.to_json(),
+        "scale": run.scale,
+        "samples": plan.request.scale.samples,
+        "data": plan.request.source.stage.address.key,
+        "split": plan.request.split.to_json(),
+        "seeds": list(run.seeds),
+        "settings": list(run.settings),
+    }
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """The trials of this process."""
+
+    options: TuneOptions
+    objective: Objective
+    trials: Trials
+    view: StudyView
+    console: Console
+
+    def run(self) -> None:
+        """As many trials as were asked for, or as there are points; MLflow then shows those of other processes too."""
+        self._trials()
+        for trial in self.trials.every():
+            if trial.state.is_finished():
+                self._tell(trial)
+
+    def _trials(self) -> None:
+        for count in range(self.options.trials):
+            trial = self.trials.ask()
+            if trial is None:
+                self._say("Every point has been tried.")
+                return
+            try:
+                with interruptible():
+                    self._try(trial)
+            except KeyboardInterrupt:
+                self._fail(trial, KILLED)
+                self._say("\nStopped. What was computed is kept; the same command goes on from here.")
+                raise typer.Exit(130) from None
+            left = self.trials.left()
+            more = self.options.trials - count - 1
+            self._say(f"  {counted(more if left is None else min(left, more), 'trial')} left")
+
+    def _try(self, trial: "Trial") -> None:
+        from optuna import TrialPruned
+
+        point = point_of(trial, self.trials.space)
+        self._say(f"trial {trial.number}: {words(point)}")
+        try:
+            if not self.objective.known(point):
+                self._proxy(trial, point)
+            outcome = self.objective.compute(point)
+        except TrialPruned:
+            self._prune(trial)
+            return
+        except (ComputeError, InputError) as error:
+            self._fail(trial, str(error))
+            return
+        trial.set_user_attr("by_seed", {str(seed): value for seed, value in outcome.by_seed.items()})
+        trial.set_user_attr("records", {str(seed): name for seed, name in outcome.records.items()})
+        trial.set_user_attr("seconds", outcome.seconds)
+        self.trials.study.tell(trial, outcome.mean)
+        told = self.trials.study.get_trials(deepcopy=False)[trial.number]
+        best = self.trials.study.best_value
+        self._say(f"  {self.objective.metric} {spelled(told)}; best so far {best:.6g}; {outcome.seconds:.0f} s")
+        self._tell(told)
+
+    def _proxy(self, trial: "Trial", point: Point) -> None:
+        """A short training that may end a trial: worse than the median of the proxies of finished trials."""
+        if not self.options.prune:
+            return
+        from optuna import TrialPruned
+        from optuna.study import StudyDirection
+
+        value = self.objective.compute(point, proxy=True).mean
+        trial.set_user_attr("proxy", value)
+        known = sorted(one.user_attrs["proxy"] for one in self.trials.finished() if "proxy" in one.user_attrs)
+        if len(known) < STARTUP:
+            return
+        median = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
+        minimised = self.trials.study.direction == StudyDirection.MINIMIZE
+        if (value > median) if minimised else (value < median):
+            raise TrialPruned
+
+    def _prune(self, trial: "Trial") -> None:
+        from optuna.trial import TrialState
+
+        self.trials.study.tell(trial, state=TrialState.PRUNED)
+        self._say("  ended early: its proxy is worse than the median")
+        self._tell(self.trials.study.get_trials(deepcopy=False)[trial.number])
+
+    def _fail(self, trial: "Trial", reason: str) -> None:
+        from optuna.trial import TrialState
+
+        trial.set_user_attr(REASON, reason)
+        self.trials.study.tell(trial, state=TrialState.FAIL)
+        self._say(f"  FAILED: {reason}")
+        self._tell(self.trials.study.get_trials(deepcopy=False)[trial.number])
+
+    def _tell(self, trial: "FrozenTrial") -> None:
+        """Show a trial that has ended in MLflow; told again it changes nothing."""
+        attrs = trial.user_attrs
+        facts = {"status": trial.state.name.lower(), "records": ",".join(attrs.get("records", {}).values())}
+        if REASON in attrs:
+            facts[REASON] = attrs[REASON]
+        numbers = {f"{self.objective.metric}.seed{seed}": value for seed, value in attrs.get("by_seed", {}).items()}
+        if trial.values:
+            numbers[self.objective.metric] = trial.values[0]
+        self.view.trial(trial.number, point_of(trial, self.trials.space), facts, numbers)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False)

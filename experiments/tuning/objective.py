@@ -1,0 +1,139 @@
+"""From a point to a number: the cells of a table's row at these settings, by way of the store."""
+
+import io
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from rich.console import Console
+
+from experiments.asking import RunOptions, requests_of
+from experiments.display import Display
+from experiments.plan import Plan, compile_plans
+from experiments.recording import stored_record
+from experiments.runner import Run, survey
+from experiments.single import Tuned
+from experiments.tuning.space import Point, Space
+from experiments.workers import Pool
+from prism.errors import ComputeError, InputError
+from prism.metrics.base import Evidence, Metric, Value
+from prism.runtime import Runtime
+from prism.store import Store
+from prism.variant import Scale, Variant
+
+PROXY_IMAGES = 4
+"""A proxy trains on this fraction of the images."""
+PROXY_SAMPLES = 256
+FAKE = 16
+"""Images and features of the evidence that only tells a metric's names."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Values of the metric by seed, the records that hold them, and seconds of computing (0: all was there)."""
+
+    by_seed: dict[int, float]
+    records: dict[int, str]
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return sum(self.by_seed.values()) / len(self.by_seed)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Computes points of a space for one variant, metric and set of seeds."""
+
+    options: RunOptions
+    space: Space
+    variant: Variant
+    metric: str
+    store: Store
+    runtime: Runtime
+    workers: int
+    console: Console
+
+    def plan(self, point: Point, *, proxy: bool = False) -> Plan:
+        """The cells of a point; of its proxy: the first seed, fewer images, fewer samples."""
+        options = self.options
+        settings = (*options.settings, *self.space.settings(point))
+        seeds = options.seeds
+        schedule = point.get("schedule")
+        experiment = Tuned(variant=self.variant, schedule=None if schedule is None else str(schedule))
+        asked = replace(options, experiments=(experiment,), settings=settings)
+        quiet = Console(file=io.StringIO())
+        (request,) = requests_of(asked, self.store, quiet)
+        if proxy:
+            scale = request.scale
+            method = scale.method.replace(
+                training=scale.method.training.replace(images=max(1, scale.method.training.images // PROXY_IMAGES))
+            )
+            shorter = scale.replace(method=method, samples=min(scale.samples, PROXY_SAMPLES))
+            request = replace(request, scale=shorter, seeds=seeds[:1])
+        if request.source.missing is not None:
+            raise InputError(request.source.missing)
+        (plan,) = compile_plans([request])
+        return plan
+
+    def known(self, point: Point) -> bool:
+        """Whether every cell of a point has its numbers already."""
+        return all(stored_record(cell, self.store) is not None for cell in self.plan(point).cells)
+
+    def compute(self, point: Point, *, proxy: bool = False) -> Outcome:
+        """Compute what is missing and read the metric.
+
+        Raises:
+            ComputeError: a cell failed, or does not have the metric.
+        """
+        plan = self.plan(point, proxy=proxy)
+        todo = survey([plan], self.store).todo
+        with (
+            Pool(self.store, self.runtime, self.workers, self.options.plugins) as pool,
+            Display(len(todo), self.workers, self.console) as display,
+        ):
+            display.expect(Counter(stage.kind for stage in todo.values()))
+            work = Run([plan], self.store, pool, (display,), todo)
+            work.execute()
+        by_seed: dict[int, float] = {}
+        names: dict[int, str] = {}
+        for record in work.records[plan.digest].values():
+            if record["status"] != "done":
+                raise ComputeError(str(record["reason"]))
+            values = {value["name"]: value["value"] for value in record["values"]}
+            if self.metric not in values:
+                raise ComputeError(f"the cell has no {self.metric}")
+            by_seed[record["seed"]] = float(values[self.metric])
+            names[record["seed"]] = str(record["record"])
+        seconds = sum(_seconds(self.store, stage.address) for stage in todo.values())
+        return Outcome(dict(sorted(by_seed.items())), names, seconds)
+
+
+def _seconds(store: Store, address: object) -> float:
+    manifest = store.manifest(address)  # type: ignore[arg-type]
+    return 0.0 if manifest is None else float(manifest["seconds"])
+
+
+def metric_values(scale: Scale, dataset_resolution: int) -> dict[str, Value]:
+    """The values that a scale's metrics will have, by name: told by measuring noise, before anything is trained."""
+    rng = np.random.default_rng(0)
+    found: dict[str, Value] = {}
+    for metric in scale.metrics:
+        if metric.applies(scale.dataset) is None:
+            found |= {value.name: value for value in _told(metric, scale, rng, dataset_resolution)}
+    return found
+
+
+def _told(metric: Metric, scale: Scale, rng: np.random.Generator, resolution: int) -> tuple[Value, ...]:
+    shape = (FAKE, 3, resolution, resolution)
+    noise = [rng.integers(0, 256, shape, np.uint8) for _ in range(2)]
+    features = [rng.standard_normal((FAKE, 4), np.float32) for _ in range(2)] if metric.encoder is not None else None
+    evidence = Evidence(
+        generated=noise[0],
+        reference=noise[1],
+        dataset=scale.dataset,
+        generated_features=None if features is None else features[0],
+        reference_features=None if features is None else features[1],
+    )
+    return metric.compute(evidence)

@@ -1,0 +1,141 @@
+"""What is tuned: parameters with their values, and the points of a grid."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from prism.component import Json
+from prism.errors import InputError, closest
+from prism.rng import numpy_rng
+from prism.variant import Scale
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+LARGEST_GRID = 32
+"""Points up to which a space is searched in full."""
+Value = int | float | str
+Point = dict[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One tuned setting: its name on the command line, the setting it stands for, and its values.
+
+    values: those of a discrete parameter, in order; empty for a continuous one, which lies in [low, high] (log scale).
+    """
+
+    name: str
+    path: str
+    values: tuple[Value, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def distribution(self) -> "BaseDistribution":
+        """As Optuna draws it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if not self.values:
+            return FloatDistribution(self.low, self.high, log=True)
+        whole = [value for value in self.values if isinstance(value, int)]
+        if len(whole) == len(self.values) and whole == list(range(whole[0], whole[0] + len(whole))):
+            return IntDistribution(whole[0], whole[-1])
+        return CategoricalDistribution(self.values)
+
+    def setting(self, value: Value) -> str:
+        """As `--set` takes it."""
+        return f"{self.path}={value}"
+
+    def to_json(self) -> Json:
+        """What a study is known by."""
+        return {"path": self.path, "values": list(self.values), "low": self.low, "high": self.high}
+
+
+def _powers(scale: Scale) -> tuple[int, ...]:
+    """Powers of two up to twice the scale's k_max, and k_max itself."""
+    top = 2 * scale.k_max
+    return tuple(sorted({2**n for n in range(int(math.log2(top)) + 1)} | {scale.k_max}))
+
+
+def _widths(scale: Scale) -> tuple[int, ...]:
+    """Half, three quarters, the whole, and one and a half of the scale's channels, in steps of eight."""
+    channels = scale.method.denoiser.channels
+    return tuple(sorted({max(8, round(channels * share / 8) * 8) for share in (0.5, 0.75, 1.0, 1.5)}))
+
+
+PARAMETERS = {
+    "k-max": lambda scale: Parameter(name="k-max", path="k_max", values=_powers(scale)),
+    "fixed-k": lambda scale: Parameter(name="fixed-k", path="fixed_k", values=_powers(scale)),
+    "k-sample": lambda scale: Parameter(name="k-sample", path="k_sample", values=tuple(scale.k_samples)),
+    "schedule": lambda scale: Parameter(name="schedule", path="schedule", values=tuple(scale.schedules)),
+    "learning-rate": lambda scale: Parameter(
+        name="learning-rate",
+        path="training.learning_rate",
+        low=scale.method.training.learning_rate / 3,
+        high=scale.method.training.learning_rate * 3,
+    ),
+    "channels": lambda scale: Parameter(name="channels", path="denoiser.channels", values=_widths(scale)),
+}
+"""Everything that can be tuned, with its values at a scale."""
+
+
+def parameters(target: str, over: Sequence[str], values: tuple[int, ...], scale: Scale) -> tuple[Parameter, ...]:
+    """The target and what is tuned with it; `values` replace the target's own.
+
+    Raises:
+        InputError: a name that is none, or values for a parameter that takes no whole numbers.
+    """
+    names = list(dict.fromkeys([target, *over]))
+    for name in names:
+        if name not in PARAMETERS:
+            raise InputError(f"there is nothing called {name!r} to tune; {closest(name, PARAMETERS)}")
+    found = [PARAMETERS[name](scale) for name in names]
+    if values:
+        first = found[0]
+        if not all(isinstance(value, int) for value in first.values) or not first.values:
+            raise InputError(f"--values are whole numbers, which {target} does not take; leave the option out")
+        found[0] = Parameter(name=first.name, path=first.path, values=values)
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Space:
+    """All parameters of a study."""
+
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def size(self) -> int | None:
+        """How many points there are; None where one parameter is continuous."""
+        sizes = [len(parameter.values) for parameter in self.parameters]
+        return math.prod(sizes) if all(sizes) else None
+
+    @property
+    def distributions(self) -> "dict[str, BaseDistribution]":
+        """By name, as Optuna draws them."""
+        return {parameter.name: parameter.distribution for parameter in self.parameters}
+
+    def points(self) -> Iterator[Point]:
+        """Every point of a finite space, spread out, always in the same order."""
+        every = list(product(*(parameter.values for parameter in self.parameters)))
+        for index in numpy_rng(0, "grid of a study").permutation(len(every)):
+            yield dict(zip((parameter.name for parameter in self.parameters), every[index], strict=True))
+
+    def settings(self, point: Mapping[str, Any]) -> tuple[str, ...]:
+        """The settings of a point, but for the schedule, which is part of the variant."""
+        return tuple(
+            parameter.setting(point[parameter.name]) for parameter in self.parameters if parameter.name != "schedule"
+        )
+
+    def to_json(self) -> Json:
+        """What a study is known by."""
+        return {parameter.name: parameter.to_json() for parameter in self.parameters}
+
+
+def words(point: Mapping[str, Any]) -> str:
+    """A point for people."""
+    parts = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in point.items()]
+    return ", ".join(parts)

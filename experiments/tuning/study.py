@@ -1,0 +1,191 @@
+"""An Optuna study that several processes may work on: nothing is tried twice, and dead trials are tried again."""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from experiments.tracking.owner import alive
+from experiments.tuning.space import LARGEST_GRID, Point, Space
+from prism.component import Json, digest_of
+from prism.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+ATTEMPTS = 50
+"""Draws of a sampler before a space counts as exhausted."""
+REASON = "reason"
+KILLED = "its process ended"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A study with its search space, and the lock under which points are handed out."""
+
+    study: "Study"
+    space: Space
+    lock: FileLock
+    full: bool
+    """Whether every point is tried, one after the other."""
+
+    def ask(self) -> "Trial | None":
+        """The next trial; None where there is no point left that is not done or being tried."""
+        with self.lock:
+            self._bury()
+            taken = self._taken()
+            if self.full:
+                left = [point for point in self.space.points() if point not in taken]
+                return self._begin(left[0]) if left else None
+            for _ in range(ATTEMPTS):
+                trial = self.study.ask(self.space.distributions)
+                if dict(trial.params) not in taken:
+                    return self._owned(trial)
+                self._tell_again(trial)
+        return None
+
+    def left(self) -> int | None:
+        """Points of a full search that nobody has taken; None in an open one."""
+        taken = self._taken()
+        return sum(point not in taken for point in self.space.points()) if self.full else None
+
+    def finished(self) -> list["FrozenTrial"]:
+        """Trials with a value of their own, in order."""
+        return [trial for trial in self.every() if trial.values and "by_seed" in trial.user_attrs]
+
+    def every(self) -> list["FrozenTrial"]:
+        """All trials, but for draws that repeated another."""
+        return [trial for trial in self.study.get_trials(deepcopy=False) if "repeats" not in trial.user_attrs]
+
+    def _begin(self, point: Point) -> "Trial":
+        self.study.enqueue_trial(point)
+        return self._owned(self.study.ask(self.space.distributions))
+
+    def _owned(self, trial: "Trial") -> "Trial":
+        from experiments.tracking.owner import _began
+
+        trial.set_user_attr("host", socket.gethostname())
+        trial.set_user_attr("pid", os.getpid())
+        trial.set_user_attr("began", _began(os.getpid()) or "")
+        return trial
+
+    def _taken(self) -> list[Point]:
+        """Points that are done, being tried, or known to fail. One whose process ended is free again."""
+        from optuna.trial import TrialState
+
+        return [
+            dict(trial.params)
+            for trial in self.every()
+            if trial.state != TrialState.WAITING
+            and not (trial.state == TrialState.FAIL and trial.user_attrs.get(REASON, KILLED) == KILLED)
+        ]
+
+    def _tell_again(self, trial: "Trial") -> None:
+        """A draw that repeats a trial learns that one's value, or fails where it has none yet."""
+        from optuna.trial import TrialState
+
+        trial.set_user_attr("repeats", True)
+        same = [other for other in self.finished() if other.params == trial.params and other.values]
+        if same and same[0].values:
+            self.study.tell(trial, same[0].values[0])
+        else:
+            self.study.tell(trial, state=TrialState.FAIL)
+
+    def _bury(self) -> None:
+        """Trials that dead processes of this machine left running fail; a journal has no heartbeat of its own."""
+        from optuna.trial import TrialState
+
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            known = trial.user_attrs
+            here = known.get("host") == socket.gethostname()
+            if here and not alive(int(known.get("pid", -1)), str(known.get("began", ""))):
+                self.study.tell(trial.number, state=TrialState.FAIL)
+
+
+def open_study(
+    asked: dict[str, Json], space: Space, *, name: str | None, url: str | None, folder: Path, sampler: str, trials: int
+) -> Trials:
+    """The study of what was asked, made or found.
+
+    asked: everything that makes two values comparable. It names the study, unless `name` does; then a study of that
+    name must have been asked the same.
+
+    Raises:
+        InputError: another study has that name, the storage cannot be used, or a grid is asked of an endless space.
+    """
+    import optuna
+    from optuna.study import StudyDirection
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    full = _full(space, sampler, trials)
+    title = name or f"tune-{digest_of(asked)[:10]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{title.replace('/', '_')}.lock")
+    with lock:
+        try:
+            study = optuna.create_study(
+                study_name=title,
+                storage=_storage(url, folder / f"{title.replace('/', '_')}.journal"),
+                sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True),
+                direction=StudyDirection[str(asked["direction"]).upper()],
+                load_if_exists=True,
+            )
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"--storage {url}: {_first_line(error)}; check the address") from None
+        _check(study, asked, title)
+    return Trials(study, space, lock, full)
+
+
+def _full(space: Space, sampler: str, trials: int) -> bool:
+    size = space.size
+    if sampler == "grid" and size is None:
+        raise InputError("--sampler grid: one of the parameters is continuous, so there is no grid; use tpe")
+    return sampler == "grid" or (sampler == "auto" and size is not None and size <= max(LARGEST_GRID, trials))
+
+
+def _storage(url: str | None, journal: Path) -> Any:
+    from optuna.storages import JournalStorage, get_storage
+    from optuna.storages.journal import JournalFileBackend
+
+    return JournalStorage(JournalFileBackend(str(journal))) if url is None else get_storage(url)
+
+
+def _check(study: "Study", asked: dict[str, Json], title: str) -> None:
+    """A new study is marked with what was asked; an old one must have been asked the same."""
+    known = study.user_attrs.get("asked")
+    if known is None:
+        study.set_user_attr("asked", asked)
+        return
+    differ = [key for key in asked if known.get(key) != asked[key]]
+    if study.direction.name.lower() != asked["direction"] and "direction" not in differ:
+        differ.append("direction")
+    if differ:
+        told = "; ".join(f"{key}: {_brief(known.get(key))} there, {_brief(asked[key])} here" for key in differ)
+        raise InputError(
+            f"the study {title} was begun with another {' and '.join(differ)} ({told}); name another --study"
+        )
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def point_of(trial: "FrozenTrial | Trial", space: Space) -> Point:
+    """A trial's point, in the order of the space."""
+    return {parameter.name: trial.params[parameter.name] for parameter in space.parameters}
+
+
+def best_of(trials: Sequence["FrozenTrial"], *, maximise: bool) -> list["FrozenTrial"]:
+    """Trials from best to worst; equal ones by number."""
+    sign = -1 if maximise else 1
+    return sorted(trials, key=lambda trial: (sign * (trial.values or [0.0])[0], trial.number))

@@ -1,0 +1,158 @@
+"""What a study found: the best point with its interval, all trials, the picture, and the command that uses it."""
+
+import csv
+import io
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.formatting import decimals, fixed
+from analysis.statistics import Interval, kendall_tau, mean_interval, paired_difference
+from analysis.tuning_figures import Tried, sensitivity
+from experiments.asking import RunOptions
+from experiments.tuning.space import Space, words
+from experiments.tuning.study import Trials, best_of, point_of
+from prism.runtime import write_bytes
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+FEWEST = 4
+"""Trials with both a proxy and a value from which on their rank correlation is told."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Lines for people, and the files behind them."""
+
+    lines: list[str]
+    files: dict[str, Path]
+    best: dict[str, float]
+
+
+def summarise(trials: Trials, metric: str, label: str, *, maximise: bool, options: RunOptions, folder: Path) -> Summary:
+    """Write trials.csv, sensitivity.png and summary.md, and say what was found."""
+    finished = best_of(trials.finished(), maximise=maximise)
+    if not finished:
+        return Summary(["No trial has a value yet; the same command goes on."], {}, {})
+    best = finished[0]
+    interval = _interval(best)
+    places = decimals([trial.values[0] for trial in finished if trial.values])
+    lines = [
+        f"Best of {len(finished)}: {words(point_of(best, trials.space))}: {label} {_spelled(interval, places)} "
+        f"({interval.estimator})",
+        *_runner_up(finished, trials.space, label, places),
+        _proxy_line(finished),
+        f"Use it: {command(point_of(best, trials.space), trials.space, options)}",
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        "trials.csv": folder / "trials.csv",
+        "sensitivity.png": folder / "sensitivity.png",
+        "summary.md": folder / "summary.md",
+    }
+    write_bytes(files["trials.csv"], _csv(trials, metric).encode())
+    tried = [
+        Tried(point=point_of(trial, trials.space), values=tuple(_by_seed(trial).values()), best=trial is best)
+        for trial in finished
+    ]
+    sensitivity(tried, label, files["sensitivity.png"])
+    write_bytes(files["summary.md"], _markdown(trials, finished, label, lines, places).encode())
+    return Summary(lines, files, {metric: interval.mean})
+
+
+def command(point: dict[str, Any], space: Space, options: RunOptions) -> str:
+    """The command that runs Table 3 at a point, with the study's own data, scale and seeds."""
+    words_: list[str] = ["prism-bench", "run", "ablation-table3", "--scale", options.scale]
+    for path in options.data:
+        words_ += ["--data", path]
+    for name, value in (("--dataset", options.dataset), ("--resolution", options.resolution)):
+        words_ += [name, str(value)] if value is not None else []
+    words_ += ["--seeds", ",".join(map(str, options.seeds))]
+    if options.split_seed:
+        words_ += ["--split-seed", str(options.split_seed)]
+    if options.retrieval_fraction is not None:
+        words_ += ["--retrieval-fraction", str(options.retrieval_fraction)]
+    words_ += [] if options.stratify else ["--no-stratify"]
+    for setting in (*options.settings, *space.settings(point)):
+        words_ += ["--set", setting]
+    text = " ".join(shlex.quote(word) for word in words_)
+    schedule = point.get("schedule")
+    return (
+        text if schedule in {None, "decreasing"} else f"{text}   (its schedule, {schedule}, needs a variant of yours)"
+    )
+
+
+def spelled(trial: "FrozenTrial") -> str:
+    """A trial's mean and interval."""
+    interval = _interval(trial)
+    return _spelled(interval, decimals([interval.mean]))
+
+
+def _by_seed(trial: "FrozenTrial") -> dict[int, float]:
+    return {int(seed): float(value) for seed, value in trial.user_attrs["by_seed"].items()}
+
+
+def _interval(trial: "FrozenTrial") -> Interval:
+    return mean_interval(list(_by_seed(trial).values()))
+
+
+def _spelled(interval: Interval, places: int) -> str:
+    if interval.low is None or interval.high is None:
+        return fixed(interval.mean, places)
+    return f"{fixed(interval.mean, places)} [{fixed(interval.low, places)}, {fixed(interval.high, places)}]"
+
+
+def _runner_up(finished: Sequence["FrozenTrial"], space: Space, label: str, places: int) -> list[str]:
+    """Whether the best can be told from the second best."""
+    if len(finished) < 2:
+        return []
+    one, other = finished[:2]
+    name = words(point_of(other, space))
+    if len(_by_seed(one)) < 2:
+        return [f"One seed: it cannot be told whether it is better than {name}; add --seeds 0-2"]
+    difference = paired_difference(_by_seed(one), _by_seed(other))
+    told = "separable from" if difference.excludes_zero() else "not separable from"
+    return [f"It is {told} the next, {name}: paired difference in {label} {_spelled(difference, places)}"]
+
+
+def _proxy_line(finished: Sequence["FrozenTrial"]) -> str:
+    both = [trial for trial in finished if "proxy" in trial.user_attrs]
+    if len(both) < FEWEST:
+        return f"Proxy against final value: too few trials have both ({len(both)})"
+    tau = kendall_tau([trial.user_attrs["proxy"] for trial in both], [(trial.values or [0.0])[0] for trial in both])
+    told = "cannot be told" if tau is None else f"{tau:.2f}"
+    return f"Proxy against final value: Kendall's tau {told} over {len(both)} trials"
+
+
+def _csv(trials: Trials, metric: str) -> str:
+    names = [parameter.name for parameter in trials.space.parameters]
+    seeds = sorted({seed for trial in trials.finished() for seed in _by_seed(trial)})
+    head = ["trial", *names, "status", metric, "low", "high", *(f"seed {seed}" for seed in seeds)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*head, "proxy", "seconds", "records", "reason"])
+    for trial in trials.every():
+        attrs = trial.user_attrs
+        row: list[Any] = [trial.number, *(trial.params.get(name, "") for name in names), trial.state.name.lower()]
+        if "by_seed" in attrs and trial.values:
+            interval, by_seed = _interval(trial), _by_seed(trial)
+            row += [repr(interval.mean), interval.low, interval.high, *(by_seed.get(seed, "") for seed in seeds)]
+        else:
+            row += [""] * (3 + len(seeds))
+        records = " ".join(str(name) for name in attrs.get("records", {}).values())
+        writer.writerow([*row, attrs.get("proxy", ""), attrs.get("seconds", ""), records, attrs.get("reason", "")])
+    return buffer.getvalue()
+
+
+def _markdown(trials: Trials, finished: Sequence["FrozenTrial"], label: str, lines: Sequence[str], places: int) -> str:
+    names = [parameter.name for parameter in trials.space.parameters]
+    rows = [f"| {' | '.join([*names, label, 'seeds'])} |", f"|{' --- |' * (len(names) + 2)}"]
+    for trial in finished:
+        point = [str(trial.params[name]) for name in names]
+        rows.append(f"| {' | '.join([*point, _spelled(_interval(trial), places), str(len(_by_seed(trial)))])} |")
+    body = "\n".join(f"- {line}" for line in lines)
+    picture = "![The metric over each parameter](sensitivity.png)"
+    return f"# {trials.study.study_name}\n\n{body}\n\n" + "\n".join(rows) + f"\n\n{picture}\n"
