@@ -24,11 +24,10 @@ from experiments.tracking.facts import (
     plan_note,
     training_points,
 )
-from experiments.tracking.owner import _began, alive
+from experiments.tracking.owner import began, alive
 from prism.errors import ComputeError, InputError
 
 # mlflow 3.17 builds its queries with a loader strategy that SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
 
 CONFIG = {
     "component": "method/patch",
@@ -430,7 +429,7 @@ class TestStale:
 
     @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the start of a process is read from /proc")
     def test_a_later_process_of_the_same_number_is_another(self) -> None:
-        began = _began(os.getpid())
+        began = began(os.getpid())
         assert began is not None
         assert alive(os.getpid(), began)
         assert alive(os.getpid(), "")

@@ -26,7 +26,11 @@ STORE = Path("prism-bench-store")
 
 def trials_of(target: str = "k-max") -> list[dict[str, str]]:
     (path,) = STORE.glob(f"reports/tune-{target}/*/trials.csv")
-    return list(csv.DictReader(path.open()))
+    return rows_of(path)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 def stages() -> set[str]:
@@ -62,7 +66,8 @@ def test_a_grid_is_tried_once_resumed_for_nothing_and_shared_with_tables(cli: Cl
         fds = [value["value"] for record in records for value in record["values"] if value["name"].startswith("fd_")]
         assert fds == values[row["k-max"]]
     (picture,) = STORE.glob("reports/tune-k-max/*/sensitivity.png")
-    assert min(Image.open(picture).size) > 200
+    with Image.open(picture) as shown:
+        assert min(shown.size) > 200
     line = f"run ablation-table3 {LINE} --seeds 0,1 --only variant=prism --set k_max=2"
     assert "0 to do" in cli(line).out, "the table's cells are the trial's"
 
@@ -111,7 +116,7 @@ def test_an_endless_space_is_searched_by_tpe_without_repeats_and_stays_resumable
     assert "(TPE)" in said.out
     assert cli(f"{line} --trials 1").code == 0
     (path,) = Path("other").glob("reports/tune-k-max/*/trials.csv")
-    rows = list(csv.DictReader(path.open()))
+    rows = rows_of(path)
     assert len(rows) == 3
     assert len({(row["k-max"], row["learning-rate"], row["schedule"]) for row in rows}) == 3
     assert all(2e-3 / 3 <= float(row["learning-rate"]) <= 6e-3 for row in rows)

@@ -21,13 +21,13 @@ def owner_tags(store: Path) -> dict[str, str]:
     return {
         "prism.host": socket.gethostname(),
         "prism.pid": str(pid),
-        "prism.pid_began": _began(pid) or "",
+        "prism.pid_began": began(pid) or "",
         "prism.store": str(store.resolve()),
     }
 
 
-def alive(pid: int, began: str) -> bool:
-    """Whether the process lives. `began` tells it from a later process of the same number, where the system says.
+def alive(pid: int, since: str) -> bool:
+    """Whether the process lives. `since` (what `began` said of it) tells it from a later process of the same number, where the system says.
 
     In doubt (Windows, no permission) it lives: a wrong KILLED would hide a run that works.
     """
@@ -39,8 +39,8 @@ def alive(pid: int, began: str) -> bool:
         return False
     except OSError:
         return True
-    now = _began(pid)
-    return now is None or not began or now == began
+    now = began(pid)
+    return now is None or not since or now == since
 
 
 def close_stale(client: "MlflowClient", store: Path) -> int:
@@ -69,7 +69,7 @@ def _is_stale(run: "Run", here: dict[str, str]) -> bool:
     return pid.isdigit() and not alive(int(pid), tags.get("prism.pid_began", ""))
 
 
-def _began(pid: int) -> str | None:
+def began(pid: int) -> str | None:
     """Start of a process in clock ticks since boot; None where /proc does not say, "ended" for a zombie."""
     try:
         # The second field is the program's name in brackets and may hold anything, so count from its end.

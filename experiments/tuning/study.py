@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from experiments.tracking.owner import alive
+from experiments.tracking.owner import alive, began
 from experiments.tuning.space import LARGEST_GRID, Point, Space
 from prism.component import Json, digest_of
 from prism.errors import InputError
@@ -67,11 +67,9 @@ class Trials:
         return self._owned(self.study.ask(self.space.distributions))
 
     def _owned(self, trial: "Trial") -> "Trial":
-        from experiments.tracking.owner import _began
-
         trial.set_user_attr("host", socket.gethostname())
         trial.set_user_attr("pid", os.getpid())
-        trial.set_user_attr("began", _began(os.getpid()) or "")
+        trial.set_user_attr("began", began(os.getpid()) or "")
         return trial
 
     def _taken(self) -> list[Point]:
@@ -120,6 +118,7 @@ def open_study(
     """
     import optuna
     from optuna.study import StudyDirection
+    from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     full = _full(space, sampler, trials)
@@ -135,7 +134,7 @@ def open_study(
                 direction=StudyDirection[str(asked["direction"]).upper()],
                 load_if_exists=True,
             )
-        except (ImportError, OSError, ValueError, RuntimeError) as error:
+        except (ImportError, OSError, ValueError, RuntimeError, SQLAlchemyError) as error:
             raise InputError(f"--storage {url}: {_first_line(error)}; check the address") from None
         _check(study, asked, title)
     return Trials(study, space, lock, full)
