@@ -24,10 +24,8 @@ from experiments.tracking.facts import (
     plan_note,
     training_points,
 )
-from experiments.tracking.owner import began, alive
+from experiments.tracking.owner import alive, began
 from prism.errors import ComputeError, InputError
-
-# mlflow 3.17 builds its queries with a loader strategy that SQLAlchemy 2.1 deprecates.
 
 CONFIG = {
     "component": "method/patch",
@@ -429,12 +427,12 @@ class TestStale:
 
     @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the start of a process is read from /proc")
     def test_a_later_process_of_the_same_number_is_another(self) -> None:
-        began = began(os.getpid())
-        assert began is not None
-        assert alive(os.getpid(), began)
+        since = began(os.getpid())
+        assert since is not None
+        assert alive(os.getpid(), since)
         assert alive(os.getpid(), "")
-        assert not alive(os.getpid(), str(int(began) - 1))
-        assert not alive(2**22 + 1, began)
+        assert not alive(os.getpid(), str(int(since) - 1))
+        assert not alive(2**22 + 1, since)
 
 
 class TestSync:

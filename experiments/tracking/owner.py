@@ -27,7 +27,7 @@ def owner_tags(store: Path) -> dict[str, str]:
 
 
 def alive(pid: int, since: str) -> bool:
-    """Whether the process lives. `since` (what `began` said of it) tells it from a later process of the same number, where the system says.
+    """Whether the process lives. `since`, as `began` gives it, tells it from a later process of the same number.
 
     In doubt (Windows, no permission) it lives: a wrong KILLED would hide a run that works.
     """
