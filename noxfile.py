@@ -50,11 +50,34 @@ def tests(session: nox.Session) -> None:
     run(session, "pytest", *session.posargs)
 
 
+MAIN = "run ablation-table3 --scale smoke"
+TINY = (
+    "--scale smoke --no-mlflow --store tiny "
+    "--set samples=16 --set training.images=128 --set sampler.steps=3 --set dataset.size=64"
+)
+SMOKE = (
+    MAIN,
+    MAIN,
+    "report ablation-table3",
+    "run all --scale paper --dry-run",
+    f"run all {TINY}",
+    f"schedule-sweep --k-sample 1,2,4 {TINY}",
+    "report all --format latex,markdown,csv,html --out report --store tiny",
+    f"tune k-max --values 1,2 --trials 2 {TINY}",
+    f"train prism {TINY}",
+    "sample table1/prism --n 4 --out samples --store tiny",
+    "evaluate table1/prism --metrics frechet --store tiny",
+    "evaluate samples samples --metrics frechet --store tiny",
+    "cache ls --store tiny",
+    "cache verify --store tiny",
+    "bundle all --out everything.zip --store tiny",
+)
+
+
 @nox.session(venv_backend="none")
 def smoke(session: nox.Session) -> None:
-    """The main command at smoke scale in an empty folder, twice, and the report."""
+    """What a user types, in an empty folder: Table 3 at smoke scale twice, then every command on a tiny store."""
     install(session)
-    main = "run ablation-table3 --scale smoke"
     with tempfile.TemporaryDirectory() as folder, session.chdir(folder):
-        for command in (main, main, "report ablation-table3"):
+        for command in SMOKE:
             run(session, "prism-bench", *command.split())

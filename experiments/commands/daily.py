@@ -132,7 +132,7 @@ def evaluate(
         list[str], typer.Argument(help="A run (as for `sample`), or two sets of pictures: GENERATED REFERENCE.")
     ],
     metrics: Annotated[
-        str, typer.Option(help="Names from `list metric`, with commas (default: the run's own, or fd,kid).")
+        str, typer.Option(help="Names from `list metric`, with commas (default: the run's own, or frechet,kid).")
     ] = "",
     encoder: Annotated[str | None, typer.Option(help="Look through another encoder (`list encoder`).")] = None,
     input_size: Annotated[int | None, typer.Option(help="Side to which the encoder resizes.")] = None,
