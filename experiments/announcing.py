@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from experiments.amounts import duration, size
+from experiments.amounts import counted, duration, size
 from experiments.estimate import Estimate
 from experiments.plan import Plan, distinct_trainings, table_cells
 from experiments.runner import Survey
@@ -50,8 +50,8 @@ def summary(plans: Sequence[Plan], found: Survey, guess: Estimate | None, worker
     """One line: cells, trainings, stages cached and to do, and with an estimate hours and disk."""
     stages = {address for plan in plans for address in plan.stages}
     parts = [
-        f"{table_cells(plans)} cells",
-        f"{distinct_trainings(plans)} trainings",
+        counted(table_cells(plans), "cell"),
+        counted(distinct_trainings(plans), "training"),
         f"{len(stages)} stages: {len(stages) - len(found.todo)} cached or not needed, {len(found.todo)} to do",
     ]
     if guess is not None:
@@ -60,7 +60,7 @@ def summary(plans: Sequence[Plan], found: Survey, guess: Estimate | None, worker
 
 
 def _workers(count: int) -> str:
-    return f"{max(count, 1)} worker{'s' if count > 1 else ''}"
+    return counted(max(count, 1), "worker")
 
 
 def details(plans: Sequence[Plan], found: Survey, guess: Estimate, console: Console) -> None:

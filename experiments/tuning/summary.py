@@ -44,7 +44,7 @@ def summarise(trials: Trials, metric: str, label: str, *, maximise: bool, option
         f"Best of {len(finished)}: {words(point_of(best, trials.space))}: {label} {_spelled(interval, places)} "
         f"({interval.estimator})",
         *_runner_up(finished, trials.space, label, places),
-        _proxy_line(finished),
+        *_proxy_lines(finished),
         f"Use it: {command(point_of(best, trials.space), trials.space, options)}",
     ]
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,13 +118,16 @@ def _runner_up(finished: Sequence["FrozenTrial"], space: Space, label: str, plac
     return [f"It is {told} the next, {name}: paired difference in {label} {_spelled(difference, places)}"]
 
 
-def _proxy_line(finished: Sequence["FrozenTrial"]) -> str:
+def _proxy_lines(finished: Sequence["FrozenTrial"]) -> list[str]:
+    """How well short trainings foretold the order; nothing where no trial had one."""
     both = [trial for trial in finished if "proxy" in trial.user_attrs]
+    if not both:
+        return []
     if len(both) < FEWEST:
-        return f"Proxy against final value: too few trials have both ({len(both)})"
+        return [f"Proxy against final value: too few trials have both ({len(both)})"]
     tau = kendall_tau([trial.user_attrs["proxy"] for trial in both], [(trial.values or [0.0])[0] for trial in both])
     told = "cannot be told" if tau is None else f"{tau:.2f}"
-    return f"Proxy against final value: Kendall's tau {told} over {len(both)} trials"
+    return [f"Proxy against final value: Kendall's tau {told} over {len(both)} trials"]
 
 
 def _csv(trials: Trials, metric: str) -> str:
