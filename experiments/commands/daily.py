@@ -7,25 +7,12 @@ import typer
 
 from experiments.commands.options import (
     DEFAULT_STORE,
-    CheckpointOption,
-    DataOption,
-    DatasetOption,
     DeviceOption,
     DryRunOption,
-    FractionOption,
-    MlflowOption,
     PluginOption,
-    ResolutionOption,
-    ScaleOption,
-    SeedsOption,
-    SetOption,
-    SkipBadOption,
-    SplitSeedOption,
+    Shared,
     StoreOption,
-    StratifyOption,
-    WorkersOption,
-    command_line,
-    parse_numbers,
+    takes_shared,
 )
 
 RunArgument = Annotated[
@@ -35,51 +22,16 @@ TrainSeedOption = Annotated[int, typer.Option(help="Which seed of EXPERIMENT/ROW
 OneWorkerOption = Annotated[int, typer.Option(min=0, max=1, help="1: a process of its own; 0: this one.")]
 
 
+@takes_shared
 def train(
+    shared: Shared,
     variant: Annotated[str, typer.Argument(help="A name from `prism-bench list variant`.")],
-    scale: ScaleOption = "laptop",
-    data: DataOption = [],  # noqa: B006
-    dataset: DatasetOption = None,
-    resolution: ResolutionOption = None,
-    seeds: SeedsOption = "0",
-    split_seed: SplitSeedOption = 0,
-    retrieval_fraction: FractionOption = None,
-    stratify: StratifyOption = True,
-    skip_bad: SkipBadOption = False,
-    set_: SetOption = [],  # noqa: B006
     dry_run: DryRunOption = False,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    checkpoint_seconds: CheckpointOption = 30.0,
-    mlflow: MlflowOption = True,
-    store: StoreOption = Path(DEFAULT_STORE),
-    plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """Train one variant and look at its samples; tables find it trained, and it finds what tables trained."""
-    from experiments.asking import RunOptions
     from experiments.daily.training import run_train
 
-    options = RunOptions(
-        scale=scale,
-        data=tuple(data),
-        dataset=dataset,
-        resolution=resolution,
-        seeds=parse_numbers(seeds, "--seeds"),
-        split_seed=split_seed,
-        retrieval_fraction=retrieval_fraction,
-        stratify=stratify,
-        skip_bad=skip_bad,
-        settings=tuple(set_),
-        dry_run=dry_run,
-        workers=workers,
-        device=device,
-        checkpoint_seconds=checkpoint_seconds,
-        mlflow=mlflow,
-        store=store,
-        plugins=tuple(plugin),
-        command=command_line(),
-    )
-    raise typer.Exit(run_train(variant, options))
+    raise typer.Exit(run_train(variant, shared.options(dry_run=dry_run)))
 
 
 def sample(

@@ -2,10 +2,17 @@
 
 import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from experiments.asking import RunOptions
 
 DEFAULT_STORE = "prism-bench-store"
 
@@ -16,34 +23,92 @@ StoreOption = Annotated[
 PluginOption = Annotated[
     list[Path], typer.Option("--plugin", help="A .py file with components of your own (repeatable).")
 ]
-ScaleOption = Annotated[str, typer.Option(help="How much computing: smoke, laptop, gpu or paper.")]
-DataOption = Annotated[
-    list[str], typer.Option(help="Your images: a folder, a .zip or an .npz; at scale paper NAME=PATH (repeatable).")
-]
-DatasetOption = Annotated[
-    str | None, typer.Option(help="A named dataset (default: the scale's); at scale paper the one to compute.")
-]
-ResolutionOption = Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the scale's).")]
-SeedsOption = Annotated[str, typer.Option(help="Train and sample seeds: 0, 0,1,2 or 0-2.")]
-SplitSeedOption = Annotated[int, typer.Option(help="Seed of the split into D and X_train.")]
-FractionOption = Annotated[
-    float | None, typer.Option(help="Share of the images that goes to the retrieval set D (paper: 162/232).")
-]
-StratifyOption = Annotated[bool, typer.Option(help="Split within each class.")]
-SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, by name.")]
-WithOption = Annotated[list[str], typer.Option("--with", help="Add a row: a name from `prism-bench list variant`.")]
-ControlsOption = Annotated[
-    bool, typer.Option("--controls", help="Add the rows that separate what the paper's rows change together.")
-]
-OnlyOption = Annotated[str, typer.Option(help="Only some cells: 'variant=prism|rag,seed=0'.")]
-SetOption = Annotated[list[str], typer.Option("--set", help="Change a field: training.images=50000 (repeatable).")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show cells, stages, time and disk; compute nothing.")]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=0, help="Stages at a time (default: one per core; 0: in this process).")
-]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-CheckpointOption = Annotated[float, typer.Option(min=0.0, help="Longest time between two checkpoints of a training.")]
-MlflowOption = Annotated[bool, typer.Option(help="Show the runs in MLflow as they go (`sync` can do it later).")]
+OnlyOption = Annotated[str, typer.Option(help="Only some cells: 'variant=prism|rag,seed=0'.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show cells, stages, time and disk; compute nothing.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """Options of every command that trains, as they were typed. `takes_shared` gives them to a command."""
+
+    scale: Annotated[str, typer.Option(help="How much computing: smoke, laptop, gpu or paper.")] = "laptop"
+    data: Annotated[
+        list[str],
+        typer.Option(help="Your images: a folder, a .zip or an .npz; at scale paper NAME=PATH (repeatable)."),
+    ] = field(default_factory=list)
+    dataset: Annotated[
+        str | None, typer.Option(help="A named dataset (default: the scale's); at scale paper the one to compute.")
+    ] = None
+    resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the scale's).")] = None
+    seeds: Annotated[str, typer.Option(help="Train and sample seeds: 0, 0,1,2 or 0-2.")] = "0"
+    split_seed: Annotated[int, typer.Option(help="Seed of the split into D and X_train.")] = 0
+    retrieval_fraction: Annotated[
+        float | None, typer.Option(help="Share of the images that goes to the retrieval set D (paper: 162/232).")
+    ] = None
+    stratify: Annotated[bool, typer.Option(help="Split within each class.")] = True
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, by name.")] = False
+    set_: Annotated[list[str], typer.Option("--set", help="Change a field: training.images=50000 (repeatable).")] = (
+        field(default_factory=list)
+    )
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Stages at a time (default: one per core; 0: in this process).")
+    ] = None
+    device: DeviceOption = "auto"
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0.0, help="Longest time between two checkpoints of a training.")
+    ] = 30.0
+    mlflow: Annotated[bool, typer.Option(help="Show the runs in MLflow as they go (`sync` can do it later).")] = True
+    store: StoreOption = Path(DEFAULT_STORE)
+    plugin: PluginOption = field(default_factory=list)
+
+    def options(self, **own: Any) -> "RunOptions":
+        """Parsed, with what the command itself was given; settings of its own come before `--set`."""
+        from experiments.asking import RunOptions
+
+        return RunOptions(
+            scale=self.scale,
+            data=tuple(self.data),
+            dataset=self.dataset,
+            resolution=self.resolution,
+            seeds=parse_numbers(self.seeds, "--seeds"),
+            split_seed=self.split_seed,
+            retrieval_fraction=self.retrieval_fraction,
+            stratify=self.stratify,
+            skip_bad=self.skip_bad,
+            settings=(*own.pop("settings", ()), *self.set_),
+            workers=self.workers,
+            device=self.device,
+            checkpoint_seconds=self.checkpoint_seconds,
+            mlflow=self.mlflow,
+            store=self.store,
+            plugins=tuple(self.plugin),
+            command=command_line(),
+            **own,
+        )
+
+
+def takes_shared(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose first parameter is `Shared`, with its fields as options after the command's own."""
+
+    @wraps(command)
+    def call(**given: Any) -> None:
+        shared = Shared(**{one.name: given.pop(one.name) for one in fields(Shared)})
+        command(shared, **given)
+
+    own = list(signature(command).parameters.values())[1:]
+    common = [
+        Parameter(one.name, Parameter.KEYWORD_ONLY, default=_default(one), annotation=one.type)
+        for one in fields(Shared)
+    ]
+    # Typer reads both.
+    call.__signature__ = Signature([*own, *common])  # type: ignore[attr-defined]
+    call.__annotations__ = {one.name: one.annotation for one in (*own, *common)}
+    return call
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
 
 
 def parse_numbers(text: str, option: str) -> tuple[int, ...]:

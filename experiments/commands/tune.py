@@ -1,34 +1,15 @@
 """`tune`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from experiments.commands.options import (
-    DEFAULT_STORE,
-    CheckpointOption,
-    DataOption,
-    DatasetOption,
-    DeviceOption,
-    FractionOption,
-    MlflowOption,
-    PluginOption,
-    ResolutionOption,
-    ScaleOption,
-    SeedsOption,
-    SetOption,
-    SkipBadOption,
-    SplitSeedOption,
-    StoreOption,
-    StratifyOption,
-    WorkersOption,
-    command_line,
-    parse_numbers,
-)
+from experiments.commands.options import Shared, parse_numbers, takes_shared
 
 
+@takes_shared
 def tune(
+    shared: Shared,
     target: Annotated[
         str, typer.Argument(help="k-max, fixed-k, k-sample, schedule, learning-rate or channels.")
     ] = "k-max",
@@ -45,46 +26,10 @@ def tune(
     prune: Annotated[
         bool, typer.Option(help="Give up a point whose short training is worse than the median of the others.")
     ] = False,
-    scale: ScaleOption = "laptop",
-    data: DataOption = [],  # noqa: B006
-    dataset: DatasetOption = None,
-    resolution: ResolutionOption = None,
-    seeds: SeedsOption = "0",
-    split_seed: SplitSeedOption = 0,
-    retrieval_fraction: FractionOption = None,
-    stratify: StratifyOption = True,
-    skip_bad: SkipBadOption = False,
-    set_: SetOption = [],  # noqa: B006
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    checkpoint_seconds: CheckpointOption = 30.0,
-    mlflow: MlflowOption = True,
-    store: StoreOption = Path(DEFAULT_STORE),
-    plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """Find the best k_max (and more) on the same seeds; resumable, and several processes may share a study."""
-    from experiments.asking import RunOptions
     from experiments.tuning.loop import TuneOptions, run_tune
 
-    shared = RunOptions(
-        scale=scale,
-        data=tuple(data),
-        dataset=dataset,
-        resolution=resolution,
-        seeds=parse_numbers(seeds, "--seeds"),
-        split_seed=split_seed,
-        retrieval_fraction=retrieval_fraction,
-        stratify=stratify,
-        skip_bad=skip_bad,
-        settings=tuple(set_),
-        workers=workers,
-        device=device,
-        checkpoint_seconds=checkpoint_seconds,
-        mlflow=mlflow,
-        store=store,
-        plugins=tuple(plugin),
-        command=command_line(),
-    )
     options = TuneOptions(
         target=target,
         over=tuple(name.strip() for name in over.split(",") if name.strip()),
@@ -96,6 +41,6 @@ def tune(
         study=study,
         sampler=sampler,
         prune=prune,
-        run=shared,
+        run=shared.options(),
     )
     raise typer.Exit(run_tune(options))
