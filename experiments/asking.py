@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.experiment import Experiment, Row, merged_rows
+from experiments.measuring import with_metrics
 from experiments.names import NUMBERED, PAPER_ORDER
 from experiments.paper import TITLES
 from experiments.request import Request, Source
@@ -39,6 +40,7 @@ class RunOptions:
     controls: bool = False
     only: tuple[tuple[str, str], ...] = ()
     settings: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     dry_run: bool = False
     workers: int | None = None
     device: str = "auto"
@@ -155,7 +157,7 @@ def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Asked
                 "training set themselves; use k_max, fixed_k or k_sample, or a variant of your own (--plugin, --with)"
             )
         scale = changed
-    return scale
+    return scale.replace(metrics=with_metrics(scale.metrics, options.metrics, scale.samples))
 
 
 def apply_setting(scale: Scale, setting: str) -> Scale:

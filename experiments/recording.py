@@ -12,6 +12,7 @@ from experiments.layout import Cell
 from experiments.plan import Plan
 from prism.runtime import write_json
 from prism.stages.base import Stage
+from prism.stages.measure import MetricStage
 from prism.store import Store
 
 LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "open_clip_torch", "safetensors", "prism-bench")
@@ -41,7 +42,7 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
         "stages": {
             "training": cell.training.address.key,
             "samples": cell.samples.address.key,
-            **{f"metric:{stage.metric.name}": stage.address.key for stage in cell.metrics},
+            **{_metric_key(stage): stage.address.key for stage in cell.metrics},
         },
         "environment": environment(),
     }
@@ -64,6 +65,12 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
         **_operations(cell, store),
     }
     return record
+
+
+def _metric_key(stage: MetricStage) -> str:
+    """metric:NAME, or metric:NAME:ENCODER: one metric may look through several encoders."""
+    encoder = stage.metric.encoder
+    return f"metric:{stage.metric.name}" + ("" if encoder is None else f":{encoder.name}")
 
 
 def stored_record(cell: Cell, store: Store) -> dict[str, Any] | None:

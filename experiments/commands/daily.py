@@ -12,6 +12,7 @@ from experiments.commands.options import (
     PluginOption,
     Shared,
     StoreOption,
+    parse_names,
     takes_shared,
 )
 
@@ -107,7 +108,7 @@ def evaluate(
     run_evaluate(
         EvaluateOptions(
             what=tuple(what),
-            metrics=tuple(name.strip() for name in metrics.split(",") if name.strip()),
+            metrics=parse_names(metrics),
             encoder=encoder,
             input_size=input_size,
             n=n,

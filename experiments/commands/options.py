@@ -25,6 +25,9 @@ PluginOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 OnlyOption = Annotated[str, typer.Option(help="Only some cells: 'variant=prism|rag,seed=0'.")]
+MetricsOption = Annotated[
+    str, typer.Option(help="Metrics beside the scale's, with commas: prdc,frechet:clip (names from `list metric`).")
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show cells, stages, time and disk; compute nothing.")]
 
 
@@ -126,10 +129,15 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names between commas, without spaces and empty ones."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def parse_only(text: str) -> tuple[tuple[str, str], ...]:
     """Pairs from key=value,key=value."""
     pairs = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in parse_names(text):
         key, equals, value = part.partition("=")
         if not equals or not value:
             raise typer.BadParameter(f"{part!r} is not of the form key=value", param_hint="--only")

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import DryRunOption, OnlyOption, Shared, parse_numbers, parse_only, takes_shared
+from experiments.commands.options import (
+    DryRunOption,
+    MetricsOption,
+    OnlyOption,
+    Shared,
+    parse_names,
+    parse_numbers,
+    parse_only,
+    takes_shared,
+)
 
 
 @takes_shared
@@ -18,6 +27,7 @@ def run(
         bool, typer.Option("--controls", help="Add the rows that separate what the paper's rows change together.")
     ] = False,
     only: OnlyOption = "",
+    metrics: MetricsOption = "",
     dry_run: DryRunOption = False,
 ) -> None:
     """Compute experiments, print their tables, and say where the files are. The same command resumes."""
@@ -28,6 +38,7 @@ def run(
         extra=tuple(with_),
         controls=controls,
         only=parse_only(only),
+        metrics=parse_names(metrics),
         dry_run=dry_run,
     )
     raise typer.Exit(run_experiments(options))
@@ -49,6 +60,7 @@ def schedule_sweep(
         int | None, typer.Option(help="Images of X_train to train on (paper: 1,000; default: the scale's).")
     ] = None,
     only: OnlyOption = "",
+    metrics: MetricsOption = "",
     dry_run: DryRunOption = False,
 ) -> None:
     """Table 4: schedules of k_train against k_sample. One training serves a schedule's whole column."""
@@ -65,6 +77,7 @@ def schedule_sweep(
         experiments=("schedule-sweep",),
         settings=[f"{name}={value}" for name, value in asked.items() if value is not None],
         only=parse_only(only),
+        metrics=parse_names(metrics),
         dry_run=dry_run,
     )
     raise typer.Exit(run_experiments(options))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import Shared, parse_numbers, takes_shared
+from experiments.commands.options import MetricsOption, Shared, parse_names, parse_numbers, takes_shared
 
 
 @takes_shared
@@ -18,6 +18,7 @@ def tune(
     values: Annotated[str, typer.Option(help="The target's values: 2,4,8 or 1-16 (default: the scale's).")] = "",
     variant: Annotated[str, typer.Option(help="Which variant is tuned.")] = "prism",
     metric: Annotated[str | None, typer.Option(help="Column of the table to go by (default: the first).")] = None,
+    metrics: MetricsOption = "",
     study: Annotated[str | None, typer.Option(help="Name of the study (default: made from what is asked).")] = None,
     storage: Annotated[
         str | None, typer.Option(help="An Optuna storage URL (default: a journal file in the store).")
@@ -32,7 +33,7 @@ def tune(
 
     options = TuneOptions(
         target=target,
-        over=tuple(name.strip() for name in over.split(",") if name.strip()),
+        over=parse_names(over),
         values=parse_numbers(values, "--values") if values else (),
         trials=trials,
         variant=variant,
@@ -41,6 +42,6 @@ def tune(
         study=study,
         sampler=sampler,
         prune=prune,
-        run=shared.options(),
+        run=shared.options(metrics=parse_names(metrics)),
     )
     raise typer.Exit(run_tune(options))

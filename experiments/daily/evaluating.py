@@ -13,6 +13,7 @@ from experiments.daily.completing import complete
 from experiments.daily.lookup import Trained, find_trained
 from experiments.daily.sampling import runtime_of, sampler_of, samples_stage
 from experiments.layout import measured_by
+from experiments.measuring import metric_called
 from experiments.scales import LAPTOP, METRICS
 from prism.component import from_json, load_members, load_plugin, member, with_setting
 from prism.data.files import ImageFiles, ingest, native_side
@@ -120,15 +121,7 @@ def _own(trained: Trained, store: Store) -> tuple[Metric, ...]:
 
 def _chosen(options: EvaluateOptions, default: Sequence[Metric]) -> list[Metric]:
     """The metrics of the command line, through the encoder of the command line where one is named."""
-    chosen = list(default)
-    if options.metrics:
-        known = {metric.name: metric for metric in default}
-        chosen = []
-        for name in options.metrics:
-            metric = known.get(name) or member("metric", name)()
-            if not isinstance(metric, Metric):
-                raise InputError(f"--metrics {name} is not a metric")
-            chosen.append(metric)
+    chosen = [metric_called(name, default) for name in options.metrics] or default
     return [_through(metric, options) for metric in chosen]
 
 

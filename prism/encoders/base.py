@@ -29,6 +29,11 @@ class Encoder(Component, family="encoder"):
     """Images per call of the network; bounds the memory."""
 
     @property
+    def features(self) -> int | None:
+        """The length of the vectors where it is known before loading."""
+        return None
+
+    @property
     def weights_sha256(self) -> str | None:
         """Checksum of the weights, part of every fingerprint; None for an encoder without weights."""
         return None

@@ -61,6 +61,11 @@ class EfficientNetLite(Encoder):
             raise InputError(f"encoder.input_size must be at least {SMALLEST_INPUT} pixels, not {self.input_size}")
 
     @property
+    def features(self) -> int:
+        """1280."""
+        return FEATURES
+
+    @property
     def weights_sha256(self) -> str:
         """What metric fingerprints say of the weights."""
         return self.weights.sha256

@@ -64,6 +64,11 @@ class Metric(Component, family="metric"):
     def encoder(self) -> Encoder | None:
         """Whose features the evidence must hold; None where the metric looks at the images alone."""
 
+    @property
+    def fewest(self) -> int:
+        """Generated images needed, as far as it is known before there are any."""
+        return self.min_samples
+
     def applies(self, dataset: Dataset) -> str | None:
         """Why this metric declines `dataset`, as the reason in a table's hole; None where it applies."""
         return None
@@ -150,8 +155,8 @@ class FeatureMetric(Metric):
                 row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
                 raise ComputeError(f"the features of {kind} image {row} by {self.encoder.name} are not finite")
             ready.append(features)
-        return (self._between(*ready),)
+        return self._between(*ready)
 
     @abstractmethod
-    def _between(self, generated: Vectors, reference: Vectors) -> Value:
-        """The value for float32 [n, d] and [m, d], both finite."""
+    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+        """The values for float32 [n, d] and [m, d], both finite."""

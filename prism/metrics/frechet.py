@@ -22,8 +22,8 @@ Matrix = npt.NDArray[np.float64]
 class FrechetDistance(FeatureMetric, name="frechet"):
     """Fréchet distance of the encoder's features. Biased upwards at small n, so compare at equal n only."""
 
-    def _between(self, generated: Vectors, reference: Vectors) -> Value:
-        return Value(
+    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+        value = Value(
             name=f"fd_{self.encoder.slug}",
             value=frechet_between(generated, reference),
             n=len(generated),
@@ -32,6 +32,7 @@ class FrechetDistance(FeatureMetric, name="frechet"):
             label=f"FD ({self.encoder.name})",
             unit="",
         )
+        return (value,)
 
 
 def frechet_distance(mu1: Matrix, sigma1: Matrix, mu2: Matrix, sigma2: Matrix) -> float:

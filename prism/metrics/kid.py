@@ -32,8 +32,8 @@ class KernelDistance(FeatureMetric, name="kid"):
         if self.subset_size < 2:
             raise InputError(f"metric.subset_size must be at least 2, not {self.subset_size}")
 
-    def _between(self, generated: Vectors, reference: Vectors) -> Value:
-        return Value(
+    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+        value = Value(
             name=f"kid_{self.encoder.slug}",
             value=kernel_distance(generated, reference, subsets=self.subsets, subset_size=self.subset_size),
             n=len(generated),
@@ -42,6 +42,7 @@ class KernelDistance(FeatureMetric, name="kid"):
             label=f"KID ({self.encoder.name}, not scaled)",
             unit="",
         )
+        return (value,)
 
 
 def kernel_distance(features1: npt.ArrayLike, features2: npt.ArrayLike, *, subsets: int, subset_size: int) -> float:
