@@ -10,6 +10,7 @@ import typer
 from experiments.commands.bundle import bundle
 from experiments.commands.cache import app as cache_app
 from experiments.commands.daily import evaluate, sample, train
+from experiments.commands.data import app as data_app
 from experiments.commands.options import DEFAULT_STORE, PluginOption, StoreOption
 from experiments.commands.run import run, schedule_sweep
 from experiments.commands.tune import tune
@@ -31,6 +32,7 @@ app.command()(evaluate)
 app.command()(tune)
 app.command()(bundle)
 app.add_typer(cache_app, name="cache")
+app.add_typer(data_app, name="data")
 
 
 @app.command()

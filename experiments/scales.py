@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 
 from experiments.paper import TITLES, paper_numbers
 from prism.aggregators import SetTransformer
-from prism.data.paper import AFHQv2, CelebA, Cifar10, ImageNet100, PaperDataset
+from prism.data.afhqv2 import AFHQv2
+from prism.data.celeba import CelebA
+from prism.data.cifar10 import Cifar10
+from prism.data.imagenet100 import ImageNet100
+from prism.data.paper import PaperDataset
 from prism.data.toyfaces import ToyFaces
 from prism.denoiser import DDPMpp
 from prism.encoders.clip import CLIP

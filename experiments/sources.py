@@ -1,17 +1,17 @@
 """The data of a run: a dataset by name, or the user's own files, decoded once and published in the store."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from experiments.amounts import duration
+from experiments.preparing import Ticker, prepared
 from experiments.request import Source
 from prism.component import Component, Json, member
 from prism.data.base import Dataset, Images
 from prism.data.files import ImageFiles, ingest, listing_digest
+from prism.data.paper import PaperDataset
 from prism.errors import InputError
 from prism.runtime import Runtime, write_json
 from prism.stages.base import perform
@@ -40,6 +40,8 @@ def named_dataset(name: str | None, default: Dataset, resolution: int | None) ->
 
 def open_dataset(dataset: Dataset, store: Store, console: Console) -> Source:
     """Draw or load a named dataset, or take it from the store."""
+    if isinstance(dataset, PaperDataset):
+        dataset = prepared(dataset, store) or dataset
     stage = DatasetStage(dataset=dataset, label=dataset.label)
     _mend(stage, store, console)
     if store.manifest(stage.address) is None:
@@ -80,7 +82,7 @@ def open_files(path: Path, *, resolution: int, skip_bad: bool, store: Store, con
         if store.manifest(stage.address) is not None:
             return _source(stage, known["title"], store, skipped=known["skipped"])
     console.print(f"Decoding the images of {path} at {resolution}x{resolution} ...", highlight=False, soft_wrap=True)
-    report = _Ticker(console)
+    report = Ticker(console)
     found = ingest(path, resolution=resolution, skip_bad=skip_bad, progress=report)
     stage = _stage(found.dataset, found.title)
     _publish(stage, found.images, store)
@@ -117,18 +119,3 @@ def _source(stage: DatasetStage, title: str, store: Store, *, skipped: int = 0) 
     folder = store.folder(stage.address)
     classes = tuple(json.loads((folder / "classes.json").read_text()))
     return Source(stage, title, np.load(folder / "labels.npy"), classes, skipped)
-
-
-class _Ticker:
-    """Progress of the decoding, a line every ten seconds."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._began = self._told = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._told > 10:
-            self._told = now
-            left = duration((now - self._began) * (total - done) / max(done, 1))
-            self._console.print(f"  {done:,}/{total:,} images, {left} left", highlight=False)

@@ -21,7 +21,7 @@ from PIL import Image
 
 from prism.data import sources
 from prism.data.decode import BadImageError, check_resolution, from_array, from_bytes
-from prism.data.files import QUEUED_PER_THREAD, THREADS, ImageFiles, _decode_all, ingest, listing_digest
+from prism.data.files import QUEUED_PER_THREAD, THREADS, ImageFiles, _run_all, ingest, listing_digest
 from prism.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
@@ -349,7 +349,7 @@ def test_only_a_few_originals_are_held_at_once() -> None:
                 held.append(held[-1] + 1)
             yield finish
 
-    assert _decode_all(draw(), np.empty((total, 3, 4, 4), np.uint8), lambda done, of: None) == {}
+    assert _run_all(draw(), np.empty((total, 3, 4, 4), np.uint8), lambda done, of: None) == {}
     assert held[-1] == 0
     assert 1 < max(held) <= THREADS * QUEUED_PER_THREAD
 

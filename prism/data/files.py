@@ -80,16 +80,13 @@ def ingest(path: Path, *, resolution: int, skip_bad: bool = False, progress: Pro
             `skip_bad`, a picture that cannot be used (all are tried and counted first).
     """
     check_resolution(resolution)
-    source = _open(path)
+    source = open_source(path)
     count = len(source.names)
-    pixels = _room(path, count, resolution)
-    with warnings.catch_warnings(), source.jobs() as jobs:
-        # Pillow warns of oddities that do not change the picture, and of sizes that `decode` refuses anyway.
-        warnings.filterwarnings("ignore", module="PIL")
-        bad = _decode_all(jobs, pixels, progress or _silent)
+    pixels, bad = decode_all(source, resolution, progress)
     skipped = tuple((source.names[index], reason) for index, reason in sorted(bad.items()))
     if bad and not skip_bad:
-        raise InputError(_complaint(path, skipped, count))
+        remedy = "Repair or remove them, or pass --skip-bad to go on without them"
+        raise InputError(complaint(path, skipped, count, remedy))
     good = [index for index in range(count) if index not in bad]
     if len(good) < FEWEST:
         without = f" ({len(bad)} bad ones skipped)" if bad else ""
@@ -97,7 +94,16 @@ def ingest(path: Path, *, resolution: int, skip_bad: bool = False, progress: Pro
     for target, index in enumerate(good if bad else []):
         pixels[target] = pixels[index]
     images = _labelled(pixels[: len(good)], [source.groups[index] for index in good])
-    return Ingested(ImageFiles(resolution=resolution, content=_content(images)), images, _title(path), skipped)
+    return Ingested(ImageFiles(resolution=resolution, content=content_of(images)), images, _title(path), skipped)
+
+
+def decode_all(source: Source, resolution: int, progress: Progress | None = None) -> tuple[Pixels, dict[int, str]]:
+    """All pictures of a source, uint8 [N, 3, R, R], and why those that cannot be used could not (theirs are noise)."""
+    pixels = _room(source.path, len(source.names), resolution)
+    with warnings.catch_warnings(), source.jobs() as jobs:
+        # Pillow warns of oddities that do not change the picture, and of sizes that `decode` refuses anyway.
+        warnings.filterwarnings("ignore", module="PIL")
+        return pixels, _run_all(jobs, pixels, progress or _silent)
 
 
 def listing_digest(path: Path, *, resolution: int, skip_bad: bool = False) -> str:
@@ -111,7 +117,7 @@ def listing_digest(path: Path, *, resolution: int, skip_bad: bool = False) -> st
         InputError: what `ingest` raises before it decodes.
     """
     check_resolution(resolution)
-    source = _open(path)
+    source = open_source(path)
     named: list[Json] = [[name, *stamp] for name, stamp in zip(source.names, source.stamps, strict=False)]
     return digest_of([type(source).__name__, named, resolution, skip_bad, VERSION])
 
@@ -122,14 +128,15 @@ def native_side(path: Path) -> int:
     Raises:
         InputError: see `ingest`.
     """
-    return max(4, min(_open(path).first_size()) // 4 * 4)
+    return max(4, min(open_source(path).first_size()) // 4 * 4)
 
 
 def _silent(_done: int, _total: int) -> None:
     pass
 
 
-def _open(path: Path) -> Source:
+def open_source(path: Path) -> Source:
+    """List the pictures of a folder, a .zip or an .npz; InputError where there are none or it cannot be read."""
     try:
         if path.is_dir():
             return FolderSource.of(path)
@@ -154,7 +161,7 @@ def _room(path: Path, count: int, resolution: int) -> Pixels:
     return np.empty((count, 3, resolution, resolution), np.uint8)
 
 
-def _decode_all(jobs: Iterator[Job], pixels: Pixels, progress: Progress) -> dict[int, str]:
+def _run_all(jobs: Iterator[Job], pixels: Pixels, progress: Progress) -> dict[int, str]:
     """Run the jobs in a few threads (Pillow frees the lock) into `pixels`; the reasons of those that failed."""
     bad: dict[int, str] = {}
     total, resolution = len(pixels), pixels.shape[-1]
@@ -179,13 +186,11 @@ def _decode_all(jobs: Iterator[Job], pixels: Pixels, progress: Progress) -> dict
     return bad
 
 
-def _complaint(path: Path, bad: tuple[tuple[str, str], ...], count: int) -> str:
+def complaint(path: Path, bad: tuple[tuple[str, str], ...], count: int, remedy: str) -> str:
+    """What to say of pictures, (name, reason) each, that cannot be used."""
     shown = "; ".join(f"{name} ({reason})" for name, reason in bad[:SHOWN])
     more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-    return (
-        f"--data {path}: {len(bad)} of {count} images cannot be used: {shown}{more}. Repair or remove them, or pass "
-        "--skip-bad to go on without them"
-    )
+    return f"--data {path}: {len(bad)} of {count} images cannot be used: {shown}{more}. {remedy}"
 
 
 def _labelled(pixels: Pixels, groups: list[str]) -> Images:
@@ -195,7 +200,8 @@ def _labelled(pixels: Pixels, groups: list[str]) -> Images:
     return Images(pixels, labels, classes)
 
 
-def _content(images: Images) -> str:
+def content_of(images: Images) -> str:
+    """SHA-256 (hex) of pixels, labels, class names and shape."""
     header: Json = {"classes": list(images.classes), "shape": list(images.images.shape)}
     sha = hashlib.sha256(canonical(header).encode())
     sha.update(images.labels.astype("<i8").tobytes())

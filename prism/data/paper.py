@@ -1,17 +1,48 @@
-"""The paper's four datasets, as far as they are known before their files are there (paper section 5.1, Table 1)."""
+"""The paper's datasets: what is known before their files are there, and what their official files must hold."""
 
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from prism.data.base import Dataset, Images
+from prism.data.decode import check_resolution, from_array
+from prism.data.files import Progress, complaint, decode_all
+from prism.data.sources import Source
 from prism.errors import InputError
+from prism.images import Pixels
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Where a dataset is had: the official files, their size, the page that offers them, and the licence."""
+
+    files: str
+    size: str
+    page: str
+    licence: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaperDataset(Dataset):
-    """A dataset that plans can be made for without its files; `build` says how to give them."""
+    """A dataset that plans can be made for without its files; `prism-bench data prepare` reads them once.
+
+    Attributes: resolution (a positive multiple of 4), content (SHA-256, hex, of what was read from the official files;
+    empty until they have been).
+    """
 
     title: ClassVar[str]
+    supply: ClassVar[Supply]
+    classes: ClassVar[tuple[str, ...]]
+    content: str = ""
+
+    def __post_init__(self) -> None:
+        check_resolution(self.resolution)
 
     @property
     def label(self) -> str:
@@ -21,51 +52,56 @@ class PaperDataset(Dataset):
     def build(self) -> Images:
         """Raises InputError always: the pictures come from the user's copy."""
         raise InputError(
-            f"the pictures of {self.title} are not here; give your copy as a folder, a .zip or an .npz of images: "
-            f"--data {self.name}=PATH (they are resized to {self.resolution}x{self.resolution})"
+            f"the pictures of {self.title} are not here; prism-bench data prepare {self.name} --from PATH --resolution "
+            f"{self.resolution} reads {self.supply.files} ({self.supply.size}, {self.supply.page}) once, or give any "
+            f"folder, .zip or .npz of images: --data {self.name}=PATH"
         )
 
+    @abstractmethod
+    def read(self, path: Path, progress: Progress) -> Images:
+        """Check and decode the official files at `path`, uint8 [N, 3, R, R]; `progress` hears (done, total).
 
-@dataclass(frozen=True, kw_only=True)
-class Cifar10(PaperDataset, name="cifar10"):
-    """CIFAR-10, 50,000 training images in ten classes, 32x32 (Krizhevsky 2009); D 40K, X_train 10K."""
+        Raises:
+            InputError: other files, damaged or missing ones, or not as many images as there should be.
+        """
 
-    title: ClassVar[str] = "CIFAR-10"
-    declared: ClassVar[tuple[int, ...]] = (5000,) * 10
-    retrieval_fraction: ClassVar[float] = 40 / 50
-    resolution: int = 32
+    def labelled(self, pixels: Pixels, names: Sequence[str]) -> tuple[Pixels, npt.NDArray[np.int64]]:
+        """The pixels, and one label for each class name; the counts must be the declared ones.
+
+        Raises:
+            InputError: a class with another number of images than the official files have.
+        """
+        found = Counter(names)
+        wrong = [
+            f"{name} {found[name]:,} instead of {count:,}"
+            for name, count in zip(self.classes, self.declared, strict=True)
+            if found[name] != count
+        ]
+        if wrong:
+            shown = ", ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+            raise InputError(
+                f"{self.title}: wrong numbers of images: {shown}; fetch {self.supply.files} again from "
+                f"{self.supply.page}, or run on what you have as images of your own: --data {self.name}=PATH"
+            )
+        number = {name: index for index, name in enumerate(self.classes)}
+        return pixels, np.array([number[name] for name in names], np.int64)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CelebA(PaperDataset, name="celeba"):
-    """CelebA, 202,599 aligned faces at 64x64 (Liu et al. 2015); D and X_train as 162 : 70.
+def decode_pictures(source: Source, resolution: int, progress: Progress) -> Pixels:
+    """Every picture of an official archive; a single bad one is an error, for then the archive is not the official one.
 
-    Differs from the paper: it counts 232K images, the aligned release has 202,599.
+    Raises:
+        InputError: pictures that cannot be decoded.
     """
-
-    title: ClassVar[str] = "CelebA"
-    declared: ClassVar[tuple[int, ...]] = (202_599,)
-    resolution: int = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageNet100(PaperDataset, name="imagenet100"):
-    """ImageNet-100, 100 classes of ImageNet at 64x64, about 130,000 images; D 100K, X_train 30K.
-
-    The number per class is declared as 1,300 until the files have been counted.
-    """
-
-    title: ClassVar[str] = "ImageNet-100"
-    declared: ClassVar[tuple[int, ...]] = (1300,) * 100
-    retrieval_fraction: ClassVar[float] = 100 / 130
-    resolution: int = 64
+    pixels, bad = decode_all(source, resolution, progress)
+    if bad:
+        named = tuple((source.names[index], reason) for index, reason in sorted(bad.items()))
+        raise InputError(complaint(source.path, named, len(pixels), "Fetch the archive again; this one is damaged"))
+    return pixels
 
 
-@dataclass(frozen=True, kw_only=True)
-class AFHQv2(PaperDataset, name="afhqv2"):
-    """AFHQv2, 15,803 animal faces (cat, dog, wild; train and test) at 64x64 (Choi et al. 2020); D 10K, X_train 5K."""
-
-    title: ClassVar[str] = "AFHQv2"
-    declared: ClassVar[tuple[int, ...]] = (5558, 5169, 5076)
-    retrieval_fraction: ClassVar[float] = 10 / 15
-    resolution: int = 64
+def resized(pixels: Pixels, resolution: int) -> Pixels:
+    """uint8 [n, 3, S, S] at another side, each picture by the filters of `prism.data.decode`."""
+    if pixels.shape[-1] == resolution:
+        return pixels
+    return np.stack([from_array(image.transpose(1, 2, 0), resolution) for image in pixels])

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Self
@@ -53,6 +53,16 @@ class Source(ABC):
     names: tuple[str, ...]
     groups: tuple[str, ...]
     stamps: tuple[tuple[int, ...], ...]
+
+    def select(self, keep: Callable[[str], bool]) -> Self:
+        """The pictures whose name `keep` accepts."""
+        chosen = [index for index, name in enumerate(self.names) if keep(name)]
+        return replace(
+            self,
+            names=tuple(self.names[index] for index in chosen),
+            groups=tuple(self.groups[index] for index in chosen),
+            stamps=tuple(self.stamps[index] for index in chosen),
+        )
 
     @abstractmethod
     def jobs(self) -> AbstractContextManager[Iterator[Job]]:
@@ -118,6 +128,11 @@ class ZipSource(Source):
         """See the family."""
         with ZipFile(self.path) as archive:
             return size_of(archive.read(self.members[0]), self.names[0])
+
+    def select(self, keep: Callable[[str], bool]) -> Self:
+        """See the family."""
+        members = tuple(member for name, member in zip(self.names, self.members, strict=True) if keep(name))
+        return replace(super().select(keep), members=members)
 
     @contextmanager
     def jobs(self) -> Iterator[Iterator[Job]]:

@@ -1,0 +1,89 @@
+"""`prism-bench data`: the paper's datasets from their official files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.commands.options import DEFAULT_STORE, StoreOption
+
+app = typer.Typer(
+    help="The paper's datasets: list, prepare, verify.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="cifar10, celeba, imagenet100 or afhqv2.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="The official archive or its folder (`data list` says which).")
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch it first (CIFAR-10 alone is free to).")] = False,
+    resolution: Annotated[int | None, typer.Option(help="Side in pixels (default: the paper's).")] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="100 WordNet ids for imagenet100, one a line (default: the usual ones).")
+    ] = None,
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Read a dataset's official files once; every table finds it then, memory-mapped."""
+    from rich.console import Console
+
+    from experiments.preparing import PrepareOptions, prepare
+
+    options = PrepareOptions(
+        name=name, source=source, download=download, resolution=resolution, classes=classes, store=store
+    )
+    folder = prepare(options, Console(highlight=False))
+    typer.echo(f"Ready: {folder}")
+    typer.echo(f"Use it: prism-bench run table1 --scale paper --dataset {name}")
+
+
+@app.command("list")
+def list_(store: StoreOption = Path(DEFAULT_STORE)) -> None:
+    """What is ready, and what each missing one needs: files, size, page, licence."""
+    from experiments.preparing import note_of, prepared
+    from experiments.scales import PAPER_DATASETS
+    from prism.store import Store
+
+    kept = Store(store)
+    for name, dataset in PAPER_DATASETS.items():
+        note = note_of(dataset, kept) if prepared(dataset, kept) is not None else None
+        side = f"{dataset.resolution}x{dataset.resolution}"
+        if note is not None:
+            count, parts = note["images"], len(note["classes"])
+            typer.echo(f"{name}: ready at {side}, {count:,} images in {parts} classes, from {note['source']['name']}")
+            continue
+        supply = dataset.supply
+        typer.echo(f"{name}: not here")
+        typer.echo(f"  needs    {supply.files} ({supply.size})")
+        typer.echo(f"  from     {supply.page}")
+        typer.echo(f"  licence  {supply.licence}")
+        typer.echo(f"  then     prism-bench data prepare {name} --from PATH   (resized to {side}, kept in {store})")
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Which ones (default: all that are prepared).")] = None,
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Check the prepared copies against their checksums and the official numbers of images."""
+    from experiments.preparing import note_of, paper_dataset, prepared, verified
+    from experiments.scales import PAPER_DATASETS
+    from prism.store import Store
+
+    kept = Store(store)
+    chosen = [paper_dataset(name) for name in names or ()]
+    chosen = chosen or [one for one in PAPER_DATASETS.values() if prepared(one, kept) is not None]
+    if not chosen:
+        typer.echo(f"nothing is prepared in {store}; `prism-bench data list` says what each dataset needs")
+    faults = 0
+    for dataset in chosen:
+        fault = verified(dataset, kept)
+        faults += fault is not None
+        count = (note_of(dataset, kept) or {})["images"]
+        typer.echo(f"{dataset.name}: {f'{count:,} images, sound' if fault is None else fault}")
+    if faults:
+        typer.echo("prepare what is damaged again; `prism-bench cache verify --set-aside` moves it out of the way")
+        raise typer.Exit(1)

@@ -1,0 +1,104 @@
+"""CIFAR-10 in its version for Python (Krizhevsky 2009)."""
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from prism.data.base import Images
+from prism.data.files import Progress
+from prism.data.paper import PaperDataset, Supply, resized
+from prism.data.pickles import read_batch
+from prism.errors import InputError
+
+ARCHIVE = "cifar-10-python.tar.gz"
+FOLDER = "cifar-10-batches-py"
+SIDE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar10(PaperDataset, name="cifar10"):
+    """CIFAR-10, 50,000 training images in ten classes, 32x32 (Krizhevsky 2009); D 40K, X_train 10K."""
+
+    title: ClassVar[str] = "CIFAR-10"
+    supply: ClassVar[Supply] = Supply(
+        files=f"{ARCHIVE} or its folder {FOLDER}",
+        size="163 MB",
+        page="https://www.cs.toronto.edu/~kriz/cifar.html",
+        licence="none stated; cite Krizhevsky 2009",
+    )
+    url: ClassVar[str] = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
+    md5: ClassVar[str] = "c58f30108f718f92721af3b95e74349a"
+    batches: ClassVar[dict[str, str]] = {
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    }
+    """Published MD5 of each batch; the test batch is no part of the paper's X."""
+    classes: ClassVar[tuple[str, ...]] = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
+    declared: ClassVar[tuple[int, ...]] = (5000,) * 10
+    retrieval_fraction: ClassVar[float] = 40 / 50
+    resolution: int = 32
+
+    def read(self, path: Path, progress: Progress) -> Images:
+        """See the family: the archive, or the folder it unpacks to, with the published checksums."""
+        images, labels = [], []
+        for number, (name, data) in enumerate(self._batches(path), start=1):
+            found, classes = read_batch(data, f"{path}: {name}", SIDE)
+            if len(classes) and not 0 <= classes.min() <= classes.max() < len(self.classes):
+                raise InputError(f"{path}: {name} holds labels outside 0..9; fetch {ARCHIVE} again")
+            images.append(resized(found, self.resolution))
+            labels.append(classes)
+            progress(number, len(self.batches))
+        names = [self.classes[label] for label in np.concatenate(labels)]
+        return Images(*self.labelled(np.concatenate(images), names), self.classes)
+
+    def _batches(self, path: Path) -> Iterator[tuple[str, bytes]]:
+        """The training batches in order, each of the published checksum."""
+        folder = path / FOLDER if (path / FOLDER).is_dir() else path
+        members = self._unpacked(path) if path.is_file() else None
+        for name, published in self.batches.items():
+            if members is not None:
+                data = members.get(name)
+            else:
+                data = (folder / name).read_bytes() if (folder / name).is_file() else None
+            if data is None:
+                raise InputError(f"{path} lacks {name}; give {self.supply.files} from {self.supply.page}")
+            _check_md5(data, published, f"{path}: {name}")
+            yield name, data
+
+    def _unpacked(self, path: Path) -> dict[str, bytes]:
+        _check_md5(path.read_bytes(), self.md5, str(path))
+        found = {}
+        try:
+            with tarfile.open(path) as archive:
+                for name in self.batches:
+                    member = archive.extractfile(f"{FOLDER}/{name}")
+                    if member is not None:
+                        found[name] = member.read()
+        except (tarfile.TarError, KeyError, EOFError, OSError) as error:
+            raise InputError(f"{path} cannot be unpacked ({error}); fetch it again from {self.supply.page}") from None
+        return found
+
+
+def _check_md5(data: bytes, published: str, where: str) -> None:
+    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if found != published:
+        raise InputError(f"{where} has MD5 {found}, the published one is {published}; fetch it again")
