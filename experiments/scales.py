@@ -14,6 +14,7 @@ from prism.data.toyfaces import ToyFaces
 from prism.denoiser import DDPMpp
 from prism.encoders.clip import CLIP
 from prism.encoders.efficientnet import EfficientNetLite0
+from prism.encoders.inception import InceptionClean, InceptionLegacy
 from prism.encoders.pca import PixelsPCA
 from prism.errors import InputError, closest
 from prism.metrics.coherence import Coherence
@@ -29,6 +30,13 @@ from prism.variant import Scale
 METRICS = (
     FrechetDistance(encoder=EfficientNetLite0(input_size=224)),
     KernelDistance(encoder=EfficientNetLite0(input_size=224)),
+)
+
+# FID in both modes: the paper does not say which; EDM's own script is closest to the legacy one.
+PAPER_METRICS = (
+    FrechetDistance(encoder=InceptionClean()),
+    FrechetDistance(encoder=InceptionLegacy()),
+    KernelDistance(encoder=InceptionClean()),
 )
 
 PAPER_DATASETS: Mapping[str, PaperDataset] = {
@@ -73,7 +81,7 @@ def paper_scale(panel: str) -> Scale:
         dataset=PAPER_DATASETS[panel],
         method=paper_method(panel),
         sampler=Heun(steps=18),
-        metrics=METRICS,
+        metrics=PAPER_METRICS,
         samples=50_000,
         k_max=k_max,
         fixed_k=k_max // 2,
@@ -139,7 +147,7 @@ GPU = Scale(
         )
     ),
     sampler=Heun(steps=18),
-    metrics=METRICS,
+    metrics=PAPER_METRICS,
     samples=10_000,
     k_max=16,
     fixed_k=8,

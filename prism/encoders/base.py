@@ -50,6 +50,11 @@ class Encoder(Component, family="encoder"):
         """The ready encoder. `gallery` is the images of D, uint8 [n, 3, R, R], for a fitted encoder."""
 
     @property
+    def frechet_name(self) -> tuple[str, str]:
+        """Name and label of the Fréchet distance through this encoder; FID means clean-fid's Inception alone."""
+        return f"fd_{self.slug}", f"FD ({self.name})"
+
+    @property
     def slug(self) -> str:
         """The name in metric names: letters, digits and underscores."""
         return self.name.replace("-", "_")

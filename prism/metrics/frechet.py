@@ -23,13 +23,14 @@ class FrechetDistance(FeatureMetric, name="frechet"):
     """Fréchet distance of the encoder's features. Biased upwards at small n, so compare at equal n only."""
 
     def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+        name, label = self.encoder.frechet_name
         value = Value(
-            name=f"fd_{self.encoder.slug}",
+            name=name,
             value=frechet_between(generated, reference),
             n=len(generated),
             reference_n=len(reference),
             better="lower",
-            label=f"FD ({self.encoder.name})",
+            label=label,
             unit="",
         )
         return (value,)
