@@ -86,6 +86,19 @@ def sync(store: StoreOption = Path(DEFAULT_STORE)) -> None:
 
 
 @app.command()
+def doctor(
+    golden: Annotated[bool, typer.Option(help="Run PRISM's whole way, tiny, and compare (some ten seconds).")] = True,
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Say what this machine can run: versions, devices, weights, data, disk; and what mends each line that fails."""
+    from experiments.doctor import run_doctor
+    from prism.component import load_members
+
+    load_members()
+    raise typer.Exit(run_doctor(store, golden=golden))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from prism import __version__
