@@ -206,7 +206,8 @@ def _advice(undecided: Sequence[PairResult]) -> str:
         else ("more seeds than can be estimated would be needed")
     )
     if wrong:
-        seeds += f", and would be expected to refute it: {len(wrong)} of its differences point the other way"
+        verb = "points" if len(wrong) == 1 else "point"
+        seeds += f", and would be expected to refute it: {len(wrong)} of its differences {verb} the other way"
     return f"{seeds}, if these means and spreads are the true ones"
 
 

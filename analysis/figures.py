@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MANY = 12
-"""Curves from which on the legend is set smaller."""
+WIDTH = 10.0
+"""Of the training curves, in inches."""
+LETTER = 0.085
+"""Width of a letter of the legend, about, and of the line beside a label in letters."""
+LINE = 7
 Curve = tuple[str, Sequence[Mapping[str, float]]]
 
 
@@ -31,7 +34,9 @@ def training_curves(curves: Sequence[Curve], path: Path) -> Path:
     with plain_style():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(10, 3.6 + 0.2 * (len(curves) // 4)), layout="constrained")
+        longest = max(len(label) for label, _ in curves)
+        columns = max(1, min(4, int(WIDTH / (LETTER * (longest + LINE)))))
+        figure = Figure(figsize=(WIDTH, 3.6 + 0.2 * -(-len(curves) // columns)), layout="constrained")
         for axes, key in zip(figure.subplots(1, 2), ("loss", "k_train"), strict=True):
             for label, rows in curves:
                 points = [(row["images"], row[key]) for row in rows if "images" in row and key in row]
@@ -42,8 +47,7 @@ def training_curves(curves: Sequence[Curve], path: Path) -> Path:
             axes.set_ylabel(key)
             axes.grid(alpha=0.3)
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        size = "small" if len(labels) > MANY else "medium"
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=size)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
         save(figure, path)
     return path
 
