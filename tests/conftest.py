@@ -63,3 +63,19 @@ def small_images() -> Pixels:
     """Sixteen images of 16x16 without structure."""
     images: Pixels = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 16), np.uint8)
     return images
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished store of two rows of Table 3; not to be changed."""
+    from tiny import tiny_store
+
+    return tiny_store(tmp_path_factory)
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, in the folder in which `cli` types."""
+    from tiny import copy_of
+
+    return copy_of(made, tmp_path)

@@ -10,24 +10,12 @@ from typing import Any
 
 import pytest
 from conftest import Cli
-from tiny import copy_of, tiny_store, without_torch
+from tiny import copy_of, without_torch
 
 from experiments.bundling.anonymous import Anonymous
 from prism.store import Address, Store
 
 EXPERIMENT = "ablation-table3"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The finished store; not to be changed."""
-    return tiny_store(tmp_path_factory)
-
-
-@pytest.fixture
-def store(made: Path, tmp_path: Path) -> Path:
-    """A copy of it, in the folder in which `cli` types."""
-    return copy_of(made, tmp_path)
 
 
 def members(path: Path) -> dict[str, bytes]:

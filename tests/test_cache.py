@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Cli
-from tiny import RUN, copy_of, tiny_store, without_torch
+from tiny import RUN, without_torch
 
 from experiments.caching.collecting import Wish, sweep
 from experiments.caching.inventory import Inventory, key_of, lineage_of, nested
@@ -22,18 +22,6 @@ from prism.stages.base import KEY_LENGTH
 from prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
 
 EXPERIMENT = "ablation-table3"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The finished store; not to be changed."""
-    return tiny_store(tmp_path_factory)
-
-
-@pytest.fixture
-def store(made: Path, tmp_path: Path) -> Path:
-    """A copy of it, in the folder in which `cli` types."""
-    return copy_of(made, tmp_path)
 
 
 def keys(store: Path, kind: str) -> list[str]:
