@@ -166,11 +166,10 @@ def apply_setting(scale: Scale, setting: str) -> Scale:
     if not equals:
         raise InputError(f"--set {setting!r} is not of the form path=value, for example training.images=50000")
     head = path.partition(".")[0]
-    inside_method = not hasattr(scale, head) and hasattr(scale.method, head)
-    if not inside_method and not hasattr(scale, head):
-        names = [field.name for value in (scale, scale.method) for field in fields(value)]
-        raise InputError(f"--set {setting}: there is nothing called {head!r}; {closest(head, names)}")
-    inner = f"method.{path}" if inside_method else path
+    own, inside = ([field.name for field in fields(value)] for value in (scale, scale.method))
+    if head not in (*own, *inside):
+        raise InputError(f"--set {setting}: there is nothing called {head!r}; {closest(head, [*own, *inside])}")
+    inner = path if head in own else f"method.{path}"
     changed = with_setting(scale, inner, text, said=f"--set {setting}")
     if not isinstance(changed, Scale):
         raise InputError(f"--set {setting}: not a setting of a scale")

@@ -44,10 +44,9 @@ def ready(faces: Pixels) -> Callable[[str], tuple[Encoder, Embed]]:
 
     def load(name: str) -> tuple[Encoder, Embed]:
         encoder = cast(Encoder, Component.members["encoder"][name]())
-        try:
-            encoder.check()
-        except InputError as error:
-            pytest.skip(f"no weights here: {error}")
+        if not encoder.at_hand():
+            pytest.skip(f"the weights of {name} are not on this machine and tests fetch nothing; a stand-in is tested")
+        encoder.check()
         if name not in loaded:
             loaded[name] = encoder, encoder.load(faces if encoder.fitted else None, "cpu")
         return loaded[name]
