@@ -107,6 +107,7 @@ def test_a_trial_whose_process_died_is_tried_again(cli: Cli) -> None:
     assert cli(f"{line} --trials 5").code == 0
     states = {trial.number: trial.state for trial in study_of("mine").trials}
     assert states == {0: TrialState.COMPLETE, 1: TrialState.FAIL, 2: TrialState.COMPLETE}
+    assert [row["reason"] for row in trials_of()] == ["", "its process ended", ""]
 
 
 def test_an_endless_space_is_searched_by_tpe_without_repeats_and_stays_resumable(cli: Cli) -> None:

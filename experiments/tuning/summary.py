@@ -13,7 +13,7 @@ from analysis.statistics import Interval, kendall_tau, mean_interval, paired_dif
 from analysis.tuning_figures import Tried, sensitivity
 from experiments.asking import RunOptions
 from experiments.tuning.space import Space, words
-from experiments.tuning.study import Trials, best_of, point_of
+from experiments.tuning.study import KILLED, REASON, Trials, best_of, point_of
 from prism.runtime import write_bytes
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ def _csv(trials: Trials, metric: str) -> str:
         else:
             row += [""] * (3 + len(seeds))
         records = " ".join(str(name) for name in attrs.get("records", {}).values())
-        writer.writerow([*row, attrs.get("proxy", ""), attrs.get("seconds", ""), records, attrs.get("reason", "")])
+        ended = KILLED if trial.state.name == "FAIL" else ""
+        writer.writerow([*row, attrs.get("proxy", ""), attrs.get("seconds", ""), records, attrs.get(REASON, ended)])
     return buffer.getvalue()
 
 
