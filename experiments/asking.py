@@ -1,6 +1,5 @@
 """From the options of `prism-bench run` to checked requests, device and workers."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,7 +16,7 @@ from experiments.sources import named_dataset, open_dataset, open_files
 from prism.component import member, with_setting
 from prism.data.split import Split
 from prism.errors import InputError, closest
-from prism.runtime import Runtime
+from prism.runtime import Runtime, usable_cores
 from prism.store import Store
 from prism.variant import Scale, Variant
 
@@ -235,7 +234,7 @@ class _Sources:
 def resources(options: RunOptions, trainings: int) -> tuple[Runtime, int]:
     """Device, workers and threads. Threads depend on the plan, never on what is cached: same command, same bits."""
     device = device_called(options.device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     workers = options.workers
     if workers is None:
         workers = max(1, min(cores, trainings)) if device == "cpu" else 1

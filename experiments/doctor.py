@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import platform
 import shutil
 import sys
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from experiments.amounts import counted, size
 from prism.errors import InputError
+from prism.runtime import usable_cores
 from prism.store import Store
 
 State = Literal["ok", "note", "fails"]
@@ -92,8 +92,8 @@ def _versions() -> Iterator[Line]:
 def _devices() -> Iterator[Line]:
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Line("processor", "ok", f"{counted(cores, 'core')}, torch uses {counted(torch.get_num_threads(), 'thread')}")
+    cores = counted(usable_cores(), "core")
+    yield Line("processor", "ok", f"{cores}, torch uses {counted(torch.get_num_threads(), 'thread')}")
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         half = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: --set training.precision=float32"

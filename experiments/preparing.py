@@ -1,6 +1,5 @@
 """The paper's datasets from their official files into the store, once; and what is known of them before."""
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from prism.data.files import content_of
 from prism.data.imagenet100 import ImageNet100, read_class_list
 from prism.data.paper import PaperDataset
 from prism.errors import InputError
-from prism.runtime import Runtime, write_json
-from prism.stages.data import DatasetStage, save_images
-from prism.store import Store
+from prism.runtime import write_json
+from prism.stages.data import DatasetStage, publish_images
+from prism.store import Store, file_digest
 
 BIG = 2**30
 """A file of more bytes is known by its name and size alone: its checksum would take as long as reading it."""
@@ -70,11 +69,7 @@ def prepare(options: PrepareOptions, console: Console) -> Path:
         raise InputError(f"--from {path}: cannot be read ({error.strerror}); check its permissions") from None
     found = dataset.replace(content=content_of(images))
     stage = DatasetStage(dataset=found, label=dataset.title)
-    with store.lock(stage.address):
-        if store.manifest(stage.address) is None:
-            work = store.work(stage.address)
-            save_images(work, images)
-            store.publish(stage.address, work, stage.facts(seconds=0.0, runtime=Runtime()))
+    publish_images(stage, images, store)
     counts: dict[str, Json] = {
         name: int(count) for name, count in zip(images.classes, np.bincount(images.labels), strict=True)
     }
@@ -105,7 +100,7 @@ def note_of(dataset: PaperDataset, store: Store) -> dict[str, Any] | None:
 
 
 def verified(dataset: PaperDataset, store: Store) -> str | None:
-    """What is wrong with a prepared dataset's copy, None where its checksums, counts and content hold.
+    """What is wrong with a prepared dataset's copy; None where its checksums hold, those of its labels among them.
 
     Raises:
         InputError: it has not been prepared.
@@ -162,8 +157,7 @@ def _stamp(path: Path) -> dict[str, Json]:
     size = path.stat().st_size
     stamp: dict[str, Json] = {"name": path.name, "bytes": size}
     if size <= BIG:
-        with path.open("rb") as file:
-            stamp["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        stamp["sha256"] = file_digest(path)
     return stamp
 
 

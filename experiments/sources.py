@@ -9,13 +9,13 @@ from rich.console import Console
 from experiments.preparing import Ticker, prepared
 from experiments.request import Source
 from prism.component import Component, Json, member
-from prism.data.base import Dataset, Images
+from prism.data.base import Dataset
 from prism.data.files import ImageFiles, ingest, listing_digest
 from prism.data.paper import PaperDataset
 from prism.errors import InputError
 from prism.runtime import Runtime, write_json
 from prism.stages.base import perform
-from prism.stages.data import DatasetStage, save_images
+from prism.stages.data import DatasetStage, publish_images
 from prism.store import Store
 
 
@@ -85,7 +85,7 @@ def open_files(path: Path, *, resolution: int, skip_bad: bool, store: Store, con
     report = Ticker(console)
     found = ingest(path, resolution=resolution, skip_bad=skip_bad, progress=report)
     stage = _stage(found.dataset, found.title)
-    _publish(stage, found.images, store)
+    publish_images(stage, found.images, store)
     for name, reason in found.skipped:
         console.print(f"  skipped {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
     note.parent.mkdir(exist_ok=True)
@@ -105,14 +105,6 @@ def _mend(stage: DatasetStage, store: Store, console: Console) -> None:
         kept = store.set_aside(stage.address)
         text = f"{stage.title} was corrupted ({fault}); it is made again, the old files are in {kept}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _publish(stage: DatasetStage, images: Images, store: Store) -> None:
-    with store.lock(stage.address):
-        if store.manifest(stage.address) is None:
-            work = store.work(stage.address)
-            save_images(work, images)
-            store.publish(stage.address, work, stage.facts(seconds=0.0, runtime=Runtime()))
 
 
 def _source(stage: DatasetStage, title: str, store: Store, *, skipped: int = 0) -> Source:

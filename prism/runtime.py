@@ -13,6 +13,11 @@ class StopRequestedError(Exception):
     """The process was asked to stop; what was computed has been saved and the same command goes on from there."""
 
 
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """Device, threads and cadence of one worker."""

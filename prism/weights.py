@@ -1,6 +1,5 @@
 """Weight files that are fetched once: where they lie, which bytes they must be, and how they come there."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from prism.errors import InputError
+from prism.store import file_digest
 
 FOLDER_VARIABLE = "PRISM_BENCH_WEIGHTS"
 """A folder of weight files of the user's own, looked into first; nothing is written there."""
@@ -42,7 +42,7 @@ class WeightFile:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / f"{self.file}.lock"):
                 found = self.at_hand() or self._fetch(folder / self.file)
-        digest = _sha256(found)
+        digest = file_digest(found)
         if digest != self.sha256:
             raise InputError(
                 f"the weights {found} are not the published ones: expected sha256 {self.sha256}, found {digest}; "
@@ -80,8 +80,3 @@ def cache_folder() -> Path:
     home = os.environ.get(CACHE_VARIABLE)
     base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prism-bench"
     return base / "weights"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

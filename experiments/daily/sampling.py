@@ -1,6 +1,5 @@
 """`prism-bench sample`: any number of images from a trained variant."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from prism.errors import InputError
 from prism.images import Pixels
 from prism.method import Gallery
 from prism.retrieval import Nearest, check_k, nearest
-from prism.runtime import Runtime
+from prism.runtime import Runtime, usable_cores
 from prism.sampling import Sampler
 from prism.stages.data import NeighboursStage, open_images, open_parts
 from prism.stages.model import SamplesStage
@@ -92,8 +91,7 @@ def sampler_of(name: str | None, steps: int | None, trained: Trained) -> Sampler
 
 def runtime_of(device: str) -> Runtime:
     """The device, and every core for the one piece of work."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Runtime(device=device_called(device), threads=cores)
+    return Runtime(device=device_called(device), threads=usable_cores())
 
 
 def _k_sample(options: SampleOptions, trained: Trained) -> int:

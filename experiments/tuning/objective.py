@@ -18,11 +18,11 @@ from experiments.workers import Pool
 from prism.errors import ComputeError, InputError
 from prism.metrics.base import Evidence, Metric, Value
 from prism.runtime import Runtime
-from prism.store import Store
+from prism.store import Address, Store
 from prism.variant import Scale, Variant
 
 PROXY_IMAGES = 4
-"""A proxy trains on this fraction of the images."""
+"""A proxy trains on the images of a trial divided by this."""
 PROXY_SAMPLES = 256
 FAKE = 16
 """Images and features of the evidence that only tells a metric's names."""
@@ -110,8 +110,8 @@ class Objective:
         return Outcome(dict(sorted(by_seed.items())), names, seconds)
 
 
-def _seconds(store: Store, address: object) -> float:
-    manifest = store.manifest(address)  # type: ignore[arg-type]
+def _seconds(store: Store, address: Address) -> float:
+    manifest = store.manifest(address)
     return 0.0 if manifest is None else float(manifest["seconds"])
 
 

@@ -42,9 +42,9 @@ class AFHQv2(PaperDataset, name="afhqv2"):
                 f"{path} holds no pictures in train/cat, train/dog, train/wild, test/cat, ...; "
                 f"give {self.supply.files} from {self.supply.page}"
             )
-        pixels, labels = self.labelled(
-            decode_pictures(source, self.resolution, progress), [animal for _, animal in places]
-        )
+        # Counted before anything is decoded.
+        labels = self.counted_labels([animal for _, animal in places])
+        pixels = decode_pictures(source, self.resolution, progress)
         partition = np.array([PARTITIONS.index(part) for part, _ in places], np.float32)
         return Images(pixels, labels, self.classes, {"partition": partition})
 

@@ -1,6 +1,7 @@
 """The dataset family and what a dataset delivers."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -26,6 +27,12 @@ class Images:
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
     attributes: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+
+def labels_of(names: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The index of each name in `classes`, int64 [N]."""
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number[name] for name in names], np.int64)
 
 
 @dataclass(frozen=True)

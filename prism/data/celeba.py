@@ -55,8 +55,8 @@ class CelebA(PaperDataset, name="celeba"):
         if len(source.names) != len(wanted):
             raise InputError(f"{path} holds some pictures twice; give the folder img_align_celeba alone")
         # Sorted by name is sorted by number.
-        pixels, labels = self.labelled(decode_pictures(source, self.resolution, progress), [ONE_CLASS] * len(wanted))
-        return Images(pixels, labels, self.classes, _tables(path, wanted))
+        tables, labels = _tables(path, wanted), self.counted_labels([ONE_CLASS] * len(wanted))
+        return Images(decode_pictures(source, self.resolution, progress), labels, self.classes, tables)
 
 
 def _tables(path: Path, wanted: dict[str, int]) -> dict[str, npt.NDArray[np.float32]]:

@@ -68,7 +68,7 @@ class Cifar10(PaperDataset, name="cifar10"):
             labels.append(classes)
             progress(number, len(self.batches))
         names = [self.classes[label] for label in np.concatenate(labels)]
-        return Images(*self.labelled(np.concatenate(images), names), self.classes)
+        return Images(np.concatenate(images), self.counted_labels(names), self.classes)
 
     def _batches(self, path: Path) -> Iterator[tuple[str, bytes]]:
         """The training batches in order, each of the published checksum."""

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from prism.component import Json, canonical, digest_of
 from prism.data.arrays import ArraySource
-from prism.data.base import Dataset, Images
+from prism.data.base import Dataset, Images, labels_of
 from prism.data.decode import BadImageError, check_resolution
 from prism.data.sources import FolderSource, Job, Source, ZipSource
 from prism.errors import InputError
@@ -195,9 +194,7 @@ def complaint(path: Path, bad: tuple[tuple[str, str], ...], count: int, remedy: 
 
 def _labelled(pixels: Pixels, groups: list[str]) -> Images:
     classes = tuple(sorted(set(groups)))
-    index = {name: number for number, name in enumerate(classes)}
-    labels: npt.NDArray[np.int64] = np.array([index[name] for name in groups], np.int64)
-    return Images(pixels, labels, classes)
+    return Images(pixels, labels_of(groups, classes), classes)
 
 
 def content_of(images: Images) -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.base import Images
+from prism.data.base import Images, labels_of
 from prism.data.files import Progress, open_source
 from prism.data.paper import PaperDataset, Supply, decode_pictures, resized
 from prism.data.pickles import read_batch
@@ -72,8 +72,7 @@ class ImageNet100(PaperDataset, name="imagenet100"):
                 f"give {self.supply.files} from {self.supply.page}"
             )
         order = tuple(sorted(self.class_list))
-        number = {name: index for index, name in enumerate(order)}
-        return Images(pixels, np.array([number[name] for name in names], np.int64), order)
+        return Images(pixels, labels_of(names, order), order)
 
     def _from_pictures(self, path: Path, progress: Progress) -> tuple[Pixels, list[str]]:
         wanted = set(self.class_list)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.base import Dataset, Images
+from prism.data.base import Dataset, Images, labels_of
 from prism.data.decode import check_resolution, from_array
 from prism.data.files import Progress, complaint, decode_all
 from prism.data.sources import Source
@@ -65,8 +65,8 @@ class PaperDataset(Dataset):
             InputError: other files, damaged or missing ones, or not as many images as there should be.
         """
 
-    def labelled(self, pixels: Pixels, names: Sequence[str]) -> tuple[Pixels, npt.NDArray[np.int64]]:
-        """The pixels, and one label for each class name; the counts must be the declared ones.
+    def counted_labels(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """A label for each class name, int64 [N]; the counts must be the declared ones.
 
         Raises:
             InputError: a class with another number of images than the official files have.
@@ -83,8 +83,7 @@ class PaperDataset(Dataset):
                 f"{self.title}: wrong numbers of images: {shown}; fetch {self.supply.files} again from "
                 f"{self.supply.page}, or run on what you have as images of your own: --data {self.name}=PATH"
             )
-        number = {name: index for index, name in enumerate(self.classes)}
-        return pixels, np.array([number[name] for name in names], np.int64)
+        return labels_of(names, self.classes)
 
 
 def decode_pictures(source: Source, resolution: int, progress: Progress) -> Pixels:

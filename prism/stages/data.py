@@ -14,8 +14,9 @@ from prism.encoders.base import Encoder
 from prism.images import Pixels
 from prism.retrieval import Retrieval
 from prism.rows import fill_rows
-from prism.runtime import write_json
+from prism.runtime import Runtime, write_json
 from prism.stages.base import Bench, Stage
+from prism.store import Store
 
 
 def save_images(folder: Path, images: Images) -> None:
@@ -24,6 +25,15 @@ def save_images(folder: Path, images: Images) -> None:
     np.save(folder / "labels.npy", images.labels)
     np.savez(folder / "attributes.npz", **images.attributes)  # type: ignore[arg-type]
     write_json(folder / "classes.json", list(images.classes))
+
+
+def publish_images(stage: "DatasetStage", images: Images, store: Store) -> None:
+    """Finish a dataset stage whose images were read before, unless it is there already."""
+    with store.lock(stage.address):
+        if store.manifest(stage.address) is None:
+            work = store.work(stage.address)
+            save_images(work, images)
+            store.publish(stage.address, work, stage.facts(seconds=0.0, runtime=Runtime()))
 
 
 def open_images(folder: Path) -> Pixels:
