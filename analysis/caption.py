@@ -9,12 +9,17 @@ from analysis.statistics import Estimator
 
 
 def caption(
-    plan: Plan, metrics: Mapping[str, Value], estimator: Estimator, small_mark: str, quoted_mark: str
+    plan: Plan, metrics: Mapping[str, Value], estimator: Estimator, small_mark: str, quoted_mark: str, group: str = ""
 ) -> tuple[str, ...]:
-    """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings."""
+    """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings.
+
+    That of a further table (`group`) says what its numbers are; published numbers stand in the main one.
+    """
     origin = f" ({plan.paper_table} of the paper)" if plan.paper_table else ""
+    abouts = dict.fromkeys(value.about for value in metrics.values() if value.about)
     sentences = [
-        f"{plan.title}{origin}.",
+        f"{group}: {plan.title}{origin}." if group else f"{plan.title}{origin}.",
+        *(f"{about}." for about in abouts),
         f"Scale {plan.scale}: {plan.dataset} at {plan.resolution}x{plan.resolution}, "
         f"{formatting.count(plan.images)} images, {formatting.count(plan.retrieval)} of them in the retrieval set D "
         f"and {formatting.count(plan.train)} in X_train (split seed {plan.split_seed}).",
@@ -23,7 +28,8 @@ def caption(
     if any(value.floor is not None for value in metrics.values()):
         sentences.append("Floor: real images in place of generated ones, against the other real ones.")
     if any(row.quoted for row in plan.rows):
-        sentences.extend(_marks(plan, small_mark, quoted_mark))
+        marks = _marks(plan, small_mark, quoted_mark)
+        sentences.extend(marks[:1] if group and plan.scale != "paper" else [] if group else marks)
     if any(row.control for row in plan.rows):
         sentences.append("Rows marked (control) are not in the paper's table.")
     return tuple(sentences)
@@ -74,7 +80,8 @@ def _sizes(plan: Plan, metrics: Mapping[str, Value]) -> list[str]:
         which = "" if len(groups) == 1 else f"{formatting.listing(labels)}: "
         sizes = f"{formatting.count(n)} generated images"
         if reference_n:
-            sizes += f" against {formatting.count(reference_n)} real ones ({plan.reference})"
+            which_ones = "" if any(value.group for value in metrics.values()) else f" ({plan.reference})"
+            sizes += f" against {formatting.count(reference_n)} real ones{which_ones}"
         sentences.append(f"{which}n = {sizes}.")
     return sentences or [f"Reference: {plan.reference}."]
 

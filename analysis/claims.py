@@ -3,14 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from analysis import formatting
 from analysis.comparison import SIGNIFICANT, Comparison, adjusted, compare, improvement, numbers, values_of
+from analysis.limits import Verdict, judge_limit
 from analysis.records import Claim, Pair, Plan, Record, Side, Value, index_records
 from analysis.statistics import STUDENT_T, Estimator, seeds_needed
-
-Verdict = Literal["reproduced", "not reproduced", "undecided", "not tested"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +59,15 @@ class ClaimResult:
 def judge_claims(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> tuple[ClaimResult, ...]:
     """Every claim of a plan, on the first metric of its records and, for information, on all others."""
     known = index_records(records)
-    return tuple(_claim(claim, known, estimator) for claim in plan.claims if claim.pairs)
+    return tuple(_claim(claim, known, estimator) for claim in plan.claims if claim.pairs or claim.limit)
 
 
 def _claim(claim: Claim, records: Mapping[str, Record], estimator: Estimator) -> ClaimResult:
+    if claim.limit is not None:
+        metric, verdict, sentence = judge_limit(claim.limit, records, estimator)
+        return ClaimResult(
+            claim=claim, primary=Judgement(metric=metric, verdict=verdict, sentence=sentence, pairs=()), others=()
+        )
     metrics = _metrics(claim, records)
     if not metrics:
         missing = tuple(_untested(pair, claim, _absent(pair, records, None)) for pair in claim.pairs)
@@ -79,18 +82,15 @@ def _claim(claim: Claim, records: Mapping[str, Record], estimator: Estimator) ->
 
 
 def _metrics(claim: Claim, records: Mapping[str, Record]) -> list[Value]:
-    """Metrics in the order of the records."""
+    """Metrics of the main table, in the order of the records."""
     found: dict[str, Value] = {}
-    for side in _sides(claim):
+    for side in claim.sides:
         for cell in side.cells:
             record = records.get(cell.record)
             for value in record.values if record is not None and record.status == "done" else ():
-                found.setdefault(value.name, value)
+                if not value.group:
+                    found.setdefault(value.name, value)
     return list(found.values())
-
-
-def _sides(claim: Claim) -> list[Side]:
-    return [side for pair in claim.pairs for side in (pair.better, pair.worse)]
 
 
 def _judge(claim: Claim, metric: Value, records: Mapping[str, Record], estimator: Estimator) -> Judgement:
@@ -140,7 +140,7 @@ def _untested(pair: Pair, claim: Claim, missing: str) -> PairResult:
 
 def _name(side: Side, claim: Claim) -> str:
     """A side's label, with its k_sample where the claim is about several of the row's."""
-    several = len({other.k_sample for other in _sides(claim) if other.row == side.row}) > 1
+    several = len({other.k_sample for other in claim.sides if other.row == side.row}) > 1
     return f"{side.label} (k_sample {side.k_sample})" if several else side.label
 
 

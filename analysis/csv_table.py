@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable
 
-from analysis.lines import Line, lines_of, metrics_of, why_missing
+from analysis.lines import Line, groups_of, lines_of, metrics_of, why_missing
 from analysis.records import Cell, Plan, Record, Value, index_records
 
 HEADER = (
@@ -38,7 +38,7 @@ def table_csv(plan: Plan, records: Iterable[Record]) -> str:
         AnalysisError: values of one metric carry two fingerprints.
     """
     lines = lines_of(plan, index_records(records))
-    names = list(metrics_of(lines))
+    names = [name for group in ("", *groups_of(lines)) for name in metrics_of(lines, group)]
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, HEADER, restval="", lineterminator="\n")
     writer.writeheader()

@@ -31,16 +31,22 @@ FIGURES = {
     HEATMAP: "Schedules against k_sample: measured, and quoted with colours of their own.",
     "intervals.png": "Each metric: mean over seeds with its 95% interval, seeds as dots, the floor dashed.",
     "training-curves.png": "Loss and k_train over training images.",
+    "memorisation.png": "The samples that come closest to a real image, first seed, each above the image it resembles.",
+    "memorisation-distances.png": "Distances to the nearest real image, first seed: generated beside real ones.",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One table or figure of the page; `pictures` is the folder that holds its pictures, None where it has none."""
+    """One table or figure of the page; `pictures` is the folder that holds its pictures, None where it has none.
+
+    `further`: more numbers of the same cells, in tables of their own.
+    """
 
     table: Table
     records: tuple[Record, ...]
     pictures: Path | None
+    further: tuple[Table, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -143,6 +149,8 @@ def _section(part: Part, judged: Sequence[ClaimResult]) -> Markup:
     if plan.kind != "curves":
         content += [] if form is None else [tag("h3", "In full")]
         content.append(table_html(part.table, part.pictures))
+        for other in part.further:
+            content += [tag("h3", other.group), table_html(other)]
     content += _figures(part)
     if plan.kind == "table":
         content += _evidence(part, judged)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from analysis import formatting
 from analysis.agreement import Agreement
-from analysis.claims import ClaimResult, Verdict
+from analysis.claims import ClaimResult
 from analysis.comparison import Comparison
 from analysis.differences import Differences
 from analysis.html_text import Markup, join, simple_table, tag, text
+from analysis.limits import Verdict
 from analysis.statistics import Estimator
 
 MARKS: dict[Verdict, str] = {"reproduced": "yes", "not reproduced": "no", "undecided": "open", "not tested": "none"}
@@ -24,7 +25,7 @@ def claims_html(results: Sequence[ClaimResult]) -> Markup:
     parts = []
     for result in results:
         sentence = result.primary.sentence.partition(": ")[2] or result.primary.sentence
-        more = [_pairs(result)] if result.primary.metric else []
+        more = [_pairs(result)] if result.primary.pairs and result.primary.metric else []
         if result.others:
             more.append(tag("p", "By the other metrics, for information:"))
             more.append(tag("ul", *(tag("li", f"{other.metric}: {other.sentence}") for other in result.others)))

@@ -65,8 +65,8 @@ def table_body(table: Table) -> str:
 
 def _name(table: Table) -> str:
     """The name for cross-references: letters, digits and hyphens."""
-    words = f"{table.plan.experiment} {table.plan.panel} {'' if table.stub == 'Variant' else 'paper form'}"
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")
+    form = table.group if table.stub == "Variant" else "paper form"
+    return re.sub(r"[^A-Za-z0-9.]+", "-", f"{table.plan.experiment} {table.plan.panel} {form}").strip("-")
 
 
 def _preamble(columns: Sequence[Column]) -> str:

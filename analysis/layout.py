@@ -90,7 +90,7 @@ class Row:
 class Table:
     """Everything an output needs. `notes` belong to the letters a, b, ... of cells; `caption` is plain sentences.
 
-    `stub` heads the column of row labels.
+    `stub` heads the column of row labels. `group`: what a further table of the same plan shows; empty for the main one.
     """
 
     plan: Plan
@@ -101,3 +101,4 @@ class Table:
     remarks: tuple[str, ...]
     estimator: Estimator = STUDENT_T
     stub: str = "Variant"
+    group: str = ""

@@ -70,8 +70,13 @@ def lines_of(plan: Plan, records: Mapping[str, Record]) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def metrics_of(lines: tuple[Line, ...]) -> dict[str, Value]:
-    """Every metric found, in order of appearance: name -> one Value that stands for the way it was measured.
+def groups_of(lines: tuple[Line, ...]) -> tuple[str, ...]:
+    """The further tables that the values ask for, in order of appearance."""
+    return tuple(dict.fromkeys(value.group for line in lines for _, value in line.every_value() if value.group))
+
+
+def metrics_of(lines: tuple[Line, ...], group: str = "") -> dict[str, Value]:
+    """Every metric of a group, in order of appearance: name -> one Value that stands for the way it was measured.
 
     Raises:
         AnalysisError: values of one metric were measured in two ways.
@@ -79,6 +84,8 @@ def metrics_of(lines: tuple[Line, ...]) -> dict[str, Value]:
     first: dict[str, tuple[str, Value]] = {}
     for line in lines:
         for seed, value in line.every_value():
+            if value.group != group:
+                continue
             place = f"{line.row.label}, seed {seed}"
             known_place, known = first.setdefault(value.name, (place, value))
             if known.fingerprint != value.fingerprint:

@@ -14,7 +14,11 @@ Picture = tuple[str, str]
 
 
 def table_markdown(
-    table: Table, records: Sequence[Record] = (), pictures: Sequence[Picture] = (), paper_form: Table | None = None
+    table: Table,
+    records: Sequence[Record] = (),
+    pictures: Sequence[Picture] = (),
+    paper_form: Table | None = None,
+    further: Sequence[Table] = (),
 ) -> str:
     """A Markdown page of one table.
 
@@ -23,12 +27,14 @@ def table_markdown(
         records: the records of the plan, for the list of cells.
         pictures: (file name, caption) of pictures that lie beside the page.
         paper_form: the same numbers in the form of the paper's table, where that is another.
+        further: more numbers of the same cells.
     """
     sections = [
         f"# {escape(table.plan.title)}",
         *([] if paper_form is None else [_grid(paper_form), *_caption(paper_form), "## In full"]),
         _grid(table),
         *_caption(table),
+        *(text for other in further for text in (f"## {escape(other.group)}", _grid(other), *_caption(other))),
         *(f"![{escape(caption)}]({name})\n\n*{escape(caption)}*" for name, caption in pictures),
         *evidence_markdown(table.plan, records, table.estimator),
         _changes(table.plan),

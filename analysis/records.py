@@ -19,7 +19,10 @@ STATUSES: dict[str, Status] = {"done": "done", "failed": "failed", "blocked": "b
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """One measured number, its floor (real against real images) and what identifies the way it was measured."""
+    """One measured number, its floor (real against real images) and what identifies the way it was measured.
+
+    `group`: the further table that shows it, empty for the main one; `about`: what it is, for that table's caption.
+    """
 
     name: str
     label: str
@@ -32,6 +35,8 @@ class Value:
     unit: str
     fingerprint: str
     scale: str
+    group: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +121,29 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limit:
+    """A number that must stay below a bound. `metric`: how the metric's name starts, before its encoder."""
+
+    sides: tuple[Side, ...]
+    metric: str
+    most: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A claim of the paper: all its pairs must hold."""
+    """A claim of the paper: all its pairs must hold, or its limit must not be passed."""
 
     id: str
     text: str
     source: str
     pairs: tuple[Pair, ...]
+    limit: Limit | None = None
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Everything it speaks of."""
+        own = () if self.limit is None else self.limit.sides
+        return (*(side for pair in self.pairs for side in (pair.better, pair.worse)), *own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +216,7 @@ def load_records(store: Path, plan: Plan) -> dict[str, Record]:
         AnalysisError: a record is malformed, or is not the one its file name says.
     """
     found = {}
-    sides = [side for claim in plan.claims for pair in claim.pairs for side in (pair.better, pair.worse)]
+    sides = [side for claim in plan.claims for side in claim.sides]
     cells = [cell for row in plan.rows for cell in row.cells] + [cell for side in sides for cell in side.cells]
     for name in sorted({cell.record for cell in cells}):
         path = store / "records" / f"{name}.json"
@@ -255,6 +276,8 @@ def _value(fields: Fields) -> Value:
         unit=fields.optional_text("unit") or "",
         fingerprint=fields.text("fingerprint"),
         scale=fields.text("scale"),
+        group=fields.optional_text("group") or "",
+        about=fields.optional_text("about") or "",
     )
 
 
@@ -291,7 +314,18 @@ def _claim(fields: Fields) -> Claim:
         )
         for pair in fields.objects("pairs")
     ]
-    return Claim(id=fields.text("id"), text=fields.text("text"), source=fields.text("source"), pairs=tuple(pairs))
+    return Claim(
+        id=fields.text("id"),
+        text=fields.text("text"),
+        source=fields.text("source"),
+        pairs=tuple(pairs),
+        limit=_limit(fields.nested("limit")) if fields.data.get("limit") is not None else None,
+    )
+
+
+def _limit(fields: Fields) -> Limit:
+    sides = tuple(_side(side) for side in fields.objects("sides"))
+    return Limit(sides=sides, metric=fields.text("metric"), most=fields.number("most"))
 
 
 def _side(fields: Fields) -> Side:

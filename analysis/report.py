@@ -17,7 +17,7 @@ from analysis.records import Plan, Record, load_plan, load_records
 from analysis.statistics import STUDENT_T, Estimator
 from analysis.sweep import paper_form, sweep_of
 from analysis.sweep_figures import sweep_figures
-from analysis.table import build
+from analysis.table import build, further
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +26,18 @@ class _Material:
     records: tuple[Record, ...]
     pictures: tuple[Picture, ...]
     paper_form: Table | None
+    further: tuple[Table, ...]
 
     @property
     def tables(self) -> list[Table]:
-        """The table, after its form in the paper where that is another."""
-        return [self.table] if self.paper_form is None else [self.paper_form, self.table]
+        """The table, after its form in the paper where that is another, and its further tables."""
+        first = [] if self.paper_form is None else [self.paper_form]
+        return [*first, self.table, *self.further]
 
 
 _WRITERS: dict[str, tuple[str, Callable[[_Material], str]]] = {
     "latex": ("tex", lambda it: document_tex(it.tables)),
-    "markdown": ("md", lambda it: table_markdown(it.table, it.records, it.pictures, it.paper_form)),
+    "markdown": ("md", lambda it: table_markdown(it.table, it.records, it.pictures, it.paper_form, it.further)),
     "csv": ("csv", lambda it: table_csv(it.table.plan, it.records)),
 }
 PAGE = "html"
@@ -107,7 +109,12 @@ def check_formats(formats: Sequence[str]) -> None:
 def _part(source: Source, store: Path, estimator: Estimator) -> Part:
     plan = load_plan(source.plan)
     records = tuple(load_records(store, plan).values())
-    return Part(table=build(plan, records, estimator), records=records, pictures=source.folder)
+    return Part(
+        table=build(plan, records, estimator),
+        further=further(plan, records, estimator),
+        records=records,
+        pictures=source.folder,
+    )
 
 
 def _material(part: Part) -> _Material:
@@ -116,6 +123,7 @@ def _material(part: Part) -> _Material:
         records=part.records,
         pictures=() if part.pictures is None else pictures_in(part.pictures, part.plan),
         paper_form=paper_form(part.plan, part.records, part.table.estimator),
+        further=part.further,
     )
 
 

@@ -8,7 +8,7 @@ from analysis import formatting
 from analysis.caption import caption, remarks
 from analysis.errors import AnalysisError
 from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
-from analysis.lines import Line, lines_of, metrics_of, summary_of
+from analysis.lines import Line, groups_of, lines_of, metrics_of, summary_of
 from analysis.records import Better, Plan, Record, Value, index_records
 from analysis.statistics import STUDENT_T, Estimator
 
@@ -17,20 +17,26 @@ QUOTED_MARK = "‡"
 FLOOR_LABEL = "Real images (floor)"
 
 
-def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> Table:
+def further(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> tuple[Table, ...]:
+    """The further tables of a plan: one for each group of values that does not stand in the main one."""
+    known = tuple(records)
+    groups = groups_of(lines_of(plan, index_records(known)))
+    return tuple(build(plan, known, estimator, group) for group in groups)
+
+
+def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T, group: str = "") -> Table:
     """The table of a plan from whatever records there are; their order does not matter.
+
+    Costs and published numbers stand in the main table, which is that of the empty group.
 
     Raises:
         AnalysisError: values of one metric carry two fingerprints, or a quoted number has no place of its own.
     """
     lines = lines_of(plan, index_records(records))
-    metrics = metrics_of(lines)
-    blocks = [
-        *_words(lines),
-        *_measured(lines, metrics, plan, estimator),
-        *_costs(lines),
-        *_quoted(lines, plan),
-    ]
+    metrics = metrics_of(lines, group)
+    blocks = [*_words(lines), *_measured(lines, metrics, plan, estimator)]
+    if not group:
+        blocks += [*_costs(lines), *_quoted(lines, plan)]
     columns = tuple(column for column, _ in blocks)
     kinds: list[Literal["variant", "control"]] = ["control" if line.row.control else "variant" for line in lines]
     rows = [
@@ -50,10 +56,11 @@ def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_
         plan=plan,
         columns=columns,
         rows=tuple(rows),
-        caption=caption(plan, metrics, estimator, SMALL_SCALE_MARK, QUOTED_MARK),
+        caption=caption(plan, metrics, estimator, SMALL_SCALE_MARK, QUOTED_MARK, group),
         notes=notes,
-        remarks=remarks(plan, lines, metrics),
+        remarks=() if group else remarks(plan, lines, metrics),
         estimator=estimator,
+        group=group,
     )
 
 

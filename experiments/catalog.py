@@ -7,12 +7,24 @@ from typing import ClassVar, Literal
 from baselines.changed import Changed
 from baselines.controls import MeanMLPRag, RandomNeighbourPrism, ShuffledNeighbourPrism, ZeroConditionPrism
 from baselines.table3 import PatchD, PatchDOnTrain, Prism, Rag, SetTransformerRag
-from experiments.experiment import Claim, Experiment, Quoted, Row, Side
+from experiments.experiment import Claim, Experiment, Limit, Quoted, Row, Side
 from experiments.paper import TITLES, paper_numbers, quoted_fid
+from prism.metrics.memorisation import COPIED_QUERY
 from prism.patches import PatchSizes
 from prism.variant import Scale
 
 FID_50K = "FID, 50,000 samples against all real training images"
+COPIES = 2.0
+"""Percent of samples that may count as copies of their pseudo-query: twice the share of real images that count."""
+
+
+def _no_copies(*rows: Row) -> Claim:
+    """Section 5.4 of the paper, as a limit on the copies of the pseudo-query."""
+    text = "Samples do not replicate the real image that conditions them"
+    sides = tuple(Side(row) for row in rows)
+    return Claim("no-copies", text, "section 5.4", limit=Limit(sides, COPIED_QUERY, COPIES))
+
+
 CONTROLS = (
     Row.of(PatchDOnTrain()),
     Row.of(RandomNeighbourPrism()),
@@ -87,8 +99,9 @@ class Table2(Experiment, name="table2"):
     def claims(self, panel: str, scale: Scale) -> tuple[Claim, ...]:
         """Fewer images suffice, down to the smallest part."""
         text = "Fewer images suffice: PRISM on a part of X_train is still better than Patch Diffusion on all of X"
-        pairs = tuple((Side(row), Side(Row.of(PatchD()))) for row in self.rows(panel, scale))
-        return (Claim("fewer-images", text, "section 5.4, Table 2", pairs),)
+        rows = self.rows(panel, scale)
+        pairs = tuple((Side(row), Side(Row.of(PatchD()))) for row in rows)
+        return (Claim("fewer-images", text, "section 5.4, Table 2", pairs), _no_copies(*rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +124,7 @@ class AblationTable3(Experiment, name="ablation-table3"):
         rows = self.rows(panel, scale)
         pairs = tuple((Side(better), Side(worse)) for worse, better in pairwise(rows))
         text = "Each component helps: every row is better than the row above it"
-        return (Claim("components-help", text, "section 6.1, Table 3", pairs),)
+        return (Claim("components-help", text, "section 6.1, Table 3", pairs), _no_copies(rows[-1]))
 
     def controls(self) -> tuple[Row, ...]:
         """See `CONTROLS`."""

@@ -41,7 +41,7 @@ def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> 
         "only": [f"{key}={value}" for key, value in request.only],
         "choices": _choices(request),
         "rows": _rows(layout, cells, declined),
-        "claims": [_claim(claim, layout) for claim in request.claims if claim.pairs],
+        "claims": [_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit],
     }
     found["plan"] = digest_of(found)[:32]
     found["command"] = request.command
@@ -85,35 +85,44 @@ def _changes(base: Method, method: Method) -> dict[str, list[Json]]:
 
 
 def _claim(claim: Claim, layout: Layout) -> dict[str, Any]:
-    return {
+    found: dict[str, Any] = {
         "id": claim.id,
         "text": claim.text,
         "source": claim.source,
         "pairs": [_pair(better, worse, layout) for better, worse in claim.pairs],
     }
+    if claim.limit is not None:
+        found["limit"] = {
+            "sides": [_side(*_entry(side, layout), layout) for side in claim.limit.sides],
+            "metric": claim.limit.metric,
+            "most": claim.limit.most,
+        }
+    return found
 
 
 def _pair(better: Side, worse: Side, layout: Layout) -> dict[str, Any]:
-    entries = []
-    sides = []
-    for side in (better, worse):
-        variant = side.row.variant
-        if variant is None:
-            raise TypeError(f"the row {side.row.id} is declined and cannot stand in a claim")
-        entry = Entry.of(side.row, variant, layout.request.scale)
-        k_sample = entry.k_samples[0] if side.k_sample is None else side.k_sample
-        cells = [layout.cell(entry, k_sample, seed) for seed in layout.request.seeds]
-        entries.append((entry.method, k_sample))
-        sides.append(
-            {
-                "label": side.row.label,
-                "row": side.row.id,
-                "k_sample": k_sample,
-                "cells": [{"seed": cell.seed, "record": cell.record} for cell in cells],
-            }
-        )
-    (one, k_one), (other, k_other) = entries
-    return {"better": sides[0], "worse": sides[1], "factors": differing(one, k_one, other, k_other)}
+    (one, k_one), (other, k_other) = entries = [_entry(side, layout) for side in (better, worse)]
+    sides = [_side(entry, k_sample, layout) for entry, k_sample in entries]
+    return {"better": sides[0], "worse": sides[1], "factors": differing(one.method, k_one, other.method, k_other)}
+
+
+def _entry(side: Side, layout: Layout) -> tuple[Entry, int]:
+    """A side's method made, and its number of neighbours."""
+    variant = side.row.variant
+    if variant is None:
+        raise TypeError(f"the row {side.row.id} is declined and cannot stand in a claim")
+    entry = Entry.of(side.row, variant, layout.request.scale)
+    return entry, entry.k_samples[0] if side.k_sample is None else side.k_sample
+
+
+def _side(entry: Entry, k_sample: int, layout: Layout) -> dict[str, Any]:
+    cells = [layout.cell(entry, k_sample, seed) for seed in layout.request.seeds]
+    return {
+        "label": entry.row.label,
+        "row": entry.row.id,
+        "k_sample": k_sample,
+        "cells": [{"seed": cell.seed, "record": cell.record} for cell in cells],
+    }
 
 
 def differing(one: Method, k_one: int, other: Method, k_other: int) -> list[str]:

@@ -74,10 +74,9 @@ class _Probe:
         if isinstance(stage, SamplesStage) and isinstance(stage.training.method, PatchMethod):
             return self.sampling(stage, stage.training.method) * stage.samples
         if isinstance(stage, FeaturesStage):
-            resolution = stage.samples.training.data.dataset.resolution
-            return self.encoding(stage.encoder, resolution) * stage.samples.samples
+            return self.encoding(stage.encoder, stage.resolution) * _embedded(stage, self.sizes)
         if isinstance(stage, EmbeddingsStage):
-            return self.encoding(stage.encoder, stage.data.dataset.resolution) * self.sizes[str(stage.data.address)]
+            return self.encoding(stage.encoder, stage.data.dataset.resolution) * _size(stage.data, self.sizes)
         return 1.0
 
     def training(self, method: PatchMethod, resolution: int) -> float:
@@ -178,18 +177,28 @@ def _bytes(stage: Stage, sizes: dict[str, int]) -> int:
     size = 4096
     match stage:
         case DatasetStage():
-            size = sizes[str(stage.address)] * 3 * stage.dataset.resolution**2
+            size = _size(stage, sizes) * 3 * stage.dataset.resolution**2
         case SamplesStage():
             size = stage.samples * 3 * stage.training.data.dataset.resolution**2
         case EmbeddingsStage():
-            size = sizes[str(stage.data.address)] * 4 * 1280
+            size = _size(stage.data, sizes) * 4 * 1280
         case FeaturesStage():
-            size = stage.samples.samples * 4 * 1280
+            size = _embedded(stage, sizes) * 4 * 1280
         case NeighboursStage():
-            size = sizes[str(stage.embeddings.data.address)] * (8 * stage.width + 4 * DIM)
+            size = _size(stage.embeddings.data, sizes) * (8 * stage.width + 4 * DIM)
         case TrainingStage():
             size = 4 * _weights(stage.method, stage.data.dataset.resolution) * (1 + CHECKPOINT_COPIES)
     return size
+
+
+def _size(data: DatasetStage, sizes: dict[str, int]) -> int:
+    """Images of a dataset; a held-out set, whose size is not known before it is read, is taken to be as large as X."""
+    return sizes.get(str(data.address), max(sizes.values(), default=0))
+
+
+def _embedded(stage: FeaturesStage, sizes: dict[str, int]) -> int:
+    """Images that a features stage embeds."""
+    return _size(stage.samples, sizes) if isinstance(stage.samples, DatasetStage) else stage.samples.samples
 
 
 def _weights(method: Method, resolution: int) -> int:

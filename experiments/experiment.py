@@ -45,13 +45,22 @@ class Side(NamedTuple):
     k_sample: int | None = None
 
 
+class Limit(NamedTuple):
+    """A number that must stay below a bound for every side. metric: how its name starts, before the encoder's."""
+
+    sides: tuple[Side, ...]
+    metric: str
+    most: float
+
+
 class Claim(NamedTuple):
-    """What the paper claims, as pairs (better, worse) that must all hold."""
+    """What the paper claims: as pairs (better, worse) that must all hold, or as a limit that must not be passed."""
 
     id: str
     text: str
     source: str
-    pairs: tuple[tuple[Side, Side], ...]
+    pairs: tuple[tuple[Side, Side], ...] = ()
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

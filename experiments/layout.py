@@ -9,7 +9,7 @@ from prism.data.split import Parts
 from prism.metrics.base import Metric
 from prism.retrieval import Retrieval
 from prism.stages.base import Stage
-from prism.stages.data import EmbeddingsStage, NeighboursStage, SplitStage
+from prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
 from prism.stages.measure import FeaturesStage, FloorStage, MetricStage
 from prism.stages.model import SamplesStage, TrainingStage
 
@@ -109,15 +109,33 @@ def measured_by(
 ) -> tuple[MetricStage, FloorStage]:
     """The stages of one metric: of the samples, and of real images in their place."""
     data = samples.training.data
-    features = reference = None
+    features = reference = held_out = None
     if metric.encoder is not None:
         features = FeaturesStage(samples=samples, split=split, encoder=metric.encoder, label=samples.label)
         reference = EmbeddingsStage(
             data=data, split=split, encoder=metric.encoder, label=f"{metric.encoder.name}, {title}"
         )
-    label = f"{metric.name}, {samples.label}"
-    own = MetricStage(metric=metric, data=data, reference=reference, samples=samples, features=features, label=label)
+        unseen = data.dataset.held_out if metric.uses_held_out else None
+        if unseen is not None:
+            stage = DatasetStage(dataset=unseen, label=f"{title}, held out")
+            held_out = FeaturesStage(samples=stage, split=split, encoder=metric.encoder, label=stage.label)
+    own = MetricStage(
+        metric=metric,
+        data=data,
+        split=split,
+        reference=reference,
+        samples=samples,
+        features=features,
+        held_out=held_out,
+        label=f"{metric.name}, {samples.label}",
+    )
     floor = FloorStage(
-        metric=metric, data=data, reference=reference, samples=floor_n, label=f"{metric.name}, real images"
+        metric=metric,
+        data=data,
+        split=split,
+        reference=reference,
+        samples=floor_n,
+        held_out=held_out,
+        label=f"{metric.name}, real images",
     )
     return own, floor

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prism.component import member
 from prism.encoders.base import Encoder
 from prism.errors import InputError
-from prism.metrics.base import FeatureMetric, Metric
+from prism.metrics.base import EncodedMetric, Metric
 from prism.metrics.frechet import FrechetDistance
 
 USUAL = FrechetDistance().encoder
@@ -28,7 +28,7 @@ def metric_called(text: str, beside: Sequence[Metric]) -> Metric:
     metric = member("metric", name)()
     if not isinstance(metric, Metric):
         raise InputError(f"metric {name} does not subclass prism.metrics.base.Metric")
-    if not isinstance(metric, FeatureMetric):
+    if not isinstance(metric, EncodedMetric):
         if through:
             raise InputError(f"metric {text}: {name} looks at the images themselves, not through an encoder")
         return metric

@@ -53,7 +53,7 @@ def prepare(options: PrepareOptions, console: Console) -> Path:
     dataset = _wanted(options)
     store = Store.create(options.store)
     known = prepared(dataset, store)
-    if known is not None and known == dataset.replace(content=known.content):
+    if known is not None and known == dataset.replace(content=known.content, held_out_content=known.held_out_content):
         console.print(f"{dataset.title} is prepared already", markup=False)
         return store.folder(DatasetStage(dataset=known).address)
     path = options.source if options.source is not None else _downloaded(dataset, store, console, options.download)
@@ -62,12 +62,15 @@ def prepare(options: PrepareOptions, console: Console) -> Path:
     console.print(f"Reading {dataset.title} from {path} ...", markup=False, soft_wrap=True)
     try:
         images = dataset.read(path, Ticker(console))
+        unseen = dataset.read_held_out(path)
     except InputError as error:
         # What reads pictures of the user's own speaks of the option that gives those.
         raise InputError(str(error).replace(f"--data {path}", f"--from {path}")) from None
     except OSError as error:
         raise InputError(f"--from {path}: cannot be read ({error.strerror}); check its permissions") from None
-    found = dataset.replace(content=content_of(images))
+    found = dataset.replace(content=content_of(images), held_out_content="" if unseen is None else content_of(unseen))
+    if unseen is not None and found.held_out is not None:
+        publish_images(DatasetStage(dataset=found.held_out, label=f"{dataset.title}, held out"), unseen, store)
     stage = DatasetStage(dataset=found, label=dataset.title)
     publish_images(stage, images, store)
     counts: dict[str, Json] = {

@@ -18,8 +18,11 @@ from prism.encoders.inception import InceptionClean, InceptionLegacy
 from prism.encoders.pca import PixelsPCA
 from prism.errors import InputError, closest
 from prism.metrics.coherence import Coherence
+from prism.metrics.far_dependence import FarDependence
 from prism.metrics.frechet import FrechetDistance
+from prism.metrics.frechet_parts import FrechetParts
 from prism.metrics.kid import KernelDistance
+from prism.metrics.memorisation import Memorisation
 from prism.patch_method import PatchMethod
 from prism.retrieval import Nearest
 from prism.sampling import DPMSolverPP2M, Heun
@@ -37,6 +40,9 @@ PAPER_METRICS = (
     FrechetDistance(encoder=InceptionClean()),
     FrechetDistance(encoder=InceptionLegacy()),
     KernelDistance(encoder=InceptionClean()),
+    FarDependence(),
+    FrechetParts(encoder=InceptionClean()),
+    Memorisation(encoder=InceptionClean()),
 )
 
 PAPER_DATASETS: Mapping[str, PaperDataset] = {
@@ -107,6 +113,9 @@ SMOKE = Scale(
         FrechetDistance(encoder=EfficientNetLite0(input_size=64)),
         KernelDistance(encoder=EfficientNetLite0(input_size=64)),
         Coherence(),
+        FarDependence(),
+        FrechetParts(encoder=EfficientNetLite0(input_size=64)),
+        Memorisation(encoder=EfficientNetLite0(input_size=64)),
     ),
     samples=64,
     k_max=4,
@@ -130,6 +139,9 @@ LAPTOP = Scale(
         FrechetDistance(encoder=EfficientNetLite0(input_size=128)),
         KernelDistance(encoder=EfficientNetLite0(input_size=128)),
         Coherence(),
+        FarDependence(),
+        FrechetParts(encoder=EfficientNetLite0(input_size=128)),
+        Memorisation(encoder=EfficientNetLite0(input_size=128)),
     ),
     samples=1000,
     k_max=8,

@@ -66,13 +66,15 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pixels
         name: batch(images[12 * at : 12 * at + 12], labels[12 * at : 12 * at + 12])
         for at, name in enumerate(Cifar10.batches)
     }
+    unseen = {"test_batch": batch(pixels(12, 32, seed=1), labels[:12])}
     path = tmp_path / "cifar-10-python.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        for name, data in parts.items():
+        for name, data in (parts | unseen).items():
             info = tarfile.TarInfo(f"{FOLDER}/{name}")
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     monkeypatch.setattr(Cifar10, "batches", {name: md5(data) for name, data in parts.items()})
+    monkeypatch.setattr(Cifar10, "test_batch", {name: md5(data) for name, data in unseen.items()})
     monkeypatch.setattr(Cifar10, "md5", md5(path.read_bytes()))
     monkeypatch.setattr(Cifar10, "declared", (6,) * 10)
     return path, images

@@ -68,7 +68,9 @@ class Asked:
     @cached_property
     def records(self) -> tuple[str, ...]:
         """The records of its cells and of its claims, each once."""
-        sides = [pair[side] for claim in self.document.get("claims", ()) for pair in claim["pairs"] for side in pair]
+        claims = self.document.get("claims", ())
+        sides = [pair[side] for claim in claims for pair in claim["pairs"] for side in pair]
+        sides += [side for claim in claims for side in claim.get("limit", {}).get("sides", ())]
         claimed = [cell["record"] for side in sides if isinstance(side, dict) for cell in side["cells"]]
         return tuple(dict.fromkeys([*(str(cell["record"]) for _, cell in self.cells()), *map(str, claimed)]))
 

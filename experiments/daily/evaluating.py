@@ -20,7 +20,7 @@ from prism.data.files import ImageFiles, ingest, native_side
 from prism.encoders.base import Vectors
 from prism.errors import InputError
 from prism.images import Pixels
-from prism.metrics.base import Evidence, FeatureMetric, Metric, Value
+from prism.metrics.base import EncodedMetric, Evidence, Metric, Value
 from prism.rng import numpy_rng
 from prism.runtime import Runtime, write_json
 from prism.store import Address, Store
@@ -126,7 +126,7 @@ def _chosen(options: EvaluateOptions, default: Sequence[Metric]) -> list[Metric]
 
 
 def _through(metric: Metric, options: EvaluateOptions) -> Metric:
-    if not isinstance(metric, FeatureMetric):
+    if not isinstance(metric, EncodedMetric):
         return metric
     changed = metric if options.encoder is None else metric.replace(encoder=member("encoder", options.encoder)())
     if options.input_size is not None:

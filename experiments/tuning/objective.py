@@ -15,6 +15,7 @@ from experiments.runner import Run, survey
 from experiments.single import Tuned
 from experiments.tuning.space import Point, Space
 from experiments.workers import Pool
+from prism.data.split import Parts
 from prism.errors import ComputeError, InputError
 from prism.metrics.base import Evidence, Metric, Value
 from prism.runtime import Runtime
@@ -135,5 +136,8 @@ def _told(metric: Metric, scale: Scale, rng: np.random.Generator, resolution: in
         dataset=scale.dataset,
         generated_features=None if features is None else features[0],
         reference_features=None if features is None else features[1],
+        parts=Parts(np.arange(FAKE // 2), np.arange(FAKE // 2, FAKE)),
+        pseudo_queries=np.arange(FAKE) // 2,
+        held_out_features=None if features is None or scale.dataset.held_out is None else features[1],
     )
     return metric.compute(evidence)

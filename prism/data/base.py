@@ -84,3 +84,8 @@ class Dataset(Component, family="dataset"):
     def label(self) -> str:
         """What captions call it."""
         return self.name
+
+    @property
+    def held_out(self) -> "Dataset | None":
+        """Images of the same kind that are no part of X; None where there are none."""
+        return None

@@ -2,18 +2,20 @@
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from prism.data.base import Images
 from prism.data.files import Progress
 from prism.data.paper import PaperDataset, Supply, resized
 from prism.data.pickles import read_batch
 from prism.errors import InputError
+from prism.images import Pixels
 
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
@@ -40,7 +42,9 @@ class Cifar10(PaperDataset, name="cifar10"):
         "data_batch_4": "634d18415352ddfa80567beed471001a",
         "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     }
-    """Published MD5 of each batch; the test batch is no part of the paper's X."""
+    """Published MD5 of each batch of X."""
+    test_batch: ClassVar[dict[str, str]] = {"test_batch": "40351d587109b95175f43aff81a1287e"}
+    """No part of the paper's X: held out."""
     classes: ClassVar[tuple[str, ...]] = (
         "airplane",
         "automobile",
@@ -59,43 +63,58 @@ class Cifar10(PaperDataset, name="cifar10"):
 
     def read(self, path: Path, progress: Progress) -> Images:
         """See the family: the archive, or the folder it unpacks to, with the published checksums."""
+        pixels, labels = self._read(path, self.batches, progress)
+        names = [self.classes[label] for label in labels]
+        return Images(pixels, self.counted_labels(names), self.classes)
+
+    def read_held_out(self, path: Path) -> Images | None:
+        """The 10,000 test images, where the test batch is there."""
+        if path.is_dir() and not (_folder(path) / next(iter(self.test_batch))).is_file():
+            return None
+        return Images(*self._read(path, self.test_batch, lambda *_: None), self.classes)
+
+    def _read(self, path: Path, batches: Mapping[str, str], progress: Progress) -> tuple[Pixels, npt.NDArray[np.int64]]:
+        """Images and labels of some batches."""
         images, labels = [], []
-        for number, (name, data) in enumerate(self._batches(path), start=1):
+        for number, (name, data) in enumerate(self._batches(path, batches), start=1):
             found, classes = read_batch(data, f"{path}: {name}", SIDE)
             if len(classes) and not 0 <= classes.min() <= classes.max() < len(self.classes):
                 raise InputError(f"{path}: {name} holds labels outside 0..9; fetch {ARCHIVE} again")
             images.append(resized(found, self.resolution))
             labels.append(classes)
-            progress(number, len(self.batches))
-        names = [self.classes[label] for label in np.concatenate(labels)]
-        return Images(np.concatenate(images), self.counted_labels(names), self.classes)
+            progress(number, len(batches))
+        return np.concatenate(images), np.concatenate(labels)
 
-    def _batches(self, path: Path) -> Iterator[tuple[str, bytes]]:
-        """The training batches in order, each of the published checksum."""
-        folder = path / FOLDER if (path / FOLDER).is_dir() else path
-        members = self._unpacked(path) if path.is_file() else None
-        for name, published in self.batches.items():
+    def _batches(self, path: Path, batches: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+        """The batches in order, each of the published checksum."""
+        members = self._unpacked(path, batches) if path.is_file() else None
+        for name, published in batches.items():
             if members is not None:
                 data = members.get(name)
             else:
-                data = (folder / name).read_bytes() if (folder / name).is_file() else None
+                file = _folder(path) / name
+                data = file.read_bytes() if file.is_file() else None
             if data is None:
                 raise InputError(f"{path} lacks {name}; give {self.supply.files} from {self.supply.page}")
             _check_md5(data, published, f"{path}: {name}")
             yield name, data
 
-    def _unpacked(self, path: Path) -> dict[str, bytes]:
+    def _unpacked(self, path: Path, batches: Mapping[str, str]) -> dict[str, bytes]:
         _check_md5(path.read_bytes(), self.md5, str(path))
         found = {}
         try:
             with tarfile.open(path) as archive:
-                for name in self.batches:
+                for name in batches:
                     member = archive.extractfile(f"{FOLDER}/{name}")
                     if member is not None:
                         found[name] = member.read()
         except (tarfile.TarError, KeyError, EOFError, OSError) as error:
             raise InputError(f"{path} cannot be unpacked ({error}); fetch it again from {self.supply.page}") from None
         return found
+
+
+def _folder(path: Path) -> Path:
+    return path / FOLDER if (path / FOLDER).is_dir() else path
 
 
 def _check_md5(data: bytes, published: str, where: str) -> None:

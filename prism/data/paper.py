@@ -13,6 +13,7 @@ import numpy.typing as npt
 from prism.data.base import Dataset, Images, labels_of
 from prism.data.decode import check_resolution, from_array
 from prism.data.files import Progress, complaint, decode_all
+from prism.data.held_out import HeldOutImages
 from prism.data.sources import Source
 from prism.errors import InputError
 from prism.images import Pixels
@@ -32,17 +33,25 @@ class Supply:
 class PaperDataset(Dataset):
     """A dataset that plans can be made for without its files; `prism-bench data prepare` reads them once.
 
-    Attributes: resolution (a positive multiple of 4), content (SHA-256, hex, of what was read from the official files;
-    empty until they have been).
+    Attributes: resolution (a positive multiple of 4), content and held_out_content (SHA-256, hex, of what was read from
+    the official files as X and as test set; empty until they have been, or where there is no test set).
     """
 
     title: ClassVar[str]
     supply: ClassVar[Supply]
     classes: ClassVar[tuple[str, ...]]
     content: str = ""
+    held_out_content: str = ""
 
     def __post_init__(self) -> None:
         check_resolution(self.resolution)
+
+    @property
+    def held_out(self) -> Dataset | None:
+        """The published test set, where it was read with the rest."""
+        if not self.held_out_content:
+            return None
+        return HeldOutImages(of=self.name, resolution=self.resolution, content=self.held_out_content)
 
     @property
     def label(self) -> str:
@@ -64,6 +73,10 @@ class PaperDataset(Dataset):
         Raises:
             InputError: other files, damaged or missing ones, or not as many images as there should be.
         """
+
+    def read_held_out(self, path: Path) -> Images | None:
+        """The published test set from the same files; None where it is not part of them, or is part of X."""
+        return None
 
     def counted_labels(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
         """A label for each class name, int64 [N]; the counts must be the declared ones.

@@ -59,6 +59,11 @@ class ToyFaces(Dataset, name="toyfaces"):
         if self.size < 1:
             raise InputError(f"toyfaces needs a size of at least 1, not {self.size}")
 
+    @property
+    def held_out(self) -> Dataset:
+        """As many faces from the next seed."""
+        return self.replace(seed=self.seed + 1)
+
     def build(self) -> Images:
         """Draw all images: 10,000 of 32x32 in a few seconds on one core."""
         truth = self._attributes()

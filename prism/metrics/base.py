@@ -1,13 +1,16 @@
 """The metric family: what a metric is given, what it answers, and what makes two of its values comparable."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from prism.component import Component, digest_of
 from prism.data.base import Dataset
+from prism.data.split import Ids, Parts
 from prism.encoders.base import Encoder, Vectors
 from prism.encoders.efficientnet import EfficientNetLite0
 from prism.errors import ComputeError, InputError
@@ -22,6 +25,9 @@ class Evidence:
 
     generated: uint8 [n, 3, R, R]. reference: uint8 [m, 3, R, R], real images. dataset: where the real ones come from.
     generated_features, reference_features: float32 [n, d] and [m, d] by the metric's encoder; None where it has none.
+    parts: which rows of the reference are D and which X_train; None where no split is known.
+    pseudo_queries: int64 [n], the row of the reference that guided each generated image; None where nothing is known.
+    held_out_features: float32 [h, d] of real images that are no part of the reference; None where there are none.
     """
 
     generated: Pixels
@@ -29,6 +35,9 @@ class Evidence:
     dataset: Dataset
     generated_features: Vectors | None = None
     reference_features: Vectors | None = None
+    parts: Parts | None = None
+    pseudo_queries: Ids | None = None
+    held_out_features: Vectors | None = None
 
 
 class Value(NamedTuple):
@@ -37,6 +46,8 @@ class Value(NamedTuple):
     name: letters, digits, underscores; with an encoder, its slug is part of it. value: finite.
     n, reference_n: images looked at; reference_n is 0 where the metric looks at no reference.
     better: the direction. label: for people. unit: of `value`, "" where it has none.
+    group: the title of the further table that shows it; "" for a column of the main table.
+    about: for that table's caption, what the number is, in one sentence.
     """
 
     name: str
@@ -46,6 +57,16 @@ class Value(NamedTuple):
     better: Better
     label: str
     unit: str
+    group: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The values of a metric and, where it tells more than numbers for a table, arrays by name, worth keeping."""
+
+    values: tuple[Value, ...]
+    details: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +79,10 @@ class Metric(Component, family="metric"):
     """Below this many images (of either kind looked at) a metric refuses."""
     uses_reference: ClassVar[bool] = True
     """False where the values do not depend on the reference images."""
+    uses_split: ClassVar[bool] = False
+    """True where the evidence must say which reference images are D and which X_train."""
+    uses_held_out: ClassVar[bool] = False
+    """True where the features of held-out images are looked at, if there are any."""
 
     @property
     @abstractmethod
@@ -74,21 +99,25 @@ class Metric(Component, family="metric"):
         return None
 
     def compute(self, evidence: Evidence) -> tuple[Value, ...]:
-        """The metric's values, each finite.
+        """The metric's values, each finite; see `measure`."""
+        return self.measure(evidence).values
+
+    def measure(self, evidence: Evidence) -> Measurement:
+        """The metric's values, each finite, and what else it found.
 
         Raises:
-            InputError: fewer images than `min_samples`, or data that this metric declines.
+            InputError: fewer images than `min_samples`, data that this metric declines, or no split where it needs one.
             ComputeError: features that are missing, misshapen or not finite, or a value that is not finite.
         """
         reason = self.applies(evidence.dataset)
         if reason is not None:
             raise InputError(f"metric {self.name} does not apply to {evidence.dataset.name}: {reason}")
         self._check_sizes(evidence)
-        values = self._values(evidence)
-        for value in values:
+        found = self._measured(evidence)
+        for value in found.values:
             if not np.isfinite(value.value):
                 raise ComputeError(f"{value.name} came out as {value.value}; the evidence may hold broken images")
-        return values
+        return found
 
     def fingerprint(self, n: int, reference_n: int, *, fitted_on: str = "") -> str:
         """16 hex characters; values of different fingerprints never share a column.
@@ -110,8 +139,8 @@ class Metric(Component, family="metric"):
         )[:16]
 
     @abstractmethod
-    def _values(self, evidence: Evidence) -> tuple[Value, ...]:
-        """The values for evidence that has been checked."""
+    def _measured(self, evidence: Evidence) -> Measurement:
+        """What is found in evidence that has been checked."""
 
     def _check_sizes(self, evidence: Evidence) -> None:
         looked_at = {"generated": len(evidence.generated)}
@@ -133,30 +162,67 @@ class ImageMetric(Metric):
         """None: no features are needed."""
         return None
 
+    def _measured(self, evidence: Evidence) -> Measurement:
+        return Measurement(self._values(evidence))
+
+    @abstractmethod
+    def _values(self, evidence: Evidence) -> tuple[Value, ...]:
+        """The values for evidence that has been checked."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureMetric(Metric):
-    """A metric of two sets of features. The encoder's slug is part of its values' names: `fid` is Inception's alone."""
+class EncodedMetric(Metric):
+    """A metric that looks through an encoder, whose slug is part of its values' names: `fid` is Inception's alone."""
 
     encoder: Encoder = EfficientNetLite0()  # noqa: RUF009 - a frozen value
 
-    def _values(self, evidence: Evidence) -> tuple[Value, ...]:
-        sets = {"generated": evidence.generated_features, "reference": evidence.reference_features}
-        images = {"generated": evidence.generated, "reference": evidence.reference}
-        ready = []
-        for kind, features in sets.items():
-            if features is None or features.ndim != 2 or len(features) != len(images[kind]):
-                shape = "none" if features is None else list(features.shape)
-                raise ComputeError(
-                    f"metric {self.name} needs one feature vector by {self.encoder.name} for each of the "
-                    f"{len(images[kind])} {kind} images, not {shape}"
-                )
-            if not np.isfinite(features).all():
-                row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-                raise ComputeError(f"the features of {kind} image {row} by {self.encoder.name} are not finite")
-            ready.append(features)
-        return self._between(*ready)
+    def _features(self, evidence: Evidence) -> tuple[Vectors, Vectors]:
+        """The features of generated and reference images, checked."""
+        return (
+            self._checked(evidence.generated_features, len(evidence.generated), "generated"),
+            self._checked(evidence.reference_features, len(evidence.reference), "reference"),
+        )
+
+    def _checked(self, features: Vectors | None, count: int, kind: str) -> Vectors:
+        if features is None or features.ndim != 2 or len(features) != count:
+            shape = "none" if features is None else list(features.shape)
+            raise ComputeError(
+                f"metric {self.name} needs one feature vector by {self.encoder.name} for each of the "
+                f"{count} {kind} images, not {shape}"
+            )
+        if not np.isfinite(features).all():
+            row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+            raise ComputeError(f"the features of {kind} image {row} by {self.encoder.name} are not finite")
+        return features
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureMetric(EncodedMetric):
+    """A metric of two sets of features."""
+
+    def _measured(self, evidence: Evidence) -> Measurement:
+        return Measurement(self._between(*self._features(evidence)))
 
     @abstractmethod
     def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         """The values for float32 [n, d] and [m, d], both finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitMetric(EncodedMetric):
+    """A metric that looks at D and X_train apart."""
+
+    uses_split: ClassVar[bool] = True
+
+    def _measured(self, evidence: Evidence) -> Measurement:
+        if evidence.parts is None:
+            raise InputError(
+                f"metric {self.name} looks at the retrieval set D and at X_train apart, and these pictures have no "
+                "such split; evaluate a trained run, or leave the metric out"
+            )
+        generated, reference = self._features(evidence)
+        return self._among(generated, reference, evidence.parts, evidence)
+
+    @abstractmethod
+    def _among(self, generated: Vectors, reference: Vectors, parts: Parts, evidence: Evidence) -> Measurement:
+        """What is found for float32 [n, d] and [m, d], both finite; `parts` are rows of the reference."""

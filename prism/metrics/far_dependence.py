@@ -1,0 +1,155 @@
+"""Global coherence without ground truth: do regions that no patch shows together depend on each other as they should?
+
+The image is cut into 4 x 4 cells. Two cells that are two or more rows or columns apart span more than half the side,
+so no training patch (at most half the side) ever shows both: whatever ties them together, a model can only know
+through its conditioning. There are 78 such far pairs.
+
+Each cell becomes its first few principal components (of the real cells at that place). For a far pair (a, b), the
+singular vectors (u, v) of the cross-covariance of the whitened components are the directions in which the real cells
+depend on each other most (canonical correlations, Hotelling 1936), found on one half of the real images. Along them,
+
+    r = corr(u . a, v . b)      over the generated images
+    s = corr(u . a, v . b)      over the other half of the real images
+
+and with sums over all directions of all far pairs,
+
+    far dependence = 2 sum r s / (sum r^2 + sum s^2)
+
+It is 1 where the two patterns of correlation are equal and 0 where cells of generated images are independent; both too
+little and too much dependence lower it. A correlation of n images has a variance of about (1 - r^2) / (n - 2), which is
+taken off the squares, so that small samples are not favoured. Where sum s^2 lies within two standard errors of what
+independent cells would give, there is nothing to keep and the value is 0, that of the floor too. Correlations know
+nothing of the size of what they relate: how well each cell looks by itself does not enter.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from prism.errors import InputError
+from prism.images import Pixels
+from prism.metrics.base import Evidence, ImageMetric, Value
+from prism.rng import numpy_rng
+
+Array = npt.NDArray[np.float64]
+CELLS = 4
+"""Cells along a side: a pair two apart spans three quarters of it."""
+FINEST = 8
+"""Pixels along the side of a cell at most; larger cells are averaged down."""
+FAR = tuple(
+    (one, other)
+    for one, other in combinations(range(CELLS * CELLS), 2)
+    if abs(one // CELLS - other // CELLS) > 1 or abs(one % CELLS - other % CELLS) > 1
+)
+"""Pairs of cells that no patch of half the side covers."""
+FLAT = 1e-6
+"""Below this share of a cell's variance a component is rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FarDependence(ImageMetric, name="far-dependence"):
+    """Dependence of far-apart cells, as a share of what real images show: 1 as in real images, 0 for none.
+
+    components: principal components of each cell.
+    """
+
+    components: int = 8
+
+    def __post_init__(self) -> None:
+        if self.components < 1:
+            raise InputError(f"metric.components must be at least 1, not {self.components}")
+
+    @property
+    def fewest(self) -> int:
+        """A correlation needs more images than it has degrees of freedom."""
+        return max(self.min_samples, 2 * self.components)
+
+    def _values(self, evidence: Evidence) -> tuple[Value, ...]:
+        value = Value(
+            name="far_dependence",
+            value=far_dependence(evidence.generated, evidence.reference, components=self.components),
+            n=len(evidence.generated),
+            reference_n=len(evidence.reference),
+            better="higher",
+            label="far dependence",
+            unit="",
+        )
+        return (value,)
+
+
+def far_dependence(generated: Pixels, reference: Pixels, *, components: int) -> float:
+    """The share defined above, for uint8 [n, 3, R, R] and [m, 3, R, R], R a multiple of 4."""
+    order = numpy_rng(0, "halves of the reference").permutation(len(reference))
+    one, other = (np.sort(half) for half in np.array_split(order, 2))
+    fitted_cells = _cells(reference, one)
+    bases = [_basis(cell, components) for cell in fitted_cells]
+    fitted = _covariance(fitted_cells, bases)
+    compared = _covariance(_cells(reference, other), bases)
+    made = _covariance(_cells(generated, np.arange(len(generated))), bases)
+    starts = np.cumsum([0, *(basis.shape[1] for _, basis in bases)])
+    product = real_square = made_square = 0.0
+    directions = 0
+    for first, second in FAR:
+        rows, columns = (slice(starts[cell], starts[cell + 1]) for cell in (first, second))
+        left, _, right = np.linalg.svd(fitted[rows, columns], full_matrices=False)
+        r = _correlations(made, rows, columns, left, right.T)
+        s = _correlations(compared, rows, columns, left, right.T)
+        product += float(r @ s)
+        made_square += _squares(r, len(generated))
+        real_square += _squares(s, len(other))
+        directions += len(s)
+    # The square of one correlation of m independent pairs has a standard deviation of about sqrt(2) / m.
+    if real_square <= 2 * np.sqrt(2 * directions) / len(other):
+        return 0.0
+    return 2 * product / (max(made_square, 0.0) + real_square)
+
+
+def _cells(images: Pixels, rows: npt.NDArray[np.int64]) -> list[Array]:
+    """Each cell of some images as vectors in [0, 1], row by row: 16 arrays of float64 [n, d]."""
+    side = images.shape[-1] // CELLS
+    step = max(1, side // FINEST)
+    used = side // step * step
+    found = []
+    for top in range(0, CELLS * side, side):
+        for left in range(0, CELLS * side, side):
+            cell = np.asarray(images[rows, :, top : top + used, left : left + used], np.float64) / 255
+            blocks = cell.reshape(len(rows), 3, used // step, step, used // step, step).mean(axis=(3, 5))
+            found.append(blocks.reshape(len(rows), -1))
+    return found
+
+
+def _basis(cell: Array, components: int) -> tuple[Array, Array]:
+    """Mean [d] and whitening directions [d, c] of a cell's first components; none of a cell that does not vary."""
+    mean = cell.mean(axis=0)
+    centred = cell - mean
+    variances, directions = np.linalg.eigh(centred.T @ centred / (len(cell) - 1))
+    kept = np.argsort(variances)[::-1][:components]
+    kept = kept[variances[kept] > max(FLAT * float(variances.sum()), 1e-12)]
+    return mean, directions[:, kept] / np.sqrt(variances[kept])
+
+
+def _covariance(cells: list[Array], bases: list[tuple[Array, Array]]) -> Array:
+    """The covariance of the whitened components of all cells together."""
+    together = np.concatenate(
+        [(cell - mean) @ directions for cell, (mean, directions) in zip(cells, bases, strict=True)], axis=1
+    )
+    centred = together - together.mean(axis=0)
+    covariance: Array = centred.T @ centred / (len(together) - 1)
+    return covariance
+
+
+def _correlations(covariance: Array, rows: slice, columns: slice, left: Array, right: Array) -> Array:
+    """corr(u . a, v . b) for each pair of columns u of `left` and v of `right`; 0 where a side does not vary."""
+    shared = np.einsum("ik,ij,jk->k", left, covariance[rows, columns], right)
+    spread = np.einsum("ik,ij,jk->k", left, covariance[rows, rows], left)
+    spread = spread * np.einsum("ik,ij,jk->k", right, covariance[columns, columns], right)
+    found: Array = np.divide(shared, np.sqrt(np.clip(spread, 0, None)), out=np.zeros_like(shared), where=spread > 1e-20)
+    return found
+
+
+def _squares(correlations: Array, n: int) -> float:
+    """The sum of squared correlations, less what sampling n images adds to it."""
+    squares = np.square(correlations)
+    return float((squares - (1 - squares) / (n - 2)).sum())
