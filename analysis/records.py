@@ -122,11 +122,16 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """A number that must stay below a bound. `metric`: how the metric's name starts, before its encoder."""
+    """A number that must stay below a bound. `metric`: how the metric's name starts, before its encoder.
+
+    Tested only where another number, `condition`, is at least `least`.
+    """
 
     sides: tuple[Side, ...]
     metric: str
     most: float
+    condition: str
+    least: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,7 +330,13 @@ def _claim(fields: Fields) -> Claim:
 
 def _limit(fields: Fields) -> Limit:
     sides = tuple(_side(side) for side in fields.objects("sides"))
-    return Limit(sides=sides, metric=fields.text("metric"), most=fields.number("most"))
+    return Limit(
+        sides=sides,
+        metric=fields.text("metric"),
+        most=fields.number("most"),
+        condition=fields.text("condition"),
+        least=fields.number("least"),
+    )
 
 
 def _side(fields: Fields) -> Side:

@@ -96,6 +96,8 @@ def _claim(claim: Claim, layout: Layout) -> dict[str, Any]:
             "sides": [_side(*_entry(side, layout), layout) for side in claim.limit.sides],
             "metric": claim.limit.metric,
             "most": claim.limit.most,
+            "condition": claim.limit.condition,
+            "least": claim.limit.least,
         }
     return found
 

@@ -46,11 +46,16 @@ class Side(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """A number that must stay below a bound for every side. metric: how its name starts, before the encoder's."""
+    """A number that must stay below a bound for every side. metric: how its name starts, before the encoder's.
+
+    Tested only where another number (`condition`) reaches `least`: below that, staying under the bound means nothing.
+    """
 
     sides: tuple[Side, ...]
     metric: str
     most: float
+    condition: str
+    least: float
 
 
 class Claim(NamedTuple):

@@ -19,6 +19,7 @@ from experiments.display import Display
 from experiments.pictures import write_figures, write_pictures
 from experiments.plan import Plan, compile_plans, distinct_trainings
 from experiments.reporting import report_folder, table_text, write_tables
+from experiments.resemblances import write_resemblances
 from experiments.runner import Run, Survey, survey, write_plans
 from experiments.tracking import Tracker
 from experiments.view import MlflowView
@@ -132,7 +133,11 @@ class _Execution:
 
     def _write(self, plan: Plan) -> list[Path]:
         folder = self._folder(plan)
-        pictures = {**write_pictures(plan, self.store, folder), **write_figures(plan, self.store, folder)}
+        pictures = {
+            **write_pictures(plan, self.store, folder),
+            **write_figures(plan, self.store, folder),
+            **write_resemblances(plan, self.store, folder),
+        }
         tables = write_tables(plan.document, self.store.root, folder)
         return [*pictures.values(), *tables]
 
