@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeGuard
 
 from rich.console import Console
 
@@ -15,6 +16,9 @@ from experiments.scales import scale_named
 from experiments.sources import named_dataset, open_dataset, open_files
 from prism.component import member, with_setting
 from prism.data.split import Split
+from prism.encoders.base import Encoder
+from prism.encoders.clip import CLIP
+from prism.encoders.clip_files import take
 from prism.errors import InputError, closest
 from prism.runtime import Runtime, usable_cores
 from prism.store import Store
@@ -40,6 +44,7 @@ class RunOptions:
     only: tuple[tuple[str, str], ...] = ()
     settings: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    clip_weights: Path | None = None
     dry_run: bool = False
     workers: int | None = None
     device: str = "auto"
@@ -156,7 +161,37 @@ def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Asked
                 "training set themselves; use k_max, fixed_k or k_sample, or a variant of your own (--plugin, --with)"
             )
         scale = changed
-    return scale.replace(metrics=with_metrics(scale.metrics, options.metrics, scale.samples))
+    scale = scale.replace(metrics=with_metrics(scale.metrics, options.metrics, scale.samples))
+    return scale if options.clip_weights is None else with_clip_weights(scale, options.clip_weights)
+
+
+def with_clip_weights(scale: Scale, path: Path) -> Scale:
+    """The scale with a file of CLIP weights in place of those by tag, wherever it looks through that CLIP.
+
+    That is the CLIP it retrieves with, or the default one where it retrieves with another encoder.
+
+    Raises:
+        InputError: no such file, or nothing that looks through that CLIP.
+    """
+    retrieval = scale.method.retrieval
+    model = (retrieval.encoder if isinstance(retrieval.encoder, CLIP) else CLIP()).model
+
+    def fits(encoder: Encoder | None) -> TypeGuard[CLIP]:
+        return isinstance(encoder, CLIP) and encoder.model == model
+
+    if not any(fits(encoder) for encoder in (retrieval.encoder, *(metric.encoder for metric in scale.metrics))):
+        raise InputError(
+            f"--clip-weights {path}: nothing here looks through CLIP {model}; add --set retrieval.encoder=clip, or a "
+            "metric such as --metrics frechet:clip"
+        )
+    name = take(path)
+    metrics = tuple(
+        metric.replace(encoder=metric.encoder.replace(pretrained=name)) if fits(metric.encoder) else metric
+        for metric in scale.metrics
+    )
+    if fits(retrieval.encoder):
+        retrieval = retrieval.replace(encoder=retrieval.encoder.replace(pretrained=name))
+    return scale.replace(metrics=metrics, method=scale.method.replace(retrieval=retrieval))
 
 
 def apply_setting(scale: Scale, setting: str) -> Scale:

@@ -10,9 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from packaging.version import Version
 from rich.console import Console
 
 from experiments.amounts import counted, size
@@ -87,6 +89,22 @@ def _versions() -> Iterator[Line]:
         yield Line("libraries", "fails", f"{', '.join(missing)} missing", "python -m pip install .")
     else:
         yield Line("libraries", "ok", told)
+    yield from _mismatches()
+
+
+def _mismatches() -> Iterator[Line]:
+    """Combinations that are known not to work, though each part is installed."""
+    import torch
+
+    release, vision = Version(torch.__version__).release, Version(version("torchvision")).release
+    # Since torch 2.0 and torchvision 0.15 the two are built in step.
+    if release[0] == 2 and vision[1] != release[1] + 15:
+        fitting = f"0.{release[1] + 15}.*"
+        text = f"torchvision {version('torchvision')} was not built for torch {torch.__version__}"
+        yield Line("torchvision", "fails", text, f"python -m pip install 'torchvision=={fitting}'")
+    if shutil.which("nvidia-smi") and torch.version.cuda is None:
+        text = f"an NVIDIA driver is here, but torch {torch.__version__} was built without CUDA"
+        yield Line("torch", "note", text, "python -m pip install --force-reinstall torch torchvision  (a CUDA build)")
 
 
 def _devices() -> Iterator[Line]:
@@ -151,10 +169,10 @@ def _weights() -> Iterator[Line]:
             yield Line("inception (FID)", "fails", str(error), f"rm {inception.weights.at_hand()}")
         else:
             yield Line("inception (FID)", "ok", f"sha256 {inception.weights_sha256[:12]}")
-    if clip.at_hand():
-        yield Line("clip", "ok", f"{clip.model}, {clip.pretrained}")
+    if clip.weights_sha256 is not None:
+        yield Line("clip", "ok", f"{clip.model}, {clip.pretrained}, sha256 {clip.weights_sha256[:12]}")
     else:
-        remedy = "fetched from the Hugging Face hub at first use; HF_HOME says where it is kept"
+        remedy = "fetched from the Hugging Face hub at first use (HF_HOME), or a file: --clip-weights PATH"
         yield Line("clip", "note", "not here; scales gpu and paper retrieve with it", remedy)
 
 

@@ -66,7 +66,7 @@ def distinct_trainings(plans: Sequence[Plan]) -> int:
     return len(known) + len(declined)
 
 
-def compile_plans(requests: Sequence[Request], *, check_weights: bool = True) -> list[Plan]:
+def compile_plans(requests: Sequence[Request]) -> list[Plan]:
     """Check every combination, then lay out the stages of each cell; requests that `--only` empties are left out.
 
     Raises:
@@ -75,8 +75,6 @@ def compile_plans(requests: Sequence[Request], *, check_weights: bool = True) ->
     rows = [_entries(request) for request in requests]
     # One table of neighbours serves all plans on the same data, so it is as wide as the widest needs it.
     width = max(max(entry.method.largest_k, *entry.k_samples) for entries in rows for entry in entries)
-    if check_weights:
-        _check_weights(requests, rows)
     plans = [_compile(request, entries, width) for request, entries in zip(requests, rows, strict=True)]
     found = [plan for plan in plans if plan.cells]
     if not found:
@@ -87,15 +85,6 @@ def compile_plans(requests: Sequence[Request], *, check_weights: bool = True) ->
 
 def _entries(request: Request) -> list[Entry]:
     return [Entry.of(row, row.variant, request.scale) for row in request.rows if row.variant is not None]
-
-
-def _check_weights(requests: Sequence[Request], rows: Sequence[Sequence[Entry]]) -> None:
-    """Every encoder says now, not hours later, whether its weights can be had."""
-    encoders = {metric.encoder for request in requests for metric in request.scale.metrics}
-    conditioning = {entry.method.conditioning for entries in rows for entry in entries}
-    for encoder in encoders | {retrieval.encoder for retrieval in conditioning if retrieval is not None}:
-        if encoder is not None:
-            encoder.check()
 
 
 def _compile(request: Request, entries: Sequence[Entry], width: int) -> Plan:

@@ -12,6 +12,8 @@ from experiments.reporting import load_plans
 from experiments.workers import Answer, Pool
 from prism.runtime import write_json
 from prism.stages.base import Stage
+from prism.stages.data import EmbeddingsStage
+from prism.stages.measure import FeaturesStage
 from prism.store import Store
 
 COST = {"training": 100.0, "samples": 20.0, "embeddings": 10.0, "features": 8.0}
@@ -57,6 +59,18 @@ def survey(plans: Sequence[Plan], store: Store) -> Survey:
     targets = [target for plan in plans for cell in plan.cells for target in cell.targets]
     todo = missing((*targets, *(stages[address] for address in faults)), cached)
     return Survey(todo, cached, faults)
+
+
+def check_weights(todo: Iterable[Stage]) -> None:
+    """Every encoder that is still needed says now, not hours later, whether its weights can be had.
+
+    Embeddings that are there, computed or imported, need none.
+
+    Raises:
+        InputError: weights that are missing or wrong.
+    """
+    for encoder in dict.fromkeys(stage.encoder for stage in todo if isinstance(stage, EmbeddingsStage | FeaturesStage)):
+        encoder.check()
 
 
 def missing(targets: Iterable[Stage], cached: Container[str]) -> dict[str, Stage]:

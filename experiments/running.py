@@ -20,7 +20,7 @@ from experiments.pictures import write_figures, write_pictures
 from experiments.plan import Plan, compile_plans, distinct_trainings
 from experiments.reporting import report_folder, table_text, write_tables
 from experiments.resemblances import write_resemblances
-from experiments.runner import Run, Survey, survey, write_plans
+from experiments.runner import Run, Survey, check_weights, survey, write_plans
 from experiments.tracking import Tracker
 from experiments.view import MlflowView
 from experiments.workers import Pool, prepare_process
@@ -46,11 +46,13 @@ def run_experiments(options: RunOptions) -> int:
     requests = requests_of(options, store, console)
     if not options.dry_run:
         _need_data([request.source.missing for request in requests])
-    plans = compile_plans(requests, check_weights=not options.dry_run)
+    plans = compile_plans(requests)
     for warning in dict.fromkeys(warning for plan in plans for warning in plan.warnings()):
         console.print(f"note: {warning}", markup=False)
     runtime, workers = resources(options, distinct_trainings(plans))
     found = survey(plans, store)
+    if not options.dry_run:
+        check_weights(found.todo.values())
     announce(plans, found, store, console)
     if options.dry_run:
         from experiments.estimate import estimate

@@ -12,6 +12,7 @@ from prism.store import file_digest
 FOLDER_VARIABLE = "PRISM_BENCH_WEIGHTS"
 """A folder of weight files of the user's own, looked into first; nothing is written there."""
 CACHE_VARIABLE = "PRISM_BENCH_CACHE"
+_DIGESTS: dict[tuple[str, int, int], str] = {}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,15 @@ class WeightFile:
                 f"{FOLDER_VARIABLE} names"
             ) from None
         return target
+
+
+def kept_digest(file: Path) -> str:
+    """SHA-256 (hex) of a large file, computed once in a process for as long as the file stays as it is."""
+    status = file.stat()
+    stamp = (str(file), status.st_size, status.st_mtime_ns)
+    if stamp not in _DIGESTS:
+        _DIGESTS[stamp] = file_digest(file)
+    return _DIGESTS[stamp]
 
 
 def own_folder() -> Path | None:

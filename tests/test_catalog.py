@@ -23,7 +23,7 @@ def planned(folder: Path, *names: str, **options: object) -> list[Plan]:
     """Plans as `run` would compile them, without data or weights."""
     store = Store.create(folder)
     asked = RunOptions(**{"experiments": names, "store": folder, "dry_run": True, "scale": "paper", **options})  # type: ignore[arg-type]
-    return compile_plans(requests_of(asked, store, Console(quiet=True)), check_weights=False)
+    return compile_plans(requests_of(asked, store, Console(quiet=True)))
 
 
 @pytest.fixture(scope="module")

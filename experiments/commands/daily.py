@@ -47,6 +47,9 @@ def sample(
     pseudo_query: Annotated[
         list[Path], typer.Option(help="A picture to be guided by, instead of images of D (repeatable).")
     ] = [],  # noqa: B006
+    prompt: Annotated[
+        list[str], typer.Option(help="Words to be guided by, for a run that retrieves with CLIP (repeatable).")
+    ] = [],  # noqa: B006
     out: Annotated[
         Path | None, typer.Option(help="A .png (a grid), an .npz, or a folder of PNGs (default: a grid here).")
     ] = None,
@@ -70,6 +73,7 @@ def sample(
             sampler=sampler,
             steps=steps,
             pseudo_queries=tuple(pseudo_query),
+            prompts=tuple(prompt),
             out=out,
             force=force,
             device=device,

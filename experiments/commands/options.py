@@ -54,6 +54,9 @@ class Shared:
     set_: Annotated[list[str], typer.Option("--set", help="Change a field: training.images=50000 (repeatable).")] = (
         field(default_factory=list)
     )
+    clip_weights: Annotated[
+        Path | None, typer.Option(help="CLIP from a file or folder of open_clip's instead of by its tag.")
+    ] = None
     workers: Annotated[
         int | None, typer.Option(min=0, help="Stages at a time (default: one per core; 0: in this process).")
     ] = None
@@ -79,6 +82,7 @@ class Shared:
             retrieval_fraction=self.retrieval_fraction,
             stratify=self.stratify,
             skip_bad=self.skip_bad,
+            clip_weights=self.clip_weights,
             settings=(*own.pop("settings", ()), *self.set_),
             workers=self.workers,
             device=self.device,

@@ -15,6 +15,7 @@ from experiments.daily.writing import check_out, write_samples
 from prism.component import load_members, load_plugin, member
 from prism.data.decode import BadImageError, from_bytes
 from prism.data.split import Ids
+from prism.encoders.base import Vectors
 from prism.errors import InputError
 from prism.images import Pixels
 from prism.method import Gallery
@@ -22,7 +23,7 @@ from prism.retrieval import Nearest, check_k, nearest
 from prism.runtime import Runtime, usable_cores
 from prism.sampling import Sampler
 from prism.stages.data import NeighboursStage, open_images, open_parts
-from prism.stages.model import SamplesStage
+from prism.stages.model import SamplesStage, TrainingStage
 from prism.store import Store
 
 
@@ -38,6 +39,7 @@ class SampleOptions:
     sampler: str | None = None
     steps: int | None = None
     pseudo_queries: tuple[Path, ...] = ()
+    prompts: tuple[str, ...] = ()
     out: Path | None = None
     force: bool = False
     device: str = "auto"
@@ -70,8 +72,8 @@ def run_sample(options: SampleOptions) -> None:
     way = f"{sampler.name} with {sampler.steps} steps"
     way += ", without conditioning" if trained.stage.neighbours is None else f", {k_sample} neighbours"
     console.print(f"{trained.label}: {options.n:,} samples, seed {options.seed}, {way}", markup=False)
-    if options.pseudo_queries:
-        drawn = _by_files(options, trained, sampler, k_sample, store, runtime, console)
+    if options.pseudo_queries or options.prompts:
+        drawn = _guided(options, trained, sampler, k_sample, store, runtime, console)
     else:
         stage = held(samples_stage(trained, sampler, k_sample, options.n, options.seed, store), store)
         targets = (stage, stage.training.data)
@@ -145,7 +147,7 @@ def _taken(stage: SamplesStage, n: int, store: Store) -> Drawn:
     return Drawn(images, open_images(store.folder(stage.training.data.address))[ids], ids)
 
 
-def _by_files(
+def _guided(
     options: SampleOptions,
     trained: Trained,
     sampler: Sampler,
@@ -154,31 +156,51 @@ def _by_files(
     runtime: Runtime,
     console: Console,
 ) -> Drawn:
-    """Samples guided by the user's own pictures: sample i by file i modulo their number."""
+    """Samples guided by the user's own pictures or words: sample i by the i-th of them, modulo their number.
+
+    A prompt shows the image of D that lies nearest to it.
+    """
     training = trained.stage
+    if options.pseudo_queries and options.prompts:
+        raise InputError("--pseudo-query and --prompt exclude each other; sample twice")
     if training.neighbours is None or not isinstance(training.neighbours.retrieval, Nearest):
-        raise InputError(f"--pseudo-query: {trained.label} does not look at nearest neighbours; leave the option out")
-    queries = _pictures(options.pseudo_queries, training.data.dataset.resolution)
+        option = "--prompt" if options.prompts else "--pseudo-query"
+        raise InputError(f"{option}: {trained.label} does not look at nearest neighbours; leave the option out")
+    encoder = training.neighbours.retrieval.encoder
+    # What is wrong with words or pictures is told before anything is computed.
+    texts = encoder.load_texts(runtime.device)(options.prompts) if options.prompts else None
+    pictures = _pictures(options.pseudo_queries, training.data.dataset.resolution)
     targets = (training.neighbours, training)
     complete(targets, store, runtime, options.workers, options.plugins, console)
-    gallery = _gallery(training.neighbours, queries, max(k_sample, 1), store, runtime)
+    images = open_images(store.folder(training.data.address))
+    if texts is None:
+        fitted_on = images[_retrieval(training, store)] if encoder.fitted else None
+        vectors = encoder.load(fitted_on, runtime.device)(pictures)
+    else:
+        vectors = texts
+    gallery = _gallery(training.neighbours, vectors, max(k_sample, 1), store, runtime)
+    known = len(gallery.vectors) - len(vectors)
+    queries = pictures if texts is None else images[gallery.neighbours[known:, 0]]
     fitted = training.method.load(
         store.folder(training.address),
         resolution=training.data.dataset.resolution,
         embedding_dim=gallery.vectors.shape[1],
         runtime=runtime,
     )
-    images = np.empty((options.n, *queries.shape[1:]), np.uint8)
-    known = len(gallery.vectors) - len(queries)
+    drawn = np.empty((options.n, *queries.shape[1:]), np.uint8)
     for rows, which in _batches(options.n, len(queries), runtime.sample_batch):
-        # A retrieval set of one image: every pseudo-query drawn from it is that file.
+        # A retrieval set of one image: every pseudo-query drawn from it is that one.
         guided = gallery._replace(retrieval=np.array([known + which]))
-        images[rows.start : rows.stop : rows.step] = fitted.sample(
+        drawn[rows.start : rows.stop : rows.step] = fitted.sample(
             rows, seed=options.seed, sampler=sampler, k_sample=k_sample, gallery=guided
         )
         console.print(f"  {rows[-1] + 1:,}/{options.n:,} samples", markup=False)
     order = np.arange(options.n) % len(queries)
-    return Drawn(images, queries[order], None)
+    return Drawn(drawn, queries[order], None)
+
+
+def _retrieval(training: TrainingStage, store: Store) -> Ids:
+    return open_parts(store.folder(training.split.address)).retrieval
 
 
 def _batches(n: int, files: int, size: int) -> Iterator[tuple[range, int]]:
@@ -198,18 +220,15 @@ def _pictures(files: tuple[Path, ...], resolution: int) -> Pixels:
             raise InputError(f"--pseudo-query {path}: cannot be read ({error.strerror}); check the path") from None
         except BadImageError as error:
             raise InputError(f"--pseudo-query {path}: {error}") from None
-    return np.stack(found)
+    return np.stack(found) if found else np.empty((0, 3, resolution, resolution), np.uint8)
 
 
-def _gallery(stage: NeighboursStage, queries: Pixels, k: int, store: Store, runtime: Runtime) -> Gallery:
-    """The run's gallery with the pictures as further rows, which have neighbours in D but are in nobody's list."""
+def _gallery(stage: NeighboursStage, queries: Vectors, k: int, store: Store, runtime: Runtime) -> Gallery:
+    """The run's gallery with embeddings as further rows, which have neighbours in D but are in nobody's list."""
     vectors = np.load(store.folder(stage.address) / "vectors.npy")
     parts = open_parts(store.folder(stage.split.address))
     check_k(k, len(parts.retrieval))
-    encoder = stage.retrieval.encoder
-    images = open_images(store.folder(stage.embeddings.data.address))
-    embed = encoder.load(images[parts.retrieval] if encoder.fitted else None, runtime.device)
-    together = np.concatenate([vectors, stage.retrieval.prepare(embed(queries))])
+    together = np.concatenate([vectors, stage.retrieval.prepare(queries)])
     table = np.zeros((len(together), k), np.int64)
     for row, block in nearest(together, parts.retrieval, k, first=len(vectors), threads=runtime.threads):
         table[row : row + len(block)] = block

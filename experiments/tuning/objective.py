@@ -11,7 +11,7 @@ from experiments.asking import RunOptions, requests_of
 from experiments.display import Display
 from experiments.plan import Plan, compile_plans
 from experiments.recording import stored_record
-from experiments.runner import Run, survey
+from experiments.runner import Run, check_weights, survey
 from experiments.single import Tuned
 from experiments.tuning.space import Point, Space
 from experiments.workers import Pool
@@ -90,6 +90,7 @@ class Objective:
         """
         plan = self.plan(point, proxy=proxy)
         todo = survey([plan], self.store).todo
+        check_weights(todo.values())
         with (
             Pool(self.store, self.runtime, self.workers, self.options.plugins) as pool,
             Display(len(todo), self.workers, self.console) as display,

@@ -1,7 +1,7 @@
 """The encoder family."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from prism.component import Component
+from prism.errors import InputError
 from prism.images import Pixels
 
 Vectors = npt.NDArray[np.float32]
 Embed = Callable[[Pixels], Vectors]
 """uint8 [n, 3, R, R] -> float32 [n, d], finite; the batch size does not matter beyond rounding."""
+EmbedTexts = Callable[[Sequence[str]], Vectors]
+"""n texts -> float32 [n, d], in the space of the images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,10 @@ class Encoder(Component, family="encoder"):
     @abstractmethod
     def load(self, gallery: Pixels | None, device: str) -> Embed:
         """The ready encoder. `gallery` is the images of D, uint8 [n, 3, R, R], for a fitted encoder."""
+
+    def load_texts(self, device: str) -> EmbedTexts:
+        """The same for texts; InputError for an encoder that knows none."""
+        raise InputError(f"the encoder {self.name} knows no text; a prompt needs a run that retrieves with clip")
 
     @property
     def frechet_name(self) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from prism.encoders.base import Embed, Encoder, Vectors
+from prism.encoders.base import Embed, Encoder
+from prism.encoders.batching import in_batches
 from prism.images import Pixels
 from prism.weights import WeightFile
 
@@ -58,19 +59,13 @@ class Inception(Encoder):
         Raises:
             InputError: the weight file cannot be had, or is another.
         """
-        import torch
-
         network = self._network(self.weights.path().parent).to(device)
 
-        def embed(images: Pixels) -> Vectors:
-            vectors = np.empty((len(images), FEATURES), np.float32)
-            with torch.inference_mode():
-                for start in range(0, len(images), self.batch):
-                    batch = self._sized(images[start : start + self.batch])
-                    vectors[start : start + self.batch] = network(batch.to(device)).float().cpu().numpy()
-            return vectors
+        def forward(images: Pixels) -> "Tensor":
+            features: Tensor = network(self._sized(images).to(device))
+            return features
 
-        return embed
+        return in_batches(forward, self.batch)
 
     @abstractmethod
     def _network(self, folder: Path) -> Any:
