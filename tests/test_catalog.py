@@ -124,6 +124,12 @@ def test_scale_paper_is_table_6(panel: str) -> None:
 
 def test_every_claim_has_its_pairs_and_says_what_differs(paper: list[Plan]) -> None:
     claims = {claim["id"]: claim for plan in paper for claim in plan.document["claims"]}
+    limit = claims.pop("no-copies")["limit"]
+    assert (limit["metric"], limit["most"], {side["row"] for side in limit["sides"]}) == (
+        "copied_query",
+        2.0,
+        {"prism"},
+    )
     sizes = {name: len(claim["pairs"]) for name, claim in claims.items()}
     assert sizes == {
         "fewer-images": 3,

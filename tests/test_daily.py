@@ -63,6 +63,11 @@ def test_samples_are_those_of_the_table_whatever_the_number_and_the_form(cli: Cl
     assert len(more) == 24
 
 
+def images_of(store: Path) -> Path:
+    """The folder of X; the store also holds the faces that metrics keep out of it."""
+    return store / "stages" / "dataset" / records(store)["prism/0"]["dataset"]["digest"]
+
+
 def test_a_grid_shows_each_row_of_samples_below_its_pseudo_queries(cli: Cli, store: Path) -> None:
     record = records(store)["prism/0"]
     said = cli("sample ablation-table3/prism --n 10 --out grid.png")
@@ -72,7 +77,7 @@ def test_a_grid_shows_each_row_of_samples_below_its_pseudo_queries(cli: Cli, sto
     picture = np.asarray(Image.open("grid.png"))
     assert picture.shape[:2] == (4 * cell - 2, 8 * cell - 2)
     folder = store / "stages" / "samples" / record["stages"]["samples"]
-    dataset = next((store / "stages" / "dataset").iterdir())
+    dataset = images_of(store)
     real = np.load(dataset / "images.npy")[np.load(folder / "pseudo_queries.npy")]
     made = samples_of(store, record)
 
@@ -89,7 +94,7 @@ def test_a_grid_shows_each_row_of_samples_below_its_pseudo_queries(cli: Cli, sto
 
 def test_chosen_pictures_guide_the_samples_in_turn(cli: Cli, store: Path) -> None:
     rng = np.random.default_rng(0)
-    dataset = next((store / "stages" / "dataset").iterdir())
+    dataset = images_of(store)
     real = np.load(dataset / "images.npy")
     for name, image in (("one", real[0]), ("two", rng.integers(0, 256, (3, R, R), dtype=np.uint8))):
         Image.fromarray(image.transpose(1, 2, 0)).save(f"{name}.png")
@@ -111,7 +116,7 @@ def test_a_picture_of_d_as_a_file_finds_the_neighbours_of_that_picture(cli: Cli,
     record = records(store)["st-rag/0"]
     folder = store / "stages" / "samples" / record["stages"]["samples"]
     query = int(np.load(folder / "pseudo_queries.npy")[0])
-    dataset = next((store / "stages" / "dataset").iterdir())
+    dataset = images_of(store)
     Image.fromarray(np.load(dataset / "images.npy")[query].transpose(1, 2, 0)).save("q.png")
     assert cli("sample ablation-table3/st-rag --n 1 --workers 0 --pseudo-query q.png --out one").code == 0
     made = samples_of(store, record)[0].transpose(1, 2, 0).astype(int)

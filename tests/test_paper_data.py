@@ -48,9 +48,19 @@ def md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
+def prepared_folder(held_out: bool = False, store: Path = STORE) -> Path:
+    """The one folder of X, or of what is kept out of it."""
+
+    def is_held_out(folder: Path) -> bool:
+        identity = json.loads((folder / "stage.json").read_text())["identity"]
+        return bool(identity["parameters"]["dataset"]["component"] == "dataset/held-out")
+
+    (folder,) = (one for one in (store / "stages" / "dataset").iterdir() if is_held_out(one) is held_out)
+    return folder
+
+
 def prepared_images() -> Pixels:
-    (folder,) = (STORE / "stages" / "dataset").iterdir()
-    images: Pixels = np.load(folder / "images.npy")
+    images: Pixels = np.load(prepared_folder() / "images.npy")
     return images
 
 
@@ -101,9 +111,19 @@ def test_cifar10_from_the_archive_to_a_trained_run(cli: Cli, cifar: tuple[Path, 
     assert record["config"]["dataset"]["component"] == "dataset/cifar10"
 
 
+def test_cifar10s_test_batch_is_held_out_of_x_and_measured_against(cli: Cli, cifar: tuple[Path, Pixels]) -> None:
+    assert cli(f"data prepare cifar10 --from {cifar[0]}").code == 0
+    assert np.array_equal(np.load(prepared_folder(held_out=True) / "images.npy"), pixels(12, 32, seed=1))
+    said = cli(f"run ablation-table3 {SMALL} --dataset cifar10 --resolution 32 --only variant=prism --seeds 0")
+    assert said.code == 0, said.err
+    (record,) = (json.loads(path.read_text()) for path in (STORE / "records").iterdir())
+    against = {value["name"]: value["reference_n"] for value in record["values"] if "_to_" in value["name"]}
+    assert against == {f"fd_efficientnet_lite0_to_{part}": 12 for part in ("d", "x_train", "held_out_images")}
+
+
 def test_a_damaged_copy_is_found(cli: Cli, cifar: tuple[Path, Pixels]) -> None:
     assert cli(f"data prepare cifar10 --from {cifar[0]}").code == 0
-    (folder,) = (STORE / "stages" / "dataset").iterdir()
+    folder = prepared_folder()
     whole = (folder / "images.npy").read_bytes()
     (folder / "images.npy").write_bytes(whole[:-1] + b"\0")
     said = cli("data verify")
@@ -116,7 +136,7 @@ def test_cifar10s_folder_is_the_archives(cli: Cli, cifar: tuple[Path, Pixels], t
         archive.extractall(tmp_path / "unpacked", filter="data")
     for at, folder in enumerate((tmp_path / "unpacked", tmp_path / "unpacked" / FOLDER)):
         assert cli(f"data prepare cifar10 --from {folder} --store s{at}").code == 0
-        (stage,) = Path(f"s{at}/stages/dataset").iterdir()
+        stage = prepared_folder(store=Path(f"s{at}"))
         assert np.array_equal(np.load(stage / "images.npy"), cifar[1])
 
 
@@ -208,7 +228,7 @@ def celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_celeba_from_the_zip_to_a_trained_run(cli: Cli, celeba: Path) -> None:
     assert cli(f"data prepare celeba --from {celeba} --resolution 16").code == 0
-    (folder,) = (STORE / "stages" / "dataset").iterdir()
+    folder = prepared_folder()
     images, tables = np.load(folder / "images.npy"), np.load(folder / "attributes.npz")
     with zipfile.ZipFile(celeba) as archive, archive.open("img_align_celeba/000007.jpg") as file:
         picture = Image.open(file).convert("RGB")
@@ -260,7 +280,7 @@ def test_afhqv2_from_the_zip_to_a_trained_run(cli: Cli, tmp_path: Path, monkeypa
                     archive.writestr(f"{part}/{animal}/{part}_{animal}_{number:06d}.png", encoded(image))
     said = cli(f"data prepare afhqv2 --from {path} --resolution 16")
     assert said.code == 0, said.err
-    (folder,) = (STORE / "stages" / "dataset").iterdir()
+    folder = prepared_folder()
     labels, tables = np.load(folder / "labels.npy"), np.load(folder / "attributes.npz")
     assert np.bincount(labels).tolist() == [20, 12, 16]
     assert tables["partition"].sum() == 12, "a quarter is test"

@@ -5,13 +5,23 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import DEFAULT_STORE, StoreOption
+from experiments.commands.options import DEFAULT_STORE, DeviceOption, StoreOption
 
 app = typer.Typer(
     help="The paper's datasets: list, prepare, verify.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+embeddings = typer.Typer(
+    help="Embeddings as one portable file, for machines without the encoder's weights or a GPU.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(embeddings, name="embeddings")
+FilesOption = Annotated[Path | None, typer.Option("--data", help="Your images: a folder, a .zip or an .npz.")]
+NamedOption = Annotated[str | None, typer.Option("--dataset", help="A named dataset (default: toyfaces).")]
+SideOption = Annotated[int | None, typer.Option(help="Side of the images in pixels.")]
 
 
 @app.command()
@@ -87,3 +97,51 @@ def verify(
     if faults:
         typer.echo("prepare what is damaged again; `prism-bench cache verify --set-aside` moves it out of the way")
         raise typer.Exit(1)
+
+
+@embeddings.command()
+def export(
+    out: Annotated[Path, typer.Option(help="The .npz to write.")],
+    data: FilesOption = None,
+    dataset: NamedOption = None,
+    resolution: SideOption = None,
+    encoder: Annotated[str, typer.Option(help="A name from `list encoder`.")] = "clip",
+    set_: Annotated[list[str], typer.Option("--set", help="Change a field of the encoder: precision=bfloat16.")] = [],  # noqa: B006
+    clip_weights: Annotated[Path | None, typer.Option(help="CLIP from a file or folder of open_clip's.")] = None,
+    device: DeviceOption = "auto",
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Embed all images of a dataset, where that has not been done, and write them to one file."""
+    from rich.console import Console
+
+    from experiments.embeddings import ExportOptions, export_embeddings
+
+    options = ExportOptions(
+        data=data,
+        dataset=dataset,
+        resolution=resolution,
+        encoder=encoder,
+        settings=tuple(set_),
+        clip_weights=clip_weights,
+        device=device,
+        out=out,
+        store=store,
+    )
+    typer.echo(f"Written: {export_embeddings(options, Console(highlight=False))}")
+
+
+@embeddings.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `data embeddings export` wrote.")],
+    data: FilesOption = None,
+    dataset: NamedOption = None,
+    resolution: SideOption = None,
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Take such a file into the store; runs on the same images find it there and need no weights."""
+    from rich.console import Console
+
+    from experiments.embeddings import DataOptions, import_embeddings
+
+    options = DataOptions(data=data, dataset=dataset, resolution=resolution, store=store)
+    typer.echo(f"Ready: {import_embeddings(file, options, Console(highlight=False))}")

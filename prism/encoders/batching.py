@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def in_batches(forward: "Callable[[Pixels], Tensor]", batch: int) -> Embed:
+def in_batches(forward: "Callable[[Pixels], Tensor]", batch: int, features: int = 0) -> Embed:
     """An encoder of any number of images from a network's `forward`: uint8 [b, 3, R, R] -> Tensor [b, d], any dtype.
 
     At most `batch` images at a time; where the device's memory does not suffice, half as many from then on.
+    `features`: d, for the empty result of no images.
 
     Raises:
         ComputeError: the memory does not suffice for a single image.
@@ -41,6 +42,6 @@ def in_batches(forward: "Callable[[Pixels], Tensor]", batch: int) -> Embed:
                     size //= 2
                     continue
                 done += len(parts[-1])
-        return np.concatenate(parts)
+        return np.concatenate(parts) if parts else np.empty((0, features), np.float32)
 
     return embed

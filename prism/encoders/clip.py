@@ -42,13 +42,6 @@ class CLIP(Encoder, name="clip"):
     pretrained: str = "openai"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
 
-    def __post_init__(self) -> None:
-        if self.pretrained == "openai" and not self.model.endswith("-quickgelu"):
-            raise InputError(
-                f"CLIP {self.model} with weights 'openai' would run with the wrong activation; "
-                f"use model {self.model}-quickgelu"
-            )
-
     @property
     def weights_sha256(self) -> str | None:
         """Of the file in use; None where the weights have not been fetched."""
@@ -58,9 +51,10 @@ class CLIP(Encoder, name="clip"):
         return None if cached is None else kept_digest(cached)
 
     def check(self) -> None:
-        """InputError where open_clip is not installed, or the weights are neither here nor to be fetched."""
+        """InputError where open_clip is missing, the activation is wrong, or the weights cannot be had or read."""
         if find_spec("open_clip") is None:
             raise InputError("the encoder clip needs open_clip; pip install open_clip_torch")
+        self._check_activation()
         if self._own_file or not self.at_hand():
             self._open("cpu")
 
@@ -93,6 +87,13 @@ class CLIP(Encoder, name="clip"):
 
         return embed
 
+    def _check_activation(self) -> None:
+        if self.pretrained == "openai" and not self.model.endswith("-quickgelu"):
+            raise InputError(
+                f"CLIP {self.model} with weights 'openai' would run with the wrong activation; "
+                f"use model {self.model}-quickgelu"
+            )
+
     @property
     def _own_file(self) -> bool:
         return self.pretrained.startswith(clip_files.PREFIX)
@@ -120,6 +121,7 @@ class CLIP(Encoder, name="clip"):
 
     def _open(self, device: str) -> tuple[Any, Any]:
         """The network in eval mode and open_clip's own validation preprocessing; never random weights."""
+        self._check_activation()
         if self._own_file:
             return self._from_file(clip_files.find(self.pretrained), device)
         self._known()

@@ -163,7 +163,7 @@ def _embedder(weights: Weights, input_size: int, batch: int, device: str) -> Emb
         pooled: Tensor = network(preprocess(images, input_size).to(device, memory_format=torch.channels_last))
         return pooled
 
-    return in_batches(forward, batch)
+    return in_batches(forward, batch, FEATURES)
 
 
 def _verified(weights: Weights) -> bytes:

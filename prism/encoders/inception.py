@@ -65,7 +65,7 @@ class Inception(Encoder):
             features: Tensor = network(self._sized(images).to(device))
             return features
 
-        return in_batches(forward, self.batch)
+        return in_batches(forward, self.batch, FEATURES)
 
     @abstractmethod
     def _network(self, folder: Path) -> Any:
