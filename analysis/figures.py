@@ -1,5 +1,6 @@
 """Pictures of records: training curves, and each metric with its intervals. Equal input gives equal bytes."""
 
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ WIDTH = 10.0
 LETTER = 0.085
 """Width of a letter of the legend, about, and of the line beside a label in letters."""
 LINE = 7
+LABEL = 48
+"""Letters of a row's label before it is broken."""
 Curve = tuple[str, Sequence[Mapping[str, float]]]
 
 
@@ -69,12 +72,13 @@ def interval_plot(table: Table, path: Path) -> Path:
     with plain_style():
         from matplotlib.figure import Figure
 
-        size = (1.6 + 3.0 * len(panels), 1.6 + 0.42 * len(variants))
+        lines = sum(len(textwrap.wrap(row.label, LABEL)) for row in variants)
+        size = (1.6 + 3.0 * len(panels), 1.6 + max(0.42 * len(variants), 0.2 * lines))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (index, column) in zip(grid, panels, strict=True):
             _panel(axes, column, index, table.rows)
-        grid[0].set_yticks(range(len(variants)), [row.label for row in variants])
+        grid[0].set_yticks(range(len(variants)), [textwrap.fill(row.label, LABEL) for row in variants])
         grid[0].set_ylim(len(variants) - 0.5, -0.5)
         named = {label: mark for axes in grid for mark, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False)

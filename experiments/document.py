@@ -13,6 +13,9 @@ from prism.method import Method
 IN_SIGHT = ("k_samples", "schedules")
 """Settings that a table shows as an axis of its own, so that row labels need not."""
 
+LONG = 24
+"""Letters of a setting's value in a label."""
+
 
 def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> dict[str, Any]:
     """The document of a plan; its digest, under "plan", leaves out the command that asked for it."""
@@ -52,7 +55,7 @@ def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> 
 
 def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> list[dict[str, Any]]:
     request = layout.request
-    shown = [setting for setting in request.settings if setting.partition("=")[0] not in IN_SIGHT]
+    shown = [_brief(setting) for setting in request.settings if setting.partition("=")[0] not in IN_SIGHT]
     suffix = f" [{', '.join(shown)}]" if shown else ""
     rows = []
     for row in request.rows:
@@ -78,6 +81,12 @@ def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> lis
             }
         )
     return rows
+
+
+def _brief(setting: str) -> str:
+    """A setting as a label shows it: a long value, such as a digest, by its beginning."""
+    path, _, text = setting.partition("=")
+    return f"{path}={text if len(text) <= LONG else f'{text[:LONG]}...'}"
 
 
 def _changes(base: Method, method: Method) -> dict[str, list[Json]]:

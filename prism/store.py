@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,20 +116,26 @@ class Store:
 
     def fault(self, address: Address) -> str | None:
         """What is wrong with a stage's files: None where every checksum holds, or where there is no such stage."""
+        return next(self.faults(address), None)
+
+    def faults(self, address: Address, without: Container[str] = ()) -> Iterator[str]:
+        """Everything that is wrong with a stage's files; those of `without` may be missing."""
         folder = self.folder(address)
         if not folder.exists():
-            return None
+            return
         manifest = self.manifest(address)
         if manifest is None:
-            return f"{MANIFEST} is missing or unreadable"
+            yield f"{MANIFEST} is missing or unreadable"
+            return
         for name, facts in manifest["files"].items():
             path = folder / name
             if not path.is_file():
-                return f"{name} is missing"
+                if name not in without:
+                    yield f"{name} is missing"
+                continue
             found = file_digest(path)
             if found != facts["sha256"]:
-                return f"{name} has sha256 {found[:12]}…, expected {facts['sha256'][:12]}…"
-        return None
+                yield f"{name} has sha256 {found[:12]}…, expected {facts['sha256'][:12]}…"
 
     def set_aside(self, address: Address) -> Path:
         """Move a corrupted stage out of the way, keeping its files."""

@@ -26,10 +26,9 @@ def check(inventory: Inventory) -> Iterator[Checked]:
     store, packed = inventory.store, bundled(inventory)
     for address in [*inventory.stages, *inventory.broken]:
         held = inventory.stages.get(address)
-        fault = store.fault(address)
-        gone = (fault or "").removesuffix(" is missing")
-        if packed is not None and gone != fault and f"stages/{address.kind}/{address.key}/{gone}" not in packed:
-            fault = None
+        names = (store.manifest(address) or {}).get("files", ()) if packed is not None else ()
+        left_out = {name for name in names if f"stages/{address.kind}/{address.key}/{name}" not in (packed or ())}
+        fault = next(store.faults(address, left_out), None)
         if store.folder(address).exists():
             count = bytes_in(store.folder(address)) if held is None else held.bytes
             yield Checked(address=address, bytes=count, fault=fault)
