@@ -103,7 +103,9 @@ def note_of(dataset: PaperDataset, store: Store) -> dict[str, Any] | None:
 
 
 def verified(dataset: PaperDataset, store: Store) -> str | None:
-    """What is wrong with a prepared dataset's copy; None where its checksums hold, those of its labels among them.
+    """What is wrong with a prepared dataset's copy; None where checksums and numbers of images hold.
+
+    The numbers are those of each class, as they were when the official files were checked.
 
     Raises:
         InputError: it has not been prepared.
@@ -112,7 +114,12 @@ def verified(dataset: PaperDataset, store: Store) -> str | None:
     if known is None:
         raise InputError(f"{dataset.title} has not been prepared; prism-bench data prepare {dataset.name} --from PATH")
     stage = DatasetStage(dataset=known)
-    return store.fault(stage.address)
+    fault = store.fault(stage.address)
+    if fault is not None:
+        return fault
+    counts = list((note_of(dataset, store) or {}).get("classes", {}).values())
+    found = np.bincount(np.load(store.folder(stage.address) / "labels.npy"), minlength=len(counts)).tolist()
+    return None if found == counts else f"it has {found} images in its classes instead of {counts}"
 
 
 def _wanted(options: PrepareOptions) -> PaperDataset:

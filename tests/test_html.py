@@ -241,7 +241,8 @@ def test_a_whole_report_through_the_command_line(cli: Cli, tmp_path: Path) -> No
     assert {"sweep-heatmap.png", "sweep-curves.png", "grid-random-k2.png"} <= {
         path.name for path in (report / "schedule-sweep").iterdir()
     }
-    assert (report / "all.tex").read_text().count(r"\begin{table}") == 3
+    # Two tables, one of them in the form of the paper too, and two further tables of each.
+    assert (report / "all.tex").read_text().count(r"\begin{table}") == 7
     Page((report / "index.html").read_text())
     for words, code in (("report all --interval nothing", 2), ("report all --format pdf", 2), ("report all", 0)):
         assert cli(words).code == code

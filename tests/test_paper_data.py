@@ -129,6 +129,12 @@ def test_a_damaged_copy_is_found(cli: Cli, cifar: tuple[Path, Pixels]) -> None:
     said = cli("data verify")
     assert said.code == 1
     assert "images.npy has sha256" in said.out
+    (folder / "images.npy").write_bytes(whole)
+    assert cli("data verify").code == 0
+    note = next((STORE / "prepared").glob("cifar10*.json"))
+    note.write_text(note.read_text().replace('"cat": 6', '"cat": 7'))
+    said = cli("data verify")
+    assert (said.code, "instead of [6, 6, 6, 7" in said.out) == (1, True)
 
 
 def test_cifar10s_folder_is_the_archives(cli: Cli, cifar: tuple[Path, Pixels], tmp_path: Path) -> None:

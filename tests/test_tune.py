@@ -20,6 +20,7 @@ from analysis.tuning_figures import Tried, sensitivity
 from experiments.tuning.space import Parameter, Space
 
 LINE = TINY.replace("training.images=128", "training.images=32").replace("sampler.steps=3", "sampler.steps=2")
+FD = "fd_efficientnet_lite0"
 GRID = f"tune k-max --values 1,2,4 --seeds 0,1 {LINE}"
 STORE = Path("prism-bench-store")
 
@@ -63,7 +64,7 @@ def test_a_grid_is_tried_once_resumed_for_nothing_and_shared_with_tables(cli: Cl
     for row in rows:
         assert float(row["fd_efficientnet_lite0"]) == pytest.approx(means[row["k-max"]])
         records = [json.loads((STORE / "records" / f"{name}.json").read_text()) for name in row["records"].split()]
-        fds = [value["value"] for record in records for value in record["values"] if value["name"].startswith("fd_")]
+        fds = [value["value"] for record in records for value in record["values"] if value["name"] == FD]
         assert fds == values[row["k-max"]]
     (picture,) = STORE.glob("reports/tune-k-max/*/sensitivity.png")
     with Image.open(picture) as shown:
