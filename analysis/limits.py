@@ -51,13 +51,13 @@ def judge_limit(limit: Limit, records: Mapping[str, Record], estimator: Estimato
 
 
 def _values(side: Side, metric: str, records: Mapping[str, Record]) -> dict[int, Value]:
-    """Values by seed of the first metric whose name starts so."""
+    """Values by seed of the first metric of that name, whatever its encoder."""
     done = {cell.seed: records[cell.record] for cell in side.cells if cell.record in records}
     return {
         seed: value
         for seed, record in done.items()
         if record.status == "done"
-        for value in [own for own in record.values if own.name.startswith(metric)][:1]
+        for value in [own for own in record.values if own.name.startswith(f"{metric}_")][:1]
     }
 
 

@@ -235,7 +235,8 @@ def record(seed: int, copied: float, near: float) -> Record:
         facts = {"name": f"{name}_enc", "label": name, "value": number, "n": 10, "reference_n": 20, "unit": "%"}
         return {**facts, "better": "lower", "fingerprint": "f", "scale": "smoke", "floor": 0.5, "group": "Memorisation"}
 
-    data = {"record": f"r{seed}", "status": "done", "values": [value("copied", copied), value("near", near)]}
+    values = [value("copied", copied), value("nearest", 0), value("near", near)]
+    data = {"record": f"r{seed}", "status": "done", "values": values}
     return record_from(as_object(data, "record"))
 
 
