@@ -166,7 +166,7 @@ def test_no_training_patch_shows_a_far_pair() -> None:
         columns = sorted((one % CELLS, other % CELLS))
         spans = [(last - first + 1) * side for first, last in (rows, columns)]
         assert max(spans) > half
-    assert len(FAR) == 78
+    assert len(FAR) == 30
 
 
 def test_real_images_keep_all_of_it(faces: Pixels, fresh: Pixels) -> None:

@@ -1,8 +1,8 @@
 """Global coherence without ground truth: do regions that no patch shows together depend on each other as they should?
 
-The image is cut into 4 x 4 cells. Two cells that are two or more rows or columns apart span more than half the side,
-so no training patch (at most half the side) ever shows both: whatever ties them together, a model can only know
-through its conditioning. There are 78 such far pairs.
+The image is cut into 4 x 4 cells. Two cells at opposite ends, three rows or three columns apart, span the whole side,
+and no training patch (at most half the side) ever shows both: whatever ties them together, a model can only know
+through its conditioning or carry across from patch to patch. There are 30 such far pairs.
 
 Each cell becomes its first few principal components (of the real cells at that place). For a far pair (a, b), the
 singular vectors (u, v) of the cross-covariance of the whitened components are the directions in which the real cells
@@ -35,15 +35,15 @@ from prism.rng import numpy_rng
 
 Array = npt.NDArray[np.float64]
 CELLS = 4
-"""Cells along a side: a pair two apart spans three quarters of it."""
+"""Cells along a side."""
 FINEST = 8
 """Pixels along the side of a cell at most; larger cells are averaged down."""
 FAR = tuple(
     (one, other)
     for one, other in combinations(range(CELLS * CELLS), 2)
-    if abs(one // CELLS - other // CELLS) > 1 or abs(one % CELLS - other % CELLS) > 1
+    if CELLS - 1 in (abs(one // CELLS - other // CELLS), abs(one % CELLS - other % CELLS))
 )
-"""Pairs of cells that no patch of half the side covers."""
+"""Pairs of cells at opposite ends of the image."""
 FLAT = 1e-6
 """Below this share of a cell's variance a component is rounding."""
 
