@@ -75,7 +75,7 @@ def test_new_draws_of_the_same_distribution_count_as_often_as_real_images_do() -
     assert found["copied_d"] == pytest.approx(10, abs=3 * 100 * np.sqrt(0.09 / 120))
     assert found["copied_train"] == pytest.approx(10, abs=3 * 100 * np.sqrt(0.09 / 280))
     assert found["copied_query"] < 2, "the pseudo-query is one image, not the nearest of many"
-    assert found["near_d"] == pytest.approx(90, abs=3 * 100 * np.sqrt(0.09 / 120))
+    assert found["near_d"] == pytest.approx(50, abs=3 * 100 * np.sqrt(0.25 / 120))
 
 
 def test_copies_are_found_where_they_are_made() -> None:
