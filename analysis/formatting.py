@@ -58,8 +58,12 @@ def operations(number: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes of memory: 812 MB, 3.1 GB."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    """Bytes: 41 kB, 4.2 MB, 812 MB, 3.1 GB."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    if count >= 1e6:
+        return f"{count / 1e6:.{0 if count >= 1e7 else 1}f} MB"
+    return f"{count / 1e3:.0f} kB"
 
 
 def p_value(p: float) -> str:

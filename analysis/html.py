@@ -9,11 +9,11 @@ from analysis import formatting
 from analysis.agreement import agreements
 from analysis.claims import ClaimResult, judge_claims
 from analysis.differences import differences_of
+from analysis.efficiency import PICTURE
 from analysis.html_details import (
     cells_html,
     changes_html,
     choices_html,
-    cost_html,
     environment_html,
     total_cost,
 )
@@ -30,6 +30,7 @@ FIGURES = {
     CURVES: "The first metric over k_sample with 95% bands, and the published curves in a panel of their own.",
     HEATMAP: "Schedules against k_sample: measured, and quoted with colours of their own.",
     "intervals.png": "Each metric: mean over seeds with its 95% interval, seeds as dots, the floor dashed.",
+    PICTURE: "The first metric over the operations of the training: what quality costs.",
     "training-curves.png": "Loss and k_train over training images.",
     "memorisation.png": "The samples that come closest to a real image, first seed, each above the image it resembles.",
     "memorisation-distances.png": "Distances to the nearest real image, first seed: generated beside real ones.",
@@ -154,7 +155,6 @@ def _section(part: Part, judged: Sequence[ClaimResult]) -> Markup:
     content += _figures(part)
     if plan.kind == "table":
         content += _evidence(part, judged)
-        content += [tag("h3", "Cost"), cost_html(plan, known)]
     if plan.kind != "curves":
         content += [
             _fold("Open choices in force", choices_html(plan)),

@@ -1,40 +1,15 @@
-"""What stands behind a table: cost, choices in force, changes, cells with their records and commands, environment."""
+"""What stands behind a table: total cost, choices in force, changes, cells with their commands, environment."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from analysis import formatting
 from analysis.commands import cell_command
 from analysis.html_text import Markup, simple_table, tag, text
-from analysis.lines import lines_of, why_missing
+from analysis.lines import why_missing
 from analysis.records import Plan, Record
 
 SHORT = 12
 """Characters of a digest that are shown; the whole stands in its title."""
-
-
-def cost_html(plan: Plan, records: Mapping[str, Record]) -> Markup:
-    """Images, time, operations, memory and parameters of each row, means over its finished seeds."""
-    head = ["Variant", "Images seen", "Training", "Operations", "Sampling", "Operations", "Peak memory", "Parameters"]
-    rows = []
-    for line in lines_of(plan, records):
-        done = line.done()
-        if not done or not line.cells:
-            continue
-        label = f"{line.row.label}, k_sample {line.k_sample}" if line.one_of_several else line.row.label
-        rows.append(
-            [
-                label,
-                _mean([record.images for record in done], lambda value: formatting.count(round(value))),
-                _mean([record.train_seconds for record in done], formatting.duration),
-                _mean([record.train_flops for record in done], formatting.operations),
-                _mean([record.sample_seconds for record in done], formatting.duration),
-                _mean([record.sample_flops for record in done], formatting.operations),
-                _mean([record.peak_bytes for record in done], formatting.size),
-                _mean([record.parameters for record in done], lambda value: formatting.parameters(round(value))),
-            ]
-        )
-    return simple_table(head, rows) if rows else tag("p", "Nothing has been computed yet.")
 
 
 def total_cost(plan: Plan, records: Mapping[str, Record]) -> tuple[float, float]:
@@ -95,11 +70,6 @@ def environment_html(records: Sequence[Record]) -> Markup:
     names = sorted({name for kind in kinds for name, _ in kind})
     rows = [[name, *(dict(kind).get(name, "") for kind in kinds)] for name in names]
     return simple_table(["Library", *(f"records {index}" for index in range(1, len(kinds) + 1))], rows, 9)
-
-
-def _mean(values: Sequence[float | None], spell: Callable[[float], str]) -> str:
-    known = [value for value in values if value is not None]
-    return spell(sum(known) / len(known)) if known else "not recorded"
 
 
 def _digest(digest: str) -> Markup:

@@ -43,8 +43,9 @@ class Value:
 class Record:
     """What one cell came to. `declined` maps a metric's name to the reason why it does not apply.
 
-    Costs: seconds of training and sampling, images seen in training, floating-point operations (a multiply and its add
-    are two), highest memory in bytes. `stages` maps training, samples and each metric to its key in the store.
+    Costs: seconds of training and sampling, images seen in training and samples made, floating-point operations (a
+    multiply and its add are two), highest memory and model file in bytes. `stages` maps training, samples and each
+    metric to its key in the store.
     """
 
     record: str
@@ -59,6 +60,8 @@ class Record:
     train_flops: float | None = None
     sample_flops: float | None = None
     peak_bytes: int | None = None
+    samples: int | None = None
+    model_bytes: int | None = None
     stages: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -263,6 +266,8 @@ def record_from(fields: Fields) -> Record:
         train_flops=cost.optional_number("train_flops"),
         sample_flops=cost.optional_number("sample_flops"),
         peak_bytes=cost.optional_whole("peak_bytes"),
+        samples=cost.optional_whole("samples"),
+        model_bytes=cost.optional_whole("model_bytes"),
         stages=fields.words("stages"),
         environment=fields.words("environment"),
     )

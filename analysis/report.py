@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.csv_table import table_csv
+from analysis.efficiency import PICTURE, quality_plot
 from analysis.errors import AnalysisError
 from analysis.figures import interval_plot
 from analysis.html import FIGURES, Part, page_html
@@ -143,6 +144,8 @@ def draw(table: Table, records: Sequence[Record], folder: Path) -> list[Path]:
     drawn = []
     if any(isinstance(cell, Measured) for row in table.rows for cell in row.cells):
         drawn.append(interval_plot(table, folder / "intervals.png"))
+    quality = quality_plot(table, records, folder / PICTURE) if table.plan.kind == "table" else None
+    drawn += [] if quality is None else [quality]
     sweep = sweep_of(table.plan, records, table.estimator)
     return drawn if sweep is None else [*drawn, *sweep_figures(sweep, folder)]
 

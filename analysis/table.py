@@ -6,6 +6,7 @@ from typing import Literal
 
 from analysis import formatting
 from analysis.caption import caption, remarks
+from analysis.efficiency import efficiency_table
 from analysis.errors import AnalysisError
 from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
 from analysis.lines import Line, groups_of, lines_of, metrics_of, summary_of
@@ -18,10 +19,11 @@ FLOOR_LABEL = "Real images (floor)"
 
 
 def further(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> tuple[Table, ...]:
-    """The further tables of a plan: one for each group of values that does not stand in the main one."""
+    """The further tables of a plan: one for each group of values that is not in the main one, and what rows cost."""
     known = tuple(records)
     groups = groups_of(lines_of(plan, index_records(known)))
-    return tuple(build(plan, known, estimator, group) for group in groups)
+    costs = efficiency_table(plan, known, estimator)
+    return (*(build(plan, known, estimator, group) for group in groups), *(() if costs is None else (costs,)))
 
 
 def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T, group: str = "") -> Table:

@@ -62,6 +62,8 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
         "sample_seconds": _seconds(cell.samples, store),
         "images": record["config"]["method"].get("training", {}).get("images"),
         "peak_bytes": (store.manifest(cell.training.address) or {}).get("peak_bytes"),
+        "samples": cell.samples.samples,
+        "model_bytes": _model_bytes(cell.training, store),
         **_operations(cell, store),
     }
     return record
@@ -76,13 +78,13 @@ def _metric_key(stage: MetricStage) -> str:
 def stored_record(cell: Cell, store: Store) -> dict[str, Any] | None:
     """The cell's record where it is there, readable and done: its name is the hash of all it rests on.
 
-    One that an earlier version wrote without its operations is written anew while its stages are there.
+    One that an earlier version wrote without all costs is written anew while its stages are there.
     """
     try:
         record: dict[str, Any] = json.loads(store.record_path(cell.record).read_text())
     except (OSError, json.JSONDecodeError):
         return None
-    if "train_flops" not in record.get("cost", {}) and all(store.manifest(stage.address) for stage in cell.targets):
+    if "model_bytes" not in record.get("cost", {}) and all(store.manifest(stage.address) for stage in cell.targets):
         return None
     return record if record.get("status") == "done" else None
 
@@ -100,6 +102,11 @@ def _values(stage: Stage, store: Store) -> list[dict[str, Any]]:
 def _seconds(stage: Stage, store: Store) -> float | None:
     manifest = store.manifest(stage.address)
     return None if manifest is None else float(manifest["seconds"])
+
+
+def _model_bytes(training: Stage, store: Store) -> int | None:
+    files = (store.manifest(training.address) or {}).get("files", {})
+    return int(files["model.safetensors"]["bytes"]) if "model.safetensors" in files else None
 
 
 def _operations(cell: Cell, store: Store) -> dict[str, float | None]:

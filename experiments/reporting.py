@@ -87,14 +87,16 @@ def write_tables(document: dict[str, Any], store: Path, folder: Path) -> list[Pa
 
 
 def table_text(document: dict[str, Any], store: Path, width: int) -> str:
-    """The plan's tables as plain text, the main one in the paper's form where that is another."""
+    """The plan's main table as plain text, in the paper's form where that is another, and where the others stand."""
     from analysis.console import table_text as as_text
     from analysis.sweep import paper_form
     from analysis.table import further
 
     table, records = _table(document, store)
-    tables = [paper_form(table.plan, records) or table, *further(table.plan, records)]
-    return "\n\n".join(as_text(one, width) for one in tables)
+    text = as_text(paper_form(table.plan, records) or table, width)
+    others = [other.group for other in further(table.plan, records)]
+    name = table.plan.experiment
+    return f"{text}\nFurther tables ({', '.join(others)}) stand in {name}.md and {name}.tex.\n" if others else text
 
 
 def _table(document: dict[str, Any], store: Path) -> "tuple[Table, tuple[Record, ...]]":

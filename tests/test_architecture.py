@@ -96,8 +96,8 @@ def test_readme_commands_parse() -> None:
     for line in lines:
         first, *words = shlex.split(line)[1:]
         command = commands[first]
-        if hasattr(command, "commands"):
-            command = command.commands[words[0]]
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
         options = {name for parameter in command.params for name in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, line
 

@@ -88,7 +88,7 @@ def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path, store: Path) 
     assert "url(" not in page
     assert "@import" not in page
     images = [attributes for name, attributes in found.tags if name == "img"]
-    assert len(images) == 2, "the row's grid, and the intervals that are drawn from the records"
+    assert len(images) == 3, "the row's grid, and intervals and quality over compute, drawn from the records"
     assert all(attributes["alt"] for attributes in images)
 
 
@@ -241,8 +241,8 @@ def test_a_whole_report_through_the_command_line(cli: Cli, tmp_path: Path) -> No
     assert {"sweep-heatmap.png", "sweep-curves.png", "grid-random-k2.png"} <= {
         path.name for path in (report / "schedule-sweep").iterdir()
     }
-    # Two tables, one of them in the form of the paper too, and two further tables of each.
-    assert (report / "all.tex").read_text().count(r"\begin{table}") == 7
+    # Two tables, one of them in the form of the paper too, and three further tables of each.
+    assert (report / "all.tex").read_text().count(r"\begin{table}") == 9
     Page((report / "index.html").read_text())
     for words, code in (("report all --interval nothing", 2), ("report all --format pdf", 2), ("report all", 0)):
         assert cli(words).code == code

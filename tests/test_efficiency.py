@@ -1,0 +1,111 @@
+"""The efficiency table and picture: ratios, means over seeds, and what is left out where nothing is known."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from analysis.efficiency import efficiency_table, quality_plot
+from analysis.fields import as_object
+from analysis.layout import Text
+from analysis.records import Plan, Record, load_plan, record_from
+from analysis.table import build, further
+
+COST = {
+    "train_seconds": 60.0,
+    "sample_seconds": 20.0,
+    "images": 1000,
+    "train_flops": 5e12,
+    "sample_flops": 4e10,
+    "peak_bytes": 2_000_000_000,
+    "samples": 50,
+    "model_bytes": 41_000,
+}
+
+
+def record(name: str, cost: dict[str, Any], *, value: float = 1.0, parameters: int | None = 1_200_000) -> Record:
+    values = [
+        {
+            "name": "fd",
+            "label": "FD",
+            "value": value,
+            "n": 50,
+            "reference_n": 60,
+            "better": "lower",
+            "fingerprint": "f",
+            "scale": "smoke",
+        }
+    ]
+    data = {"record": name, "status": "done", "values": values, "parameters": parameters, "cost": cost}
+    return record_from(as_object(data, name))
+
+
+def plan(rows: int = 2) -> Plan:
+    cells = [[{"seed": seed, "record": f"r{row}s{seed}", "k_sample": 1} for seed in (0, 1)] for row in range(rows)]
+    return load_plan(
+        {
+            "experiment": "e",
+            "title": "T",
+            "scale": "smoke",
+            "dataset": {"label": "d", "resolution": 16, "images": 60, "retrieval": 40, "train": 20},
+            "reference": "X",
+            "seeds": [0, 1],
+            "split_seed": 0,
+            "command": "c",
+            "rows": [
+                {"id": f"row{at}", "label": f"Row {at}", "trained_on": "X", "cells": own, "control": at == 1}
+                for at, own in enumerate(cells)
+            ],
+        }
+    )
+
+
+def shown(table: Any, row: int) -> dict[str, str]:
+    cells = table.rows[row].cells
+    assert all(isinstance(cell, Text) for cell in cells)
+    return {column.label: cell.text for column, cell in zip(table.columns, cells, strict=True)}
+
+
+def test_ratios_and_means_over_the_finished_seeds() -> None:
+    records = [record("r0s0", COST), record("r0s1", {**COST, "train_seconds": 120.0, "sample_seconds": 10.0})]
+    table = efficiency_table(plan(), records)
+    assert table is not None
+    assert [row.label for row in table.rows] == ["Row 0"], "a row without a finished cell is left out"
+    assert shown(table, 0) == {
+        "Parameters": "1.20M",
+        "Model file": "41 kB",
+        "Training images seen": "1,000",
+        "Operations per image seen": "5 GFLOP",
+        "Operations of the training": "5 TFLOP",
+        "Operations per sample": "800 MFLOP",
+        "Training time": "1.5 min",
+        "Samples per second": "3.75",
+        "Peak memory": "2.0 GB",
+    }
+
+
+def test_what_nobody_knows_has_no_column() -> None:
+    bare = {"train_seconds": 60.0, "sample_flops": 4e10, "peak_bytes": 3_000_000_000}
+    table = efficiency_table(plan(), [record("r0s0", bare, parameters=None)])
+    assert table is not None
+    assert [column.label for column in table.columns] == ["Training time", "Peak memory"]
+    few = {"train_seconds": 60.0}
+    assert efficiency_table(plan(), [record("r0s0", few)]) is None, "the main table shows these"
+    assert efficiency_table(plan(), []) is None
+
+
+def test_it_stands_behind_the_other_tables_and_marks_controls() -> None:
+    records = [record(f"r{row}s{seed}", COST) for row in (0, 1) for seed in (0, 1)]
+    (table,) = further(plan(), records)
+    assert table.group == "Efficiency"
+    assert [row.label for row in table.rows] == ["Row 0", "Row 1 (control)"]
+
+
+def test_the_picture_needs_two_rows_with_both(tmp_path: Path) -> None:
+    records = [record(f"r0s{seed}", COST, value=seed) for seed in (0, 1)]
+    assert quality_plot(build(plan(), records), records, tmp_path / "no.png") is None
+    records += [record(f"r1s{seed}", {**COST, "train_flops": 9e12}, value=3 + seed) for seed in (0, 1)]
+    path = quality_plot(build(plan(), records), records, tmp_path / "yes.png")
+    assert path is not None
+    with Image.open(path) as picture:
+        assert picture.size[0] > 800
