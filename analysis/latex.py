@@ -80,7 +80,10 @@ def _preamble(columns: Sequence[Column]) -> str:
 
 
 def _group_headings(table: Table) -> list[str]:
-    """A line above the headings that sets measured and quoted columns apart, and the rules below it."""
+    """A line above the headings that sets measured and quoted columns apart, and the rules below it.
+
+    Nothing where there are neither.
+    """
     names = {"measured": f"measured here, scale {table.plan.scale}", "quoted": "quoted, not measured here"}
     cells, rules, position = [""], [], 2
     for kind, group in groupby(table.columns, key=lambda column: column.kind):
@@ -91,7 +94,7 @@ def _group_headings(table: Table) -> list[str]:
         else:
             cells.extend([""] * width)
         position += width
-    return [_line(cells), "".join(rules)]
+    return [_line(cells), "".join(rules)] if rules else []
 
 
 def _stub(table: Table) -> str:
