@@ -67,6 +67,7 @@ SMOKE = (
     f"train prism {TINY}",
     "sample table1/prism --n 16 --out samples --store tiny",
     "evaluate table1/prism --metrics frechet --store tiny",
+    "compare table1/patchd table1/prism --store tiny",
     "evaluate samples samples --metrics frechet --store tiny",
     "data embeddings export --encoder efficientnet-lite0 --set input_size=32 --dataset digits --out e.npz --store tiny",
     "data embeddings import e.npz --dataset digits --store other",

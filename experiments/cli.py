@@ -9,7 +9,7 @@ import typer
 
 from experiments.commands.bundle import bundle
 from experiments.commands.cache import app as cache_app
-from experiments.commands.daily import evaluate, sample, train
+from experiments.commands.daily import compare, evaluate, sample, train
 from experiments.commands.data import app as data_app
 from experiments.commands.options import DEFAULT_STORE, PluginOption, StoreOption
 from experiments.commands.run import run, schedule_sweep
@@ -29,6 +29,7 @@ app.command("schedule-sweep")(schedule_sweep)
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(tune)
 app.command()(bundle)
 app.add_typer(cache_app, name="cache")

@@ -1,6 +1,7 @@
 """Sample grids: the same noise and pseudo-query in the same column for every variant."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,28 +78,33 @@ def queries_of(cell: Cell, store: Store) -> Pixels:
 
 
 def _overview(cells: list[Cell], plan: Plan, store: Store, path: Path) -> Path:
-    """One matplotlib figure: pseudo-queries on top, then a row of samples per variant, labelled."""
-    from matplotlib.figure import Figure
-
+    """Pseudo-queries on top, then a row of samples per variant."""
     strips = [("pseudo-queries\n(real)", queries_of(cells[0], store))]
     several = {row for row in (cell.row for cell in cells) if sum(cell.row == row for cell in cells) > 1}
     for cell in cells:
         label = f"{cell.label}, k_sample {cell.samples.k_sample}" if cell.row in several else cell.label
         strips.append((label, samples_of(cell, store)[:COLUMNS]))
-    strips = [(label, images) for label, images in strips if len(images)]
+    dataset = plan.document["dataset"]
+    title = (
+        f"{plan.request.experiment.paper_table}, {dataset['label']} {dataset['resolution']}x{dataset['resolution']}, "
+        f"scale {plan.request.scale_name}, seed {cells[0].seed}: same noise and pseudo-query in each column"
+    )
+    return overview(strips, title, path)
+
+
+def overview(strips: Sequence[tuple[str, Pixels]], title: str, path: Path) -> Path:
+    """One picture of labelled strips of images, (label, uint8 [n, 3, R, R]) each; empty ones are left out."""
+    from matplotlib.figure import Figure
+
+    shown = [(label, images) for label, images in strips if len(images)]
     width = 12.0
-    figure = Figure(figsize=(width, len(strips) * ((width - 2.4) / COLUMNS + 0.08) + 0.5), dpi=120)
-    axes = figure.subplots(len(strips), 1, squeeze=False)[:, 0]
-    for axis, (label, images) in zip(axes, strips, strict=True):
+    figure = Figure(figsize=(width, len(shown) * ((width - 2.4) / COLUMNS + 0.08) + 0.5), dpi=120)
+    axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
+    for axis, (label, images) in zip(axes, shown, strict=True):
         axis.imshow(grid(np.asarray(images), COLUMNS, scale=_zoom(images), gap=2), interpolation="nearest")
         axis.set_axis_off()
         axis.text(-0.01, 0.5, _wrap(label), transform=axis.transAxes, ha="right", va="center", fontsize=9)
-    dataset = plan.document["dataset"]
-    figure.suptitle(
-        f"{plan.request.experiment.paper_table}, {dataset['label']} {dataset['resolution']}x{dataset['resolution']}, "
-        f"scale {plan.request.scale_name}, seed {cells[0].seed}: same noise and pseudo-query in each column",
-        fontsize=9,
-    )
+    figure.suptitle(title, fontsize=9)
     figure.subplots_adjust(left=0.17, right=0.995, bottom=0.01, top=0.9, hspace=0.06)
     figure.savefig(path, metadata={"Software": None})
     return path

@@ -1,4 +1,4 @@
-"""`train`, `sample` and `evaluate`: one variant at a time."""
+"""`train`, `sample`, `evaluate` and `compare`: daily work."""
 
 from pathlib import Path
 from typing import Annotated
@@ -127,3 +127,18 @@ def evaluate(
             plugins=tuple(plugin),
         )
     )
+
+
+def compare(
+    what: Annotated[
+        list[str],
+        typer.Argument(help="EXPERIMENT/ROW (its seeds; ROW@K: one k_sample) or records; the base first."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for tables and pictures (default: in the store).")] = None,
+    store: StoreOption = Path(DEFAULT_STORE),
+    plugin: PluginOption = [],  # noqa: B006
+) -> None:
+    """Put computed rows side by side: settings, metrics with paired intervals, samples from the same noise."""
+    from experiments.daily.comparing import CompareOptions, run_compare
+
+    run_compare(CompareOptions(what=tuple(what), out=out, store=store, plugins=tuple(plugin)))
