@@ -80,6 +80,9 @@ def _changes(plan: Plan) -> str:
     """What each row changes of the base row, and a warning where that is more than one thing at once."""
     lines = []
     for row in plan.rows:
+        if row.declined:
+            lines.append(f"{escape(row.label)}: not computed, {escape(row.declined)}")
+            continue
         parts = [f"{code(path)} {_plain(old)} → {_plain(new)}" for path, (old, new) in row.changes.items()]
         warning = f" ({len(parts)} changes at once: their effects are not separated)" if len(parts) > 1 else ""
         lines.append(f"{escape(row.label)}: {'; '.join(parts) or 'nothing, it is the base'}{warning}")

@@ -7,7 +7,7 @@ from baselines.table3 import Prism
 from prism.errors import InputError
 from prism.method import Method, TrainingSet
 from prism.patch_method import PatchMethod
-from prism.patches import PatchSizes
+from prism.patches import Patches
 from prism.schedules import Schedule
 from prism.variant import Scale, Variant
 
@@ -23,7 +23,7 @@ class Changed(Variant, name="changed"):
     base: Variant = Prism()  # noqa: RUF009 - a frozen value
     training_set: TrainingSet | None = None
     schedule: Schedule | None = None
-    patches: PatchSizes | None = None
+    patches: Patches | None = None
     length: float = 1.0
 
     def method(self, scale: Scale) -> Method:

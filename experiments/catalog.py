@@ -6,7 +6,9 @@ from typing import ClassVar, Literal
 
 from baselines.changed import Changed
 from baselines.controls import MeanMLPRag, RandomNeighbourPrism, ShuffledNeighbourPrism, ZeroConditionPrism
+from baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
 from baselines.table3 import PatchD, PatchDOnTrain, Prism, Rag, SetTransformerRag
+from baselines.trivial import NearestImageRow, NoiseRow, RealImagesRow
 from experiments.experiment import Claim, Experiment, Limit, Quoted, Row, Side
 from experiments.paper import TITLES, paper_numbers, quoted_fid
 from prism.metrics.memorisation import COPIED_QUERY, NEAR_D
@@ -33,6 +35,14 @@ CONTROLS = (
     Row.of(ShuffledNeighbourPrism()),
     Row.of(ZeroConditionPrism()),
     Row.of(MeanMLPRag()),
+)
+BASELINES = (
+    Row.of(PatchDiffusion()),
+    Row.of(ProgressivePatchDiffusion()),
+    Row.of(FullResolution()),
+    Row.of(RealImagesRow()),
+    Row.of(NearestImageRow()),
+    Row.of(NoiseRow()),
 )
 
 
@@ -69,8 +79,8 @@ class Table1(Experiment, name="table1"):
         return (Claim("fewer-images", text, "section 5.3, Table 1", (pair,)),)
 
     def controls(self) -> tuple[Row, ...]:
-        """See `CONTROLS`."""
-        return CONTROLS
+        """See `CONTROLS` and `BASELINES`."""
+        return CONTROLS + BASELINES
 
 
 @dataclass(frozen=True, kw_only=True)

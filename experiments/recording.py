@@ -105,8 +105,11 @@ def _seconds(stage: Stage, store: Store) -> float | None:
 
 
 def _model_bytes(training: Stage, store: Store) -> int | None:
-    files = (store.manifest(training.address) or {}).get("files", {})
-    return int(files["model.safetensors"]["bytes"]) if "model.safetensors" in files else None
+    """Everything that sampling needs of a training: all its files but the log."""
+    manifest = store.manifest(training.address)
+    if manifest is None:
+        return None
+    return sum(int(facts["bytes"]) for name, facts in manifest["files"].items() if not name.endswith(".jsonl"))
 
 
 def _operations(cell: Cell, store: Store) -> dict[str, float | None]:

@@ -139,7 +139,7 @@ def _diff(before: Json, after: Json, path: str) -> dict[str, tuple[Json, Json]]:
     if isinstance(before, dict) and isinstance(after, dict):
         one, other = before.get("component"), after.get("component")
         if one != other:
-            return {path: (one, other)}
+            return {path or str(one).partition("/")[0]: (one, other)}
         changes: dict[str, tuple[Json, Json]] = {}
         for key in sorted(before.keys() | after.keys()):
             changes |= _diff(before.get(key), after.get(key), f"{path}.{key}" if path else key)

@@ -14,7 +14,7 @@ from prism.diffusion import EDM, Network
 from prism.errors import InputError
 from prism.images import Pixels, to_uint8
 from prism.method import Fitted, Gallery, Method, TrainingData, pseudo_queries
-from prism.patches import PatchSizes, coordinate_grid
+from prism.patches import Patches, PatchSizes, coordinate_grid
 from prism.retrieval import Nearest, Retrieval
 from prism.rng import seed_for, torch_rng
 from prism.runtime import Report, Runtime
@@ -36,7 +36,7 @@ class PatchMethod(Method, name="patch"):
     aggregator: Aggregator = SetTransformer()  # noqa: RUF009 - frozen values
     schedule: Schedule = Decreasing(k_max=16)  # noqa: RUF009
     retrieval: Retrieval = Nearest()  # noqa: RUF009
-    patches: PatchSizes = PatchSizes()  # noqa: RUF009
+    patches: Patches = PatchSizes()  # noqa: RUF009
     denoiser: Denoiser = DDPMpp()  # noqa: RUF009
     diffusion: EDM = EDM()  # noqa: RUF009
     training: Training = Training()  # noqa: RUF009

@@ -1,5 +1,6 @@
 """Patch sizes, crops and coordinate channels (paper section 4.2, equation 1)."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ from prism.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchSizes(Component, family="patches", name="random-patches"):
-    """Half-size patches with probability 3/5, quarter-size with 2/5, and optionally the full image.
+class Patches(Component, family="patches"):
+    """Which patches a step trains on: the full image with probability `full`, else half-size with `half`, else quarter.
 
     With full-image probability p: R with p, R/2 with 3/5 (1 - p), R/4 with 2/5 (1 - p) (paper eq. 1; p = 0.5 in
     Table 5). `enlarge` multiplies the batch by 2 at R/2 and by 4 at R/4, as Patch Diffusion does.
@@ -28,8 +29,33 @@ class PatchSizes(Component, family="patches", name="random-patches"):
             if not 0 <= value <= 1:
                 raise InputError(f"patches.{field} is a probability, in [0, 1], not {value}")
 
-    def choose(self, resolution: int, uniform: float) -> tuple[int, int]:
-        """(side in pixels, batch factor) for a uniform draw in [0, 1)."""
+    @abstractmethod
+    def choose(self, resolution: int, uniform: float, progress: float) -> tuple[int, int]:
+        """(side in pixels, batch factor) for a uniform draw in [0, 1), at a progress of the training in [0, 1)."""
+
+    def factor(self, resolution: int, side: int) -> int:
+        """How many times the batch of full images a step on patches of this side takes."""
+        return resolution // side if self.enlarge else 1
+
+    def sides(self, resolution: int) -> dict[int, float]:
+        """Every patch side that can occur, with the share of steps that take it."""
+        odds = {resolution: self.full, resolution // 2: (1 - self.full) * self.half}
+        odds[resolution // 4] = (1 - self.full) * (1 - self.half)
+        return {side: chance for side, chance in odds.items() if chance > 0}
+
+    @property
+    def pixels(self) -> float:
+        """The mean area of what is trained on, as a share of a full image's, over the images seen."""
+        sides = {side: chance * self.factor(4, side) for side, chance in self.sides(4).items()}
+        return sum(share * (side / 4) ** 2 for side, share in sides.items()) / sum(sides.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSizes(Patches, name="random-patches"):
+    """Half-size patches with probability 3/5, quarter-size with 2/5, and optionally the full image, at random."""
+
+    def choose(self, resolution: int, uniform: float, progress: float) -> tuple[int, int]:
+        """The same odds throughout."""
         side = resolution // 4
         if uniform < self.full:
             side = resolution
@@ -37,15 +63,24 @@ class PatchSizes(Component, family="patches", name="random-patches"):
             side = resolution // 2
         return side, self.factor(resolution, side)
 
-    def factor(self, resolution: int, side: int) -> int:
-        """How many times the batch of full images a step on patches of this side takes."""
-        return resolution // side if self.enlarge else 1
 
-    def sides(self, resolution: int) -> dict[int, float]:
-        """Every patch side that can occur, with its probability."""
-        odds = {resolution: self.full, resolution // 2: (1 - self.full) * self.half}
-        odds[resolution // 4] = (1 - self.full) * (1 - self.half)
-        return {side: chance for side, chance in odds.items() if chance > 0}
+@dataclass(frozen=True, kw_only=True)
+class ProgressivePatches(Patches, name="progressive-patches"):
+    """Quarter-size patches first, then half-size, full images last, each for its share of the training.
+
+    Patch Diffusion's progressive schedule (Wang et al. 2023, arXiv:2304.12526, section 3.2); the draw is not used.
+    """
+
+    full: float = 0.5
+
+    def choose(self, resolution: int, uniform: float, progress: float) -> tuple[int, int]:
+        """From small to large, by progress."""
+        side = resolution
+        if progress < (1 - self.full) * (1 - self.half):
+            side = resolution // 4
+        elif progress < 1 - self.full:
+            side = resolution // 2
+        return side, self.factor(resolution, side)
 
 
 def coordinate_grid(resolution: int) -> Float[Tensor, "2 r r"]:

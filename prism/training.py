@@ -18,7 +18,7 @@ from prism.data.split import Ids
 from prism.diffusion import EDM, Network, denoising_loss
 from prism.errors import ComputeError, InputError
 from prism.method import TrainingData
-from prism.patches import PatchSizes, coordinate_grid, crop, crop_coordinates, random_corners
+from prism.patches import Patches, coordinate_grid, crop, crop_coordinates, random_corners
 from prism.rng import numpy_rng, seed_for, torch_rng
 from prism.runtime import Report, Runtime, StopRequestedError
 from prism.schedules import Schedule
@@ -117,7 +117,7 @@ class Batches:
         """The batch of `step`, when `seen` images have gone before."""
         recipe, resolution = self.recipe, self.grid.shape[-1]
         rng = numpy_rng(self.seed, "patches", step)
-        side, factor = recipe.patches.choose(resolution, float(rng.random()))
+        side, factor = recipe.patches.choose(resolution, float(rng.random()), seen / recipe.training.images)
         n = recipe.training.batch * factor
         rows = self._rows(seen, n)
         corners = random_corners(n, resolution, side, rng)
@@ -143,7 +143,7 @@ class Recipe(NamedTuple):
     """What the loop needs of a method."""
 
     training: Training
-    patches: PatchSizes
+    patches: Patches
     schedule: Schedule
     diffusion: EDM
 

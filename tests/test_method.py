@@ -30,7 +30,7 @@ def count(module: nn.Module) -> int:
 def test_patch_sizes_follow_equation_1() -> None:
     """10,000 draws: five standard errors of a binomial share are 5 sqrt(0.6 * 0.4 / 10,000) < 0.025."""
     rng = np.random.default_rng(0)
-    drawn = [PatchSizes().choose(32, float(u)) for u in rng.random(10_000)]
+    drawn = [PatchSizes().choose(32, float(u), 0.0) for u in rng.random(10_000)]
     assert set(drawn) == {(16, 2), (8, 4)}
     assert abs(drawn.count((16, 2)) / len(drawn) - 0.6) < 0.025
 
@@ -38,7 +38,7 @@ def test_patch_sizes_follow_equation_1() -> None:
 def test_full_resolution_mixing_keeps_the_ratio_of_the_patches() -> None:
     sides = PatchSizes(full=0.5).sides(64)
     assert sides == pytest.approx({64: 0.5, 32: 0.3, 16: 0.2})
-    assert PatchSizes(full=0.5).choose(64, 0.49) == (64, 1)
+    assert PatchSizes(full=0.5).choose(64, 0.49, 0.9) == (64, 1)
 
 
 def test_coordinates_span_the_full_image_and_follow_the_crop() -> None:

@@ -1,0 +1,172 @@
+"""Rows that learn nothing: real images (the ceiling), the nearest neighbour returned as it is, and noise (the floor).
+
+They say what a metric is worth. Returning real images is perfect by every distance, and memorisation is what tells it.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from safetensors.torch import save_file
+
+from prism.data.split import Ids
+from prism.errors import ComputeError
+from prism.images import Pixels
+from prism.method import Fitted, Gallery, Method, TrainingData, pseudo_queries
+from prism.retrieval import Nearest, Retrieval
+from prism.rng import numpy_rng
+from prism.runtime import Report, Runtime
+from prism.sampling import Sampler
+from prism.variant import Scale, Variant
+
+MODEL, IMAGES = "model.safetensors", "images.npy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trivial(Method):
+    """What the members share: nothing is trained; the images that samples are taken from are kept."""
+
+    @property
+    def conditioning(self) -> Retrieval | None:
+        """None."""
+        return None
+
+    @property
+    def largest_k(self) -> int:
+        """0."""
+        return 0
+
+    def check(self, resolution: int) -> None:
+        """Fits any resolution."""
+
+    def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
+        """Keep the images."""
+        np.save(folder / IMAGES, self.kept(data))
+        save_file({}, folder / MODEL)
+        report(1, 1, "images")
+
+    def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
+        """See the family."""
+        return Drawing(self, np.load(folder / IMAGES, mmap_mode="r"), resolution)
+
+    @abstractmethod
+    def kept(self, data: TrainingData) -> Pixels:
+        """The images that `draw` needs, uint8 [n, 3, R, R]; none where it needs none."""
+
+    @abstractmethod
+    def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
+        """uint8 [n, 3, R, R], one for each index, from the images that were kept."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A trivial method, ready to sample."""
+
+    method: Trivial
+    images: Pixels
+    resolution: int
+
+    def sample(self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None) -> Pixels:
+        """See `prism.method.Fitted`; sampler and number of neighbours do not matter."""
+        return self.method.draw(self.images, indices, seed, gallery, self.resolution)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealImages(Trivial, name="real"):
+    """Real images of X_train in random order: no D, no network."""
+
+    def kept(self, data: TrainingData) -> Pixels:
+        """Those of the training set."""
+        return data.images[data.ids]
+
+    def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
+        """Without repetition until all have been shown."""
+        rounds = [numpy_rng(seed, "real images", at).permutation(len(images)) for at in _rounds(indices, len(images))]
+        first = indices[0] // len(images)
+        chosen = [rounds[index // len(images) - first][index % len(images)] for index in indices]
+        return np.asarray(images[np.array(chosen)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestImage(Trivial, name="nearest-image"):
+    """The image of D nearest to the pseudo-query, itself left out: retrieval without a network."""
+
+    retrieval: Retrieval = Nearest()  # noqa: RUF009 - a frozen value
+
+    @property
+    def conditioning(self) -> Retrieval | None:
+        """The retrieval."""
+        return self.retrieval
+
+    @property
+    def largest_k(self) -> int:
+        """Two: the pseudo-query is its own nearest."""
+        return 2
+
+    def kept(self, data: TrainingData) -> Pixels:
+        """All of X, so that ids are rows."""
+        return data.images
+
+    def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
+        """The nearest image that is not the pseudo-query."""
+        if gallery is None:
+            raise ComputeError("the nearest image needs a table of neighbours")
+        queries: Ids = pseudo_queries(indices, seed, gallery.retrieval)
+        first, second = gallery.neighbours[queries, 0], gallery.neighbours[queries, 1]
+        return np.asarray(images[np.where(first == queries, second, first)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise(Trivial, name="noise"):
+    """Independent uniform pixels."""
+
+    def kept(self, data: TrainingData) -> Pixels:
+        """None."""
+        return data.images[:0]
+
+    def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
+        """Each image from a generator of its own."""
+        shape = (3, resolution, resolution)
+        return np.stack([numpy_rng(seed, "noise image", i).integers(0, 256, shape, np.uint8) for i in indices])
+
+
+def _rounds(indices: range, size: int) -> range:
+    return range(indices[0] // size, indices[-1] // size + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealImagesRow(Variant, name="real-images"):
+    """Control, the ceiling: real images of X_train in place of samples."""
+
+    label: ClassVar[str] = "Real images of X_train"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """Nothing to set."""
+        return RealImages()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestImageRow(Variant, name="return-nearest"):
+    """Control: the image of D nearest to the pseudo-query, returned as it is."""
+
+    label: ClassVar[str] = "Nearest image of D, returned"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """The scale's own retrieval."""
+        return NearestImage(retrieval=scale.method.retrieval)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseRow(Variant, name="uniform-noise"):
+    """Control, the floor: uniform noise in place of samples."""
+
+    label: ClassVar[str] = "Uniform noise"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """Nothing to set."""
+        return Noise()

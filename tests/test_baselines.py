@@ -1,0 +1,145 @@
+"""Patch Diffusion's own forms, the full-resolution model, and rows that learn nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
+from baselines.table3 import PatchD
+from baselines.trivial import NearestImage, Noise, RealImages
+from experiments.scales import LAPTOP
+from prism.images import Pixels
+from prism.method import Gallery, Method, TrainingData, pseudo_queries
+from prism.patch_method import PatchMethod
+from prism.patches import PatchSizes, ProgressivePatches
+from prism.runtime import Report, Runtime
+from prism.sampling import Heun
+from tests.conftest import Cli
+
+SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=64 --set training.images=64 --set sampler.steps=2"
+R = 16
+
+
+def patch_method(method: Method) -> PatchMethod:
+    assert isinstance(method, PatchMethod)
+    return method
+
+
+# --- patches --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("full", [0.0, 0.5, 0.8])
+def test_progressive_patches_grow_and_take_the_shares_of_random_ones(full: float) -> None:
+    progressive, random = ProgressivePatches(full=full), PatchSizes(full=full)
+    steps = np.arange(10_000) / 10_000
+    sides = np.array([progressive.choose(64, 0.5, at)[0] for at in steps])
+    assert (np.diff(sides) >= 0).all()
+    rng = np.random.default_rng(0)
+    drawn = np.array([random.choose(64, float(u), 0.0)[0] for u in rng.random(10_000)])
+    for side, share in progressive.sides(64).items():
+        assert (sides == side).mean() == pytest.approx(share, abs=2e-4)
+        assert (drawn == side).mean() == pytest.approx(share, abs=0.02)
+
+
+def test_the_mean_area_of_a_patch_by_hand() -> None:
+    # Of 100 steps 60 take 2 b patches of a quarter of the area, 40 take 4 b of a sixteenth.
+    assert PatchSizes().pixels == pytest.approx((120 / 4 + 160 / 16) / 280)
+    assert PatchSizes(full=1.0).pixels == 1
+    assert PatchSizes(enlarge=False).pixels == pytest.approx(0.6 / 4 + 0.4 / 16)
+
+
+def test_the_full_resolution_model_sees_as_many_pixels() -> None:
+    full, patchd = (patch_method(variant.method(LAPTOP)) for variant in (FullResolution(), PatchD()))
+    assert full.patches.sides(64) == {64: 1.0}
+    assert full.training.images == pytest.approx(patchd.training.images * patchd.patches.pixels, abs=1)
+    same = full.replace(patches=patchd.patches, training=patchd.training)
+    assert same == patchd, "nothing else differs"
+
+
+def test_patch_diffusions_forms_differ_from_patchd_in_their_patches_alone() -> None:
+    patchd = patch_method(PatchD().method(LAPTOP))
+    for variant in (PatchDiffusion(), ProgressivePatchDiffusion()):
+        method = patch_method(variant.method(LAPTOP))
+        assert method.patches.full == 0.5
+        assert method.replace(patches=patchd.patches) == patchd
+
+
+# --- rows that learn nothing ----------------------------------------------------------------------------------------
+
+
+def fitted(method: Method, images: Pixels, folder: Path, gallery: Gallery | None = None) -> Any:
+    data = TrainingData(images, np.arange(5, 12), gallery)
+    method.fit(data, seed=0, folder=folder, runtime=Runtime(), report=Report(folder / "progress.json"))
+    model = method.load(folder, resolution=R, embedding_dim=0, runtime=Runtime())
+
+    def draw(indices: range, seed: int = 0) -> Pixels:
+        drawn: Pixels = model.sample(indices, seed=seed, sampler=Heun(), k_sample=1, gallery=gallery)
+        return drawn
+
+    return draw
+
+
+@pytest.fixture
+def gallery() -> Gallery:
+    rng = np.random.default_rng(0)
+    ids = np.arange(0, 12)
+    table = np.stack([rng.permutation(ids) for _ in range(16)])
+    # The first neighbour of most images of D is the image itself.
+    for row in range(9):
+        table[row] = [row, *(other for other in table[row] if other != row)]
+    return Gallery(np.zeros((16, 2), np.float32), table, ids)
+
+
+def test_real_images_come_from_the_training_set_each_once_a_round(small_images: Pixels, tmp_path: Path) -> None:
+    draw = fitted(RealImages(), small_images, tmp_path)
+    first = draw(range(7))
+    known = {image.tobytes() for image in small_images[5:12]}
+    assert {image.tobytes() for image in first} == known
+    assert {image.tobytes() for image in draw(range(7, 14))} == known
+    assert np.array_equal(np.concatenate([draw(range(3)), draw(range(3, 10))]), draw(range(10)))
+    assert not np.array_equal(first, draw(range(7), seed=1))
+
+
+def test_the_nearest_image_is_never_the_pseudo_query(small_images: Pixels, gallery: Gallery, tmp_path: Path) -> None:
+    draw = fitted(NearestImage(), small_images, tmp_path, gallery)
+    drawn = draw(range(40))
+    queries = pseudo_queries(range(40), 0, gallery.retrieval)
+    for image, query in zip(drawn, queries, strict=True):
+        others = [row for row in gallery.neighbours[query] if row != query]
+        assert np.array_equal(image, small_images[others[0]])
+    assert np.array_equal(np.concatenate([draw(range(3)), draw(range(3, 9))]), drawn[:9])
+
+
+def test_noise_is_uniform_and_of_its_seed_and_index_alone(small_images: Pixels, tmp_path: Path) -> None:
+    draw = fitted(Noise(), small_images, tmp_path)
+    drawn = draw(range(60))
+    assert drawn.dtype == np.uint8
+    assert drawn.mean() == pytest.approx(127.5, abs=1)
+    assert np.array_equal(drawn[20:30], draw(range(20, 30)))
+    assert len({image.tobytes() for image in drawn}) == 60
+
+
+def test_their_numbers_say_what_metrics_are_worth(cli: Cli) -> None:
+    """Returned images are perfect by distance and caught as copies; noise is the floor of both."""
+    rows = ("real-images", "return-nearest", "uniform-noise")
+    said = cli(f"run table1 --controls {SMALL} --only variant={'|'.join(rows)}")
+    assert said.code == 0, said.err
+    records = [json.loads(path.read_text()) for path in Path("prism-bench-store/records").iterdir()]
+    found = {
+        record["row"]: {value["name"].replace("_efficientnet_lite0", ""): value["value"] for value in record["values"]}
+        for record in records
+    }
+    real, nearest, noise = (found[row] for row in rows)
+    assert max(real["fd"], nearest["fd"]) < noise["fd"] / 5
+    assert (nearest["copied_d"], nearest["authpct"]) == (100, 0)
+    assert (real["copied_train"], real["authpct"]) == (100, 0)
+    assert real["copied_d"] < 10
+    assert (noise["copied_d"], noise["copied_train"], noise["near_d"], noise["authpct"]) == (0, 0, 0, 100)
+    assert abs(noise["far_dependence"]) < 0.1
+    assert min(real["far_dependence"], nearest["far_dependence"]) > 0.9
+    assert {record["parameters"] for record in records} == {0}
+    said = cli("sample table1/return-nearest --n 3 --workers 0 --out copies.png")
+    assert said.code == 0, said.err
