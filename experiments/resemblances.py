@@ -66,7 +66,9 @@ def _suspects(found: list[_Found], path: Path) -> Path:
     from matplotlib.figure import Figure
 
     width = 12.0
-    figure = Figure(figsize=(width, len(found) * 2.4 + 0.5), dpi=120, layout="constrained")
+    figure = Figure(figsize=(width, len(found) * 2.65 + 0.5), dpi=120)
+    # Room for the rows' names.
+    figure.set_layout_engine("constrained", h_pad=0.09)
     grid = figure.subplots(2 * len(found), SHOWN, squeeze=False)
     for index, one in enumerate(found):
         shares, ids, parts = _closest(one.details)
