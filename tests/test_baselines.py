@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Cli
 
 from baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
 from baselines.table3 import PatchD
@@ -17,7 +18,6 @@ from prism.patch_method import PatchMethod
 from prism.patches import PatchSizes, ProgressivePatches
 from prism.runtime import Report, Runtime
 from prism.sampling import Heun
-from tests.conftest import Cli
 
 SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=64 --set training.images=64 --set sampler.steps=2"
 R = 16

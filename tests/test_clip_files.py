@@ -12,6 +12,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from conftest import Cli
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
@@ -22,7 +23,6 @@ from prism.encoders.clip import CLIP, image_embedder
 from prism.encoders.dinov2 import DINOv2
 from prism.errors import ComputeError, InputError
 from prism.images import Pixels
-from tests.conftest import Cli
 
 WIDTH = 16
 SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=64 --set sampler.steps=2"

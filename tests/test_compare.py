@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Cli
 from PIL import Image
-
-from tests.conftest import Cli
 
 SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=64 --set sampler.steps=2"
 STORE = Path("prism-bench-store")
