@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from baselines.table3 import Prism, SetTransformerRag
-from prism.aggregators import MeanMLP, SetTransformer, ZeroCondition
+from prism.aggregators import CrossAttention, MeanMLP, SetTransformer, ZeroCondition
 from prism.method import Method
 from prism.retrieval import RandomNeighbours, Retrieval, ShuffledNeighbours
 from prism.variant import Scale, Variant
@@ -58,6 +58,25 @@ class MeanMLPRag(Variant, name="mean-equal-parameters"):
         method = SetTransformerRag().method(scale)
         like = getattr(method, "aggregator", None)
         return method.replace(aggregator=MeanMLP(like=like if isinstance(like, SetTransformer) else SetTransformer()))
+
+    def k_sample(self, scale: Scale) -> int:
+        """The k of training."""
+        return scale.fixed_k
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossAttentionRag(Variant, name="cross-attention"):
+    """Control: ST + RAG with RDM's cross-attention to the neighbours in place of the Set Transformer, equal in size."""
+
+    label: ClassVar[str] = "Cross-attention (RDM) + RAG + PatchD"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """The aggregator alone differs from ST + RAG."""
+        method = SetTransformerRag().method(scale)
+        like = getattr(method, "aggregator", None)
+        matched = CrossAttention(like=like if isinstance(like, SetTransformer) else SetTransformer())
+        return method.replace(aggregator=matched)
 
     def k_sample(self, scale: Scale) -> int:
         """The k of training."""

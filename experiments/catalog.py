@@ -5,7 +5,13 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 from baselines.changed import Changed
-from baselines.controls import MeanMLPRag, RandomNeighbourPrism, ShuffledNeighbourPrism, ZeroConditionPrism
+from baselines.controls import (
+    CrossAttentionRag,
+    MeanMLPRag,
+    RandomNeighbourPrism,
+    ShuffledNeighbourPrism,
+    ZeroConditionPrism,
+)
 from baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
 from baselines.table3 import PatchD, PatchDOnTrain, Prism, Rag, SetTransformerRag
 from baselines.trivial import NearestImageRow, NoiseRow, RealImagesRow
@@ -35,6 +41,7 @@ CONTROLS = (
     Row.of(ShuffledNeighbourPrism()),
     Row.of(ZeroConditionPrism()),
     Row.of(MeanMLPRag()),
+    Row.of(CrossAttentionRag()),
 )
 BASELINES = (
     Row.of(PatchDiffusion()),

@@ -17,15 +17,22 @@ class Aggregator(Component, family="aggregator"):
     """Builds the module that maps neighbours [b, k, d] and their mask [b, k] to a vector [b, output_dim].
 
     Laws: permutation-invariant in k, any k >= 1, masked slots may hold anything finite, and an element of the
-    result has about unit variance at initialisation whatever k is.
+    result has about unit variance at initialisation whatever k is. A member with `tokens` maps them to one token each,
+    [b, k, output_dim], which the U-Net attends to; a masked slot's token is zero, which is no neighbour.
     """
 
     conditional: ClassVar[bool] = True
     """False for the one member that ignores neighbours; such a method needs no retrieval."""
+    tokens: ClassVar[bool] = False
+    """True where the U-Net attends to the neighbours one by one, in place of one vector."""
 
     @abstractmethod
     def output_dim(self, embedding_dim: int, channels: int) -> int:
         """Width of the conditioning vector; 0 where there is none."""
+
+    def beside(self, spent: int) -> "Aggregator":
+        """The same, where the U-Net holds `spent` parameters for its sake; what is sized to a total makes room."""
+        return self
 
     @abstractmethod
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
@@ -131,6 +138,37 @@ class MeanMLP(Aggregator, name="mean-mlp"):
         return _MeanMLP(embedding_dim, max(hidden, 1), width)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CrossAttention(Aggregator, name="cross_attention"):
+    """Each neighbour a token that the U-Net attends to, as in RDM (Blattmann et al. 2022, arXiv:2204.11824).
+
+    like: the Set Transformer to be matched in parameters, those of the U-Net's cross-attention among them (`spent`,
+    which `PatchMethod` tells); a hidden layer between embedding and token is sized for it.
+    Differs from RDM: the U-Net is EDM's, attention has one head as its self-attention has, and there is no guidance.
+    """
+
+    tokens: ClassVar[bool] = True
+    like: SetTransformer = SetTransformer()
+    spent: int = 0
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """4C, the width of a token."""
+        return 4 * channels
+
+    def beside(self, spent: int) -> "CrossAttention":
+        """See the family."""
+        return self.replace(spent=spent)
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """Raises InputError where the Set Transformer to be matched cannot be built."""
+        width = 4 * channels
+        with torch.device("meta"):
+            target = sum(p.numel() for p in self.like.build(embedding_dim, channels).parameters()) - self.spent
+        # (d + 1) hidden + (hidden + 1) 4C parameters.
+        hidden = round((target - width) / (embedding_dim + 1 + width))
+        return _Tokens(embedding_dim, max(hidden, 1), width)
+
+
 def unit_variance(neighbours: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
     """Scale each embedding to length sqrt(d): unit variance per element, whatever the encoder's own scale."""
     scaled: Tensor = nn.functional.normalize(neighbours, dim=-1) * neighbours.shape[-1] ** 0.5
@@ -166,6 +204,18 @@ class _MeanMLP(nn.Module):
     def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
         out: Tensor = self.norm(self.layers(self.mean(neighbours, mask)))
         return out
+
+
+class _Tokens(nn.Module):
+    def __init__(self, embedding_dim: int, hidden: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, width))
+        # As out of every aggregator comes unit variance at initialisation.
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b k w"]:
+        out: Tensor = self.norm(self.layers(unit_variance(neighbours)))
+        return torch.where(mask[:, :, None], out, torch.zeros_like(out))
 
 
 class MAB(nn.Module):

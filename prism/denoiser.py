@@ -23,8 +23,11 @@ class Denoiser(Component, family="denoiser"):
     channels: int = 64
 
     @abstractmethod
-    def build(self, resolution: int, condition_dim: int) -> nn.Module:
-        """The module for full images of `resolution` and conditioning vectors of `condition_dim` (0: none)."""
+    def build(self, resolution: int, condition_dim: int, *, tokens: bool = False) -> nn.Module:
+        """The module for full images of `resolution` and conditioning vectors of `condition_dim` (0: none).
+
+        tokens: the condition is not one vector but a set of them, [b, k, condition_dim], to be attended to.
+        """
 
     @abstractmethod
     def check(self, resolution: int, sides: tuple[int, ...]) -> None:
@@ -70,9 +73,9 @@ class DDPMpp(Denoiser, name="ddpm++"):
                     f"use a resolution that {4 * step} divides, or fewer levels"
                 )
 
-    def build(self, resolution: int, condition_dim: int) -> nn.Module:
-        """See the family."""
-        return UNet(self, resolution, condition_dim)
+    def build(self, resolution: int, condition_dim: int, *, tokens: bool = False) -> nn.Module:
+        """See the family. Tokens are attended to wherever there is self-attention, after it."""
+        return UNet(self, resolution, condition_dim, tokens=tokens)
 
 
 def positional_embedding(c_noise: Float[Tensor, " b"], channels: int) -> Float[Tensor, "b c"]:
@@ -127,6 +130,7 @@ class ResidualBlock(nn.Module):
         dropout: float,
         resample: Literal["none", "down", "up"] = "none",
         attention: bool = False,
+        token_dim: int = 0,
     ) -> None:
         super().__init__()
         self.resample = resample
@@ -137,6 +141,7 @@ class ResidualBlock(nn.Module):
         plain = inputs == outputs and resample == "none"
         self.skip = nn.Identity() if plain else _conv(inputs, outputs, 1)
         self.attention = SelfAttention(outputs) if attention else None
+        self.cross = TokenAttention(outputs, token_dim) if attention and token_dim else None
 
     def _resampled(self, x: Tensor) -> Tensor:
         if self.resample == "down":
@@ -144,14 +149,19 @@ class ResidualBlock(nn.Module):
         return nn.functional.interpolate(x, scale_factor=2, mode="nearest") if self.resample == "up" else x
 
     def forward(
-        self, x: Float[Tensor, "b i h w"], embedding: Float[Tensor, "b e"], tiles: int = 1
+        self,
+        x: Float[Tensor, "b i h w"],
+        embedding: Float[Tensor, "b e"],
+        tiles: int = 1,
+        tokens: Float[Tensor, "b k t"] | None = None,
     ) -> Float[Tensor, "b o h2 w2"]:
         """h2 and w2 are h and w, halved or doubled where the block resamples."""
         h = self.conv_in(self._resampled(nn.functional.silu(normalised(self.norm_in, x, tiles))))
         h = h + self.embed(embedding)[:, :, None, None]
         h = self.conv_out(self.dropout(nn.functional.silu(normalised(self.norm_out, h, tiles))))
         x = (self.skip(self._resampled(x)) + h) * 0.5**0.5
-        return x if self.attention is None else self.attention(x, tiles)
+        x = x if self.attention is None else self.attention(x, tiles)
+        return x if self.cross is None else self.cross(x, tokens, tiles)
 
 
 class SelfAttention(nn.Module):
@@ -171,19 +181,48 @@ class SelfAttention(nn.Module):
         return (x + self.out(mixed)) * 0.5**0.5  # type: ignore[no-any-return]
 
 
-class UNet(nn.Module):
-    """F(x, c_noise, condition): x float [b, 5, h, w], c_noise [b], condition [b, d] or None -> [b, 3, h, w].
+class TokenAttention(nn.Module):
+    """Cross-attention from positions to tokens, one head, residual, sum scaled by sqrt(1/2).
 
+    A token of zeros is none; beside the tokens stands an empty one, so that there is always something to look at.
+    """
+
+    def __init__(self, channels: int, token_dim: int) -> None:
+        super().__init__()
+        self.norm = _groups(channels)
+        self.query = _conv(channels, channels, 1)
+        self.key_value = _linear(token_dim, 2 * channels)
+        self.out = _conv(channels, channels, 1, NEARLY_ZERO)
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], tokens: Float[Tensor, "b k t"], tiles: int = 1
+    ) -> Float[Tensor, "b c h w"]:
+        """Every position looks at every token."""
+        b, c, h, w = x.shape
+        query = self.query(normalised(self.norm, x, tiles)).reshape(b, 1, c, h * w).transpose(2, 3)
+        there = tokens.abs().amax(dim=2) > 0
+        key, value = (nn.functional.pad(part, (0, 0, 1, 0)) for part in self.key_value(tokens).chunk(2, dim=2))
+        mask = nn.functional.pad(there, (1, 0), value=True)[:, None, None, :]
+        mixed = nn.functional.scaled_dot_product_attention(query, key[:, None], value[:, None], attn_mask=mask)
+        return (x + self.out(mixed.transpose(2, 3).reshape(b, c, h, w))) * 0.5**0.5  # type: ignore[no-any-return]
+
+
+class UNet(nn.Module):
+    """F(x, c_noise, condition): x float [b, 5, h, w], c_noise [b], condition or None -> [b, 3, h, w].
+
+    condition: [b, d], added to the noise embedding; with `tokens` [b, k, d], attended to.
     Fully convolutional: h and w may be any size that the levels can halve.
     """
 
-    def __init__(self, config: DDPMpp, resolution: int, condition_dim: int) -> None:
+    def __init__(self, config: DDPMpp, resolution: int, condition_dim: int, *, tokens: bool = False) -> None:
         super().__init__()
+        self.tokens = tokens
+        token_dim = condition_dim if tokens else 0
         c, width = config.channels, 4 * config.channels
         self.channels = c
         # Tiles of half the full image's side, the largest patch of the training.
         self.tile = resolution // 2 if config.norm_tiles else None
-        self.map_condition = _linear(condition_dim, c) if condition_dim else None
+        self.map_condition = _linear(condition_dim, c) if condition_dim and not tokens else None
         self.map_noise = nn.ModuleList([_linear(c, width), _linear(width, width)])
         self.conv_in = _conv(INPUT_CHANNELS, c, 3)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
@@ -195,13 +234,23 @@ class UNet(nn.Module):
                 self.encoder.append(ResidualBlock(current, current, width, dropout=config.dropout, resample="down"))
                 skips.append(current)
             for _ in range(config.blocks):
-                block = ResidualBlock(current, c * multiplier, width, dropout=config.dropout, attention=attention)
+                block = ResidualBlock(
+                    current,
+                    c * multiplier,
+                    width,
+                    dropout=config.dropout,
+                    attention=attention,
+                    token_dim=token_dim,
+                )
                 self.encoder.append(block)
                 current = c * multiplier
                 skips.append(current)
 
         self.bottom = nn.ModuleList(
-            [ResidualBlock(current, current, width, dropout=config.dropout, attention=first) for first in (True, False)]
+            [
+                ResidualBlock(current, current, width, dropout=config.dropout, attention=first, token_dim=token_dim)
+                for first in (True, False)
+            ]
         )
         for level, multiplier in reversed(list(enumerate(config.multipliers))):
             attention = resolution >> level in config.attention
@@ -214,13 +263,14 @@ class UNet(nn.Module):
                     width,
                     dropout=config.dropout,
                     attention=attention and index == config.blocks,
+                    token_dim=token_dim,
                 )
                 self.decoder.append(block)
                 current = c * multiplier
         self.norm_out, self.conv_out = _groups(current), _conv(current, OUTPUT_CHANNELS, 3, NEARLY_ZERO)
 
     def forward(
-        self, x: Float[Tensor, "b 5 h w"], c_noise: Float[Tensor, " b"], condition: Float[Tensor, "b d"] | None
+        self, x: Float[Tensor, "b 5 h w"], c_noise: Float[Tensor, " b"], condition: Float[Tensor, "b *k d"] | None
     ) -> Float[Tensor, "b 3 h w"]:
         """See the class."""
         embedding = positional_embedding(c_noise, self.channels)
@@ -229,17 +279,18 @@ class UNet(nn.Module):
         for layer in self.map_noise:
             embedding = nn.functional.silu(layer(embedding))
 
+        tokens = condition if self.tokens else None
         tiles = 1 if self.tile is None else max(1, x.shape[-1] // self.tile)
         x = self.conv_in(x)
         skips = [x]
         for block in self.encoder:
-            x = block(x, embedding, tiles)
+            x = block(x, embedding, tiles, tokens)
             skips.append(x)
         for block in self.bottom:
-            x = block(x, embedding, tiles)
+            x = block(x, embedding, tiles, tokens)
         for block in self.decoder:
             if block.resample == "none":
                 x = torch.cat([x, skips.pop()], dim=1)
-            x = block(x, embedding, tiles)
+            x = block(x, embedding, tiles, tokens)
         out: Tensor = self.conv_out(nn.functional.silu(normalised(self.norm_out, x, tiles)))
         return out

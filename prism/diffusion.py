@@ -69,8 +69,8 @@ class Network(nn.Module):
 
     def condition(
         self, neighbours: Float[Tensor, "b k d"] | None, mask: Bool[Tensor, "b k"] | None = None
-    ) -> Float[Tensor, "b c"] | None:
-        """One vector from each neighbour set; None for an unconditional network."""
+    ) -> Float[Tensor, "b *k c"] | None:
+        """One vector, or a set of tokens, from each neighbour set; None for an unconditional network."""
         if not self.conditional or neighbours is None:
             return None
         if mask is None:
@@ -83,7 +83,7 @@ class Network(nn.Module):
         noisy: Float[Tensor, "b 3 h w"],
         sigma: Float[Tensor, " b"],
         coordinates: Float[Tensor, "b 2 h w"],
-        condition: Float[Tensor, "b c"] | None,
+        condition: Float[Tensor, "b *k c"] | None,
     ) -> Float[Tensor, "b 3 h w"]:
         """D(x; sigma) = c_skip x + c_out F([c_in x, coordinates], c_noise, condition)."""
         c = self.diffusion.coefficients(sigma)
@@ -100,7 +100,7 @@ def denoising_loss(
     noise: Float[Tensor, "b 3 h w"],
     sigma: Float[Tensor, " b"],
     coordinates: Float[Tensor, "b 2 h w"],
-    condition: Float[Tensor, "b c"] | None,
+    condition: Float[Tensor, "b *k c"] | None,
 ) -> Float[Tensor, ""]:
     """Mean over batch and pixels of weight(sigma) |D(clean + sigma noise; sigma) - clean|^2, noise standard normal."""
     noisy = clean + sigma[:, None, None, None] * noise

@@ -65,11 +65,22 @@ class PatchMethod(Method, name="patch"):
         width = self.aggregator.output_dim(embedding_dim, self.denoiser.channels)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(seed, "initial weights"))
-            unet = self.denoiser.build(resolution, width)
-            aggregator = self.aggregator.build(embedding_dim, self.denoiser.channels)
+            if self.aggregator.tokens:
+                unet = self.denoiser.build(resolution, width, tokens=True)
+            else:
+                unet = self.denoiser.build(resolution, width)
+            own = self.aggregator.beside(self._spent(resolution, width) if self.aggregator.tokens else 0)
+            aggregator = own.build(embedding_dim, self.denoiser.channels)
         network = Network(unet, aggregator, self.diffusion, conditional=self.aggregator.conditional)
         # Convolutions on small patches run 1.2 to 1.5 times as fast in this layout on a CPU, and no slower elsewhere.
         return network.to(memory_format=torch.channels_last)
+
+    def _spent(self, resolution: int, width: int) -> int:
+        """Parameters that the U-Net needs more for tokens than for one vector."""
+        with torch.device("meta"):
+            builds = (self.denoiser.build(resolution, width, tokens=True), self.denoiser.build(resolution, width))
+            attending, mapping = (sum(p.numel() for p in unet.parameters()) for unet in builds)
+        return attending - mapping
 
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
         """See the family."""

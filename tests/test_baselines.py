@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import Cli
 
+from baselines.controls import CrossAttentionRag
 from baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
-from baselines.table3 import PatchD
+from baselines.table3 import PatchD, SetTransformerRag
 from baselines.trivial import NearestImage, Noise, RealImages
 from experiments.scales import LAPTOP
 from prism.images import Pixels
@@ -65,6 +66,21 @@ def test_patch_diffusions_forms_differ_from_patchd_in_their_patches_alone() -> N
         method = patch_method(variant.method(LAPTOP))
         assert method.patches.full == 0.5
         assert method.replace(patches=patchd.patches) == patchd
+
+
+def test_cross_attention_differs_from_st_rag_in_its_aggregator_and_trains(cli: Cli) -> None:
+    crossed, st_rag = (patch_method(variant.method(LAPTOP)) for variant in (CrossAttentionRag(), SetTransformerRag()))
+    assert crossed.replace(aggregator=st_rag.aggregator) == st_rag
+    line = f"run ablation-table3 --with cross-attention {SMALL} --only variant=cross-attention|st-rag"
+    said = cli(line.replace("training.images=64", "training.images=256"))
+    assert said.code == 0, said.err
+    records = [json.loads(path.read_text()) for path in Path("prism-bench-store/records").iterdir()]
+    sizes = {record["row"]: record["parameters"] for record in records}
+    assert sizes["cross-attention"] == pytest.approx(sizes["st-rag"], rel=2e-3)
+    costs = {record["row"]: record["cost"] for record in records}
+    assert costs["cross-attention"]["train_flops"] > 0
+    said = cli("sample ablation-table3/cross-attention --n 2 --k-sample 0 --workers 0 --out none.png")
+    assert said.code == 0, said.err
 
 
 # --- rows that learn nothing ----------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from prism.aggregators import MAB, Aggregator, MeanPool, SetTransformer
+from experiments.scales import LAPTOP
+from prism.aggregators import MAB, Aggregator, CrossAttention, MeanPool, SetTransformer
 from prism.component import Component
-from prism.denoiser import DDPMpp, normalised
+from prism.denoiser import DDPMpp, TokenAttention, normalised
 from prism.diffusion import EDM, denoising_loss
 from prism.errors import InputError
 from prism.patch_method import PatchMethod
@@ -128,7 +129,23 @@ def built(name: str, dim: int = 12) -> nn.Module:
     torch.manual_seed(0)
     kind = Component.members["aggregator"][name]()
     assert isinstance(kind, Aggregator)
-    return kind.build(dim, 8).eval()
+    module = kind.build(dim, 8).eval()
+    return Attended(module).eval() if kind.tokens else module
+
+
+class Attended(nn.Module):
+    """What a network makes of tokens: positions that look at them."""
+
+    def __init__(self, tokens: nn.Module) -> None:
+        super().__init__()
+        self.tokens, self.attention = tokens, TokenAttention(8, 32)
+        nn.init.orthogonal_(self.attention.out.weight)
+        self.positions = torch.randn(1, 8, 2, 2)
+
+    def forward(self, neighbours: Tensor, mask: Tensor) -> Tensor:
+        positions = self.positions.expand(len(neighbours), -1, -1, -1)
+        out: Tensor = self.attention(positions, self.tokens(neighbours, mask))
+        return out
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)
@@ -164,8 +181,66 @@ def test_every_neighbour_matters_and_gets_a_gradient(name: str) -> None:
 @pytest.mark.parametrize("scale", [0.01, 1.0, 20.0])
 def test_condition_has_about_unit_variance_whatever_k_and_the_encoder_scale(name: str, k: int, scale: float) -> None:
     neighbours = scale * torch.randn(64, k, 64, generator=torch.Generator().manual_seed(0))
-    out = built(name, dim=64)(neighbours, torch.ones(64, k, dtype=torch.bool))
+    module = built(name, dim=64)
+    tokens_or_vector = module.tokens if isinstance(module, Attended) else module
+    out = tokens_or_vector(neighbours, torch.ones(64, k, dtype=torch.bool))
     assert 0.5 < float(out.detach().square().mean()) < 2.0
+
+
+def test_attention_to_tokens_equals_its_slow_twin() -> None:
+    torch.manual_seed(0)
+    block = TokenAttention(8, 6).double()
+    nn.init.normal_(block.out.weight)
+    x, tokens = torch.randn(1, 8, 2, 3, dtype=torch.float64), torch.randn(1, 4, 6, dtype=torch.float64)
+    tokens[0, 2] = 0
+    there = tokens[0, [0, 1, 3]]
+    query = block.query(block.norm(x))[0].reshape(8, 6).T
+    key, value = block.key_value(there).chunk(2, dim=1)
+    key, value = (torch.cat([part.new_zeros(1, 8), part]) for part in (key, value))
+    weights = torch.softmax(query @ key.T / 8**0.5, dim=1)
+    mixed = (weights @ value).T.reshape(1, 8, 2, 3)
+    expected = (x + block.out(mixed)) * 0.5**0.5
+    torch.testing.assert_close(block(x, tokens), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_without_a_token_attention_adds_a_constant_and_is_finite() -> None:
+    torch.manual_seed(0)
+    block = TokenAttention(8, 6)
+    x = torch.randn(2, 8, 2, 2)
+    torch.testing.assert_close(block(x, torch.zeros(2, 3, 6)), x * 0.5**0.5)
+
+
+def test_cross_attention_has_as_many_parameters_as_the_set_transformer() -> None:
+    method = LAPTOP.method
+    like = method.aggregator
+    assert isinstance(like, SetTransformer)
+    crossed = method.replace(aggregator=CrossAttention(like=like))
+    sizes = [count(one.network(16, 64, 0)) for one in (method, crossed)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=2e-4)
+    assert count(method.network(16, 64, 0).aggregator) > count(crossed.network(16, 64, 0).aggregator)
+
+
+def test_a_network_attends_to_any_number_of_tokens_in_any_order() -> None:
+    method = LAPTOP.method.replace(aggregator=CrossAttention())
+    network = method.network(16, 64, 0).eval()
+    for block in network.unet.modules():
+        if isinstance(block, TokenAttention):
+            nn.init.orthogonal_(block.out.weight)
+    # A fresh network hardly answers: its last layer starts near zero.
+    nn.init.normal_(network.unet.conv_out.weight)
+    noisy, grid = torch.randn(2, 3, 16, 16), torch.zeros(2, 2, 16, 16)
+    neighbours = torch.randn(2, 5, 64)
+
+    def denoised(condition: Tensor | None) -> Tensor:
+        out: Tensor = network(noisy, torch.ones(2), grid, condition)
+        return out.detach()
+
+    plain = denoised(network.condition(neighbours))
+    torch.testing.assert_close(denoised(network.condition(neighbours.flip(1))), plain, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(denoised(network.condition(neighbours[:, :1])), plain, atol=1e-4)
+    condition = network.condition(neighbours)
+    assert condition is not None
+    assert torch.isfinite(denoised(torch.zeros_like(condition))).all()
 
 
 def test_set_transformer_sizes_are_the_papers() -> None:
