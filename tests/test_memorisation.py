@@ -198,6 +198,20 @@ def test_it_falls_with_the_exact_coherence(faces: Pixels, fresh: Pixels) -> None
     assert estimated[0] - estimated[-1] > 0.1
 
 
+@pytest.mark.parametrize(("real", "made"), [(0.5, 0.5), (0.5, 0.2), (0.3, 0.9), (0.6, 0.0)])
+def test_cells_of_known_correlation_give_the_closed_form(real: float, made: float) -> None:
+    """Grey cells, every pair correlated by rho: 2 r s / (r^2 + s^2), within the sampling of 30 shared correlations."""
+
+    def images(rho: float, n: int, seed: int) -> Pixels:
+        rng = np.random.default_rng(seed)
+        levels = np.sqrt(rho) * rng.standard_normal((n, 1, 1)) + np.sqrt(1 - rho) * rng.standard_normal((n, 4, 4))
+        grey = np.clip(128 + 25 * levels, 0, 255).round().astype(np.uint8)
+        return np.repeat(np.repeat(np.repeat(grey[:, None], 3, axis=1), 4, axis=2), 4, axis=3)
+
+    found = far_dependence(images(made, 6000, 1), images(real, 12000, 2), components=8)
+    assert found == pytest.approx(2 * real * made / (real**2 + made**2), abs=0.03)
+
+
 def test_too_much_dependence_is_as_wrong_as_too_little(faces: Pixels, fresh: Pixels) -> None:
     flat = np.broadcast_to(fresh.mean(axis=(2, 3), keepdims=True), fresh.shape).astype(np.uint8)
     assert far_dependence(flat, faces, components=8) < 0.9
