@@ -1,5 +1,6 @@
 """What each row costs: parameters, images, operations, time, memory; and quality against compute as a picture."""
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from analysis.statistics import STUDENT_T, Estimator
 
 GROUP = "Efficiency"
 PICTURE = "quality-compute.png"
+LABEL = 100
+"""Letters of a label in the legend before it is broken."""
 Spell = Callable[[float], str]
 Read = Callable[[Record], float | None]
 
@@ -106,17 +109,20 @@ def quality_plot(table: Table, records: Iterable[Record], path: Path) -> Path | 
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
-        figure = Figure(figsize=(8.5, 4.2), layout="constrained")
+        labels = [textwrap.fill(row.label, LABEL) for row, _, _ in points]
+        # One column: labels that carry settings are long, and a legend beside them would squeeze the picture.
+        height = 3.9 + 0.19 * sum(label.count("\n") + 1 for label in labels)
+        figure = Figure(figsize=(8.5, height), layout="constrained")
         axes = figure.subplots()
-        for number, (row, compute, cell) in enumerate(points):
+        for number, ((row, compute, cell), label) in enumerate(zip(points, labels, strict=True)):
             marker = "s" if row.kind == "control" else "o"
             colour, width = f"C{number % 10}", cell.half_width
-            axes.errorbar(compute, cell.mean, yerr=width, label=row.label, fmt=marker, color=colour, capsize=3)
+            axes.errorbar(compute, cell.mean, yerr=width, label=label, fmt=marker, color=colour, capsize=3)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(lambda value, _: formatting.operations(value))
         axes.set_xlabel("floating-point operations of the training")
         axes.set_ylabel(f"{column.label} {column.arrow}".strip())
         axes.grid(alpha=0.3)
-        figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+        figure.legend(loc="outside lower left", frameon=False, fontsize="small")
         save(figure, path)
     return path
