@@ -115,7 +115,8 @@ def quality_plot(table: Table, records: Iterable[Record], path: Path) -> Path | 
         figure = Figure(figsize=(8.5, height), layout="constrained")
         axes = figure.subplots()
         for number, ((row, compute, cell), label) in enumerate(zip(points, labels, strict=True)):
-            marker = "s" if row.kind == "control" else "o"
+            # Ten colours, then the same with another mark.
+            marker = ("s" if row.kind == "control" else "o") if number < 10 else "D"
             colour, width = f"C{number % 10}", cell.half_width
             axes.errorbar(compute, cell.mean, yerr=width, label=label, fmt=marker, color=colour, capsize=3)
         axes.xaxis.set_major_locator(MaxNLocator(4))
