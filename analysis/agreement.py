@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analysis.comparison import improvement, numbers
-from analysis.differences import title
 from analysis.lines import Line, lines_of, metrics_of
 from analysis.records import Plan, QuotedNumber, Record, Value, index_records
 from analysis.statistics import kendall_tau
@@ -45,7 +44,7 @@ def _agreement(column: str, lines: tuple[Line, ...], metric: Value) -> Agreement
         if values and published is not None:
             # Both so that less is better.
             mean = improvement(metric.better) * sum(values.values()) / len(values)
-            pairs.append((title(line), mean, improvement(published.better) * published.value))
+            pairs.append((line.title, mean, improvement(published.better) * published.value))
     tau = kendall_tau([pair[1] for pair in pairs], [pair[2] for pair in pairs]) if len(pairs) >= FEWEST else None
     return Agreement(
         column=column,

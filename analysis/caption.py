@@ -28,8 +28,10 @@ def caption(
     if any(value.floor is not None for value in metrics.values()):
         sentences.append("Floor: real images in place of generated ones, against the other real ones.")
     if any(row.quoted for row in plan.rows):
-        marks = _marks(plan, small_mark, quoted_mark)
-        sentences.extend(marks[:1] if group and plan.scale != "paper" else [] if group else marks)
+        if plan.scale != "paper":
+            sentences.append(f"{small_mark} Measured here at scale {plan.scale}, not at the scale of the publication.")
+        if not group:
+            sentences.append(_quoted(plan, small_mark, quoted_mark))
     if any(row.control for row in plan.rows):
         sentences.append("Rows marked (control) are not in the paper's table.")
     return tuple(sentences)
@@ -106,12 +108,9 @@ def _estimator(plan: Plan, estimator: Estimator) -> str:
     )
 
 
-def _marks(plan: Plan, small_mark: str, quoted_mark: str) -> list[str]:
+def _quoted(plan: Plan, small_mark: str, quoted_mark: str) -> str:
     source = f" from {plan.quoted_source}" if plan.quoted_source else ""
+    told = f"{quoted_mark} Published numbers{source}; quoted, not measured here."
     if plan.scale == "paper":
-        return [f"{quoted_mark} Published numbers{source}; quoted, not measured here."]
-    return [
-        f"{small_mark} Measured here at scale {plan.scale}, not at the scale of the publication.",
-        f"{quoted_mark} Published numbers{source}; quoted, not measured here. Another scale and another metric: not "
-        f"comparable with the columns marked {small_mark}.",
-    ]
+        return told
+    return f"{told} Another scale and another metric: not comparable with the columns marked {small_mark}."

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analysis.comparison import Comparison, adjusted, compare, numbers
-from analysis.lines import Line, lines_of, metrics_of
+from analysis.lines import lines_of, metrics_of
 from analysis.records import Plan, Record, Value, index_records
 from analysis.statistics import STUDENT_T, Estimator
 
@@ -36,10 +36,7 @@ def differences_of(plan: Plan, records: Iterable[Record], estimator: Estimator =
     for name, value in metrics.items():
         base = numbers(baseline.values(name))
         compared = adjusted([compare(numbers(line.values(name)), base, estimator) for line in others])
-        found.append(MetricDifferences(metric=value, rows=tuple(zip(map(title, others), compared, strict=True))))
-    return Differences(baseline=title(baseline), metrics=tuple(found))
-
-
-def title(line: Line) -> str:
-    """A row's label, with its k_sample where it has several."""
-    return f"{line.row.label}, k_sample {line.k_sample}" if line.one_of_several else line.row.label
+        found.append(
+            MetricDifferences(metric=value, rows=tuple(zip((line.title for line in others), compared, strict=True)))
+        )
+    return Differences(baseline=baseline.title, metrics=tuple(found))

@@ -73,13 +73,7 @@ def _row(line: Line, columns: Sequence[tuple[Read, Spell]]) -> Row:
     for read, spell in columns:
         mean = _mean(line, read)
         cells.append(Text(text="" if mean is None else spell(mean)))
-    label = f"{line.row.label}, k_sample {line.k_sample}" if line.one_of_several else line.row.label
-    return Row(
-        id=line.row.id,
-        label=f"{label} (control)" if line.row.control else label,
-        kind="control" if line.row.control else "variant",
-        cells=tuple(cells),
-    )
+    return Row(id=line.row.id, label=line.label, kind=line.kind, cells=tuple(cells))
 
 
 def _mean(line: Line, read: Read) -> float | None:

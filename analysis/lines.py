@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from analysis.errors import AnalysisError
 from analysis.records import Cell, Plan, PlanRow, Record, Value
@@ -15,6 +16,21 @@ class Line:
     k_sample: int | None
     cells: tuple[Cell, ...]
     records: Mapping[str, Record]
+
+    @property
+    def title(self) -> str:
+        """The row's label, with its k_sample where it has several."""
+        return f"{self.row.label}, k_sample {self.k_sample}" if self.one_of_several else self.row.label
+
+    @property
+    def label(self) -> str:
+        """The title as tables show it, controls marked."""
+        return f"{self.title} (control)" if self.row.control else self.title
+
+    @property
+    def kind(self) -> Literal["variant", "control"]:
+        """Whether the paper's table has it."""
+        return "control" if self.row.control else "variant"
 
     @property
     def one_of_several(self) -> bool:

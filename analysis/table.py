@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Literal
 
 from analysis import formatting
 from analysis.caption import caption, remarks
@@ -40,16 +39,15 @@ def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_
     if not group:
         blocks += [*_costs(lines), *_quoted(lines, plan)]
     columns = tuple(column for column, _ in blocks)
-    kinds: list[Literal["variant", "control"]] = ["control" if line.row.control else "variant" for line in lines]
     rows = [
         Row(
             id=line.row.id,
-            label=_label(line),
-            kind=kind,
+            label=line.label,
+            kind=line.kind,
             cells=tuple(cells[index] for _, cells in blocks),
             k_sample=line.k_sample if line.one_of_several else None,
         )
-        for index, (line, kind) in enumerate(zip(lines, kinds, strict=True))
+        for index, line in enumerate(lines)
     ]
     if metrics:
         rows.append(_floor_row(lines, columns, metrics, estimator))
@@ -67,11 +65,6 @@ def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_
 
 
 Block = tuple[Column, list[TableCell]]
-
-
-def _label(line: Line) -> str:
-    label = f"{line.row.label}, k_sample {line.k_sample}" if line.one_of_several else line.row.label
-    return f"{label} (control)" if line.row.control else label
 
 
 def _words(lines: tuple[Line, ...]) -> list[Block]:

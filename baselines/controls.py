@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from baselines.table3 import Prism, SetTransformerRag
-from prism.aggregators import CrossAttention, MeanMLP, SetTransformer, ZeroCondition
+from baselines.table3 import Prism, SetTransformerRag, set_transformer_of
+from prism.aggregators import CrossAttention, MeanMLP, ZeroCondition
 from prism.method import Method
 from prism.retrieval import RandomNeighbours, Retrieval, ShuffledNeighbours
 from prism.variant import Scale, Variant
@@ -55,9 +55,7 @@ class MeanMLPRag(Variant, name="mean-equal-parameters"):
 
     def method(self, scale: Scale) -> Method:
         """The aggregator alone differs from ST + RAG."""
-        method = SetTransformerRag().method(scale)
-        like = getattr(method, "aggregator", None)
-        return method.replace(aggregator=MeanMLP(like=like if isinstance(like, SetTransformer) else SetTransformer()))
+        return SetTransformerRag().method(scale).replace(aggregator=MeanMLP(like=set_transformer_of(scale)))
 
     def k_sample(self, scale: Scale) -> int:
         """The k of training."""
@@ -73,10 +71,7 @@ class CrossAttentionRag(Variant, name="cross-attention"):
 
     def method(self, scale: Scale) -> Method:
         """The aggregator alone differs from ST + RAG."""
-        method = SetTransformerRag().method(scale)
-        like = getattr(method, "aggregator", None)
-        matched = CrossAttention(like=like if isinstance(like, SetTransformer) else SetTransformer())
-        return method.replace(aggregator=matched)
+        return SetTransformerRag().method(scale).replace(aggregator=CrossAttention(like=set_transformer_of(scale)))
 
     def k_sample(self, scale: Scale) -> int:
         """The k of training."""

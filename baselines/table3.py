@@ -48,7 +48,7 @@ class SetTransformerRag(Variant, name="st-rag"):
     def method(self, scale: Scale) -> Method:
         """The Set Transformer at fixed k."""
         return scale.method.replace(
-            aggregator=_set_transformer(scale), training_set=TrainSplit(), schedule=Fixed(k_train=scale.fixed_k)
+            aggregator=set_transformer_of(scale), training_set=TrainSplit(), schedule=Fixed(k_train=scale.fixed_k)
         )
 
     def k_sample(self, scale: Scale) -> int:
@@ -65,7 +65,7 @@ class Prism(Variant, name="prism"):
     def method(self, scale: Scale) -> Method:
         """The Set Transformer with the decreasing schedule."""
         return scale.method.replace(
-            aggregator=_set_transformer(scale), training_set=TrainSplit(), schedule=Decreasing(k_max=scale.k_max)
+            aggregator=set_transformer_of(scale), training_set=TrainSplit(), schedule=Decreasing(k_max=scale.k_max)
         )
 
 
@@ -83,7 +83,7 @@ class PatchDOnTrain(Variant, name="patchd-x-train"):
         )
 
 
-def _set_transformer(scale: Scale) -> SetTransformer:
+def set_transformer_of(scale: Scale) -> SetTransformer:
     """The scale's own Set Transformer where it has one (its size may be set), the paper's otherwise."""
     own = scale.method.aggregator
     return own if isinstance(own, SetTransformer) else SetTransformer()

@@ -83,10 +83,10 @@ class RealImages(Trivial, name="real"):
 
     def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
         """Without repetition until all have been shown."""
-        rounds = [numpy_rng(seed, "real images", at).permutation(len(images)) for at in _rounds(indices, len(images))]
-        first = indices[0] // len(images)
-        chosen = [rounds[index // len(images) - first][index % len(images)] for index in indices]
-        return np.asarray(images[np.array(chosen)])
+        places = [divmod(index, len(images)) for index in indices]
+        begun = {at for at, _ in places}
+        rounds = {at: numpy_rng(seed, "real images", at).permutation(len(images)) for at in begun}
+        return np.asarray(images[np.array([rounds[at][place] for at, place in places])])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +130,6 @@ class Noise(Trivial, name="noise"):
         """Each image from a generator of its own."""
         shape = (3, resolution, resolution)
         return np.stack([numpy_rng(seed, "noise image", i).integers(0, 256, shape, np.uint8) for i in indices])
-
-
-def _rounds(indices: range, size: int) -> range:
-    return range(indices[0] // size, indices[-1] // size + 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from experiments.names import NUMBERED, PAPER_ORDER
 from experiments.paper import TITLES
 from experiments.request import Request, Source
 from experiments.scales import scale_named
-from experiments.sources import named_dataset, open_dataset, open_files
+from experiments.sources import open_data
 from prism.component import member, with_setting
 from prism.data.split import Split
 from prism.encoders.base import Encoder
@@ -251,19 +251,15 @@ class _Sources:
         return self.opened[panel]
 
     def _open(self, panel: str, scale: Scale) -> Source:
-        options = self.options
-        resolution = options.resolution or scale.dataset.resolution
-        if panel in self.given:
-            if options.dataset is not None and not panel:
-                raise InputError(
-                    f"--data {self.given[panel]} and --dataset {options.dataset} exclude each other; give one"
-                )
-            path = self.given[panel]
-            return open_files(
-                path, resolution=resolution, skip_bad=options.skip_bad, store=self.store, console=self.console
-            )
-        named = named_dataset(None if panel else options.dataset, scale.dataset, options.resolution)
-        return open_dataset(named, self.store, self.console)
+        return open_data(
+            self.given.get(panel),
+            None if panel else self.options.dataset,
+            scale.dataset,
+            resolution=self.options.resolution,
+            skip_bad=self.options.skip_bad,
+            store=self.store,
+            console=self.console,
+        )
 
 
 def resources(options: RunOptions, trainings: int) -> tuple[Runtime, int]:

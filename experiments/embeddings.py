@@ -13,7 +13,7 @@ from rich.console import Console
 from experiments.asking import device_called
 from experiments.daily.completing import complete
 from experiments.request import Source
-from experiments.sources import named_dataset, open_dataset, open_files
+from experiments.sources import open_data
 from prism.component import Json, canonical, diff, from_json, member, with_setting
 from prism.data.split import Split
 from prism.encoders.base import Encoder, Vectors
@@ -156,12 +156,15 @@ def _encoder(options: ExportOptions) -> Encoder:
 def _source(options: DataOptions, store: Store, console: Console) -> Source:
     from experiments.scales import LAPTOP
 
-    if options.data is None:
-        return open_dataset(named_dataset(options.dataset, LAPTOP.dataset, options.resolution), store, console)
-    if options.dataset is not None:
-        raise InputError(f"--data {options.data} and --dataset {options.dataset} exclude each other; give one")
-    resolution = options.resolution or LAPTOP.dataset.resolution
-    return open_files(options.data, resolution=resolution, skip_bad=False, store=store, console=console)
+    return open_data(
+        options.data,
+        options.dataset,
+        LAPTOP.dataset,
+        resolution=options.resolution,
+        skip_bad=False,
+        store=store,
+        console=console,
+    )
 
 
 def _stage(encoder: Encoder, source: Source) -> EmbeddingsStage:

@@ -58,6 +58,29 @@ def open_dataset(dataset: Dataset, store: Store, console: Console) -> Source:
     return _source(stage, dataset.label, store)
 
 
+def open_data(
+    path: Path | None,
+    name: str | None,
+    default: Dataset,
+    *,
+    resolution: int | None,
+    skip_bad: bool,
+    store: Store,
+    console: Console,
+) -> Source:
+    """The files at `path` where it is given, or else the dataset called `name`, or else the default.
+
+    Raises:
+        InputError: both were given; see `open_files` and `named_dataset`.
+    """
+    if path is None:
+        return open_dataset(named_dataset(name, default, resolution), store, console)
+    if name is not None:
+        raise InputError(f"--data {path} and --dataset {name} exclude each other; give one")
+    side = resolution or default.resolution
+    return open_files(path, resolution=side, skip_bad=skip_bad, store=store, console=console)
+
+
 def declared(stage: DatasetStage, missing: str) -> Source:
     """A dataset whose files are not there, as far as it is known: enough to plan with."""
     counts = stage.dataset.declared

@@ -99,6 +99,11 @@ class SetTransformer(Aggregator, name="set_transformer"):
             raise InputError(f"aggregator.heads = {self.heads} does not divide the width 4C = {width}; use 1, 2 or 4")
         return _SetTransformer(embedding_dim, width, self.inducing, self.heads)
 
+    def parameters(self, embedding_dim: int, channels: int) -> int:
+        """How many it has, for those that are to match it; InputError as `build`."""
+        with torch.device("meta"):
+            return sum(p.numel() for p in self.build(embedding_dim, channels).parameters())
+
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroCondition(Aggregator, name="zero"):
@@ -129,8 +134,7 @@ class MeanMLP(Aggregator, name="mean-mlp"):
 
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
         """Raises InputError where the Set Transformer to be matched cannot be built."""
-        with torch.device("meta"):
-            target = sum(p.numel() for p in self.like.build(embedding_dim, channels).parameters())
+        target = self.like.parameters(embedding_dim, channels)
         width = 4 * channels
         # hidden^2 + (d + 4C + 2) hidden + 4C parameters: two hidden layers and the way in and out.
         linear = embedding_dim + width + 2
@@ -162,8 +166,7 @@ class CrossAttention(Aggregator, name="cross_attention"):
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
         """Raises InputError where the Set Transformer to be matched cannot be built."""
         width = 4 * channels
-        with torch.device("meta"):
-            target = sum(p.numel() for p in self.like.build(embedding_dim, channels).parameters()) - self.spent
+        target = self.like.parameters(embedding_dim, channels) - self.spent
         # (d + 1) hidden + (hidden + 1) 4C parameters.
         hidden = round((target - width) / (embedding_dim + 1 + width))
         return _Tokens(embedding_dim, max(hidden, 1), width)

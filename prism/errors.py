@@ -17,3 +17,10 @@ def closest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(word, names, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says first, for a message of ours; its kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # "Error(s) in loading state_dict for CLIP:" says nothing without the line below it.
+    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])[:240]

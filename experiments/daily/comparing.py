@@ -11,19 +11,19 @@ from rich.console import Console
 
 from analysis.differences import differences_of
 from analysis.formatting import decimals, fixed, p_value
-from analysis.records import load_plan, load_records
+from analysis.records import Plan, Record, load_plan, load_records
 from analysis.report import draw, write_report
 from analysis.table import build
 from experiments.commands.options import command_line
+from experiments.daily.lookup import row_of
 from experiments.pictures import COLUMNS, overview
-from experiments.reporting import load_plans, table_text
+from experiments.reporting import table_text
+from experiments.running import LEAST_WIDTH
 from prism.component import Json, diff, digest_of, from_json, load_members, load_plugin
-from prism.errors import InputError, closest
+from prism.errors import InputError
 from prism.images import Pixels
 from prism.stages.data import open_images
-from prism.store import Store
-
-LEAST_WIDTH = 100
+from prism.store import Address, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def run_compare(options: CompareOptions) -> None:
     plan = load_plan(document)
     records = tuple(load_records(store.root, plan).values())
     console.print(table_text(document, store.root, max(console.width, LEAST_WIDTH)), markup=False)
-    for line in (*_changes(document), *_differences(document, store)):
+    for line in (*_changes(document), *_differences(plan, records)):
         console.print(line, markup=False)
     written = [*([] if picture is None else [picture]), *draw(build(plan, records), records, folder)]
     written += write_report(document, store.root, folder)
@@ -98,15 +98,12 @@ def find_side(name: str, store: Store) -> Side:
         return _finished(name, str(record["variant"]), [record])
     experiment, _, row = name.partition("/")
     row, _, k_sample = row.partition("@")
-    rows = {entry["id"]: entry for document in load_plans(experiment, store.root) for entry in document["rows"]}
-    if row not in rows:
-        raise InputError(f"{experiment} has no row {row!r}; {closest(row, rows)}")
-    cells = rows[row]["cells"]
+    label, cells = row_of(store, experiment, row)
     known = sorted({str(cell["k_sample"]) for cell in cells}, key=int)
     if (k_sample or len(known) > 1) and k_sample not in known:
         raise InputError(f"{name}: the row has the k_sample {', '.join(known)}; write {experiment}/{row}@{known[0]}")
     paths = [store.record_path(cell["record"]) for cell in cells if k_sample in {"", str(cell["k_sample"])}]
-    label = f"{rows[row]['label']}, k_sample {k_sample}" if len(known) > 1 else str(rows[row]["label"])
+    label += f", k_sample {k_sample}" if len(known) > 1 else ""
     return _finished(name, label, [json.loads(path.read_text()) for path in paths if path.exists()])
 
 
@@ -114,6 +111,8 @@ def _finished(name: str, label: str, records: Sequence[dict[str, Any]]) -> Side:
     done = {int(record["seed"]): record for record in records if record["status"] == "done"}
     if not done:
         raise InputError(f"{name} has no finished cell; run it first")
+    if len({record["dataset"]["digest"] for record in records}) > 1:
+        raise InputError(f"{name} was computed on several datasets; give the beginnings of its records' names")
     return Side(name, label, dict(sorted(done.items())))
 
 
@@ -188,8 +187,8 @@ def _samples(sides: Sequence[Side], store: Store, folder: Path) -> Path | None:
     queries: Pixels | None = None
     for side in sides:
         stages = side.records[shared[0]]["stages"]
-        samples = store.root / "stages" / "samples" / stages["samples"]
-        data = store.root / "stages" / "dataset" / side.first["dataset"]["digest"]
+        samples = store.folder(Address("samples", stages["samples"]))
+        data = store.folder(Address("dataset", side.first["dataset"]["digest"]))
         if not (samples / "images.npy").exists():
             continue
         strips.append((side.label, open_images(samples)[:COLUMNS]))
@@ -222,10 +221,9 @@ def _brief(value: object, path: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _differences(document: dict[str, Any], store: Store) -> list[str]:
+def _differences(plan: Plan, records: Sequence[Record]) -> list[str]:
     """Paired by seed: the mean difference with its interval, and the corrected p value."""
-    plan = load_plan(document)
-    found = differences_of(plan, load_records(store.root, plan).values())
+    found = differences_of(plan, records)
     if found is None:
         return []
     lines = ["", f"Differences to {found.baseline}, paired by seed (mean [95% interval], Holm's p):"]

@@ -68,20 +68,28 @@ def find_trained(store: Store, name: str, seed: int) -> Trained:
 
 def _cell(store: Store, name: str, seed: int, records: object) -> str:
     experiment, _, row = name.partition("/")
-    cells: dict[str, list[dict[str, Any]]] = {}
-    for document in load_plans(experiment, store.root):
-        for entry in document["rows"]:
-            cells.setdefault(entry["id"], []).extend(entry["cells"])
-    if row not in cells:
-        raise InputError(f"{experiment} has no row {row!r}; {closest(row, cells)}")
-    of_seed = [cell for cell in cells[row] if cell["seed"] == seed]
+    _, cells = row_of(store, experiment, row)
+    of_seed = [cell for cell in cells if cell["seed"] == seed]
     if not of_seed:
-        seeds = ", ".join(str(cell["seed"]) for cell in cells[row])
+        seeds = ", ".join(str(cell["seed"]) for cell in cells)
         raise InputError(f"{name} has no seed {seed}; it has {seeds or 'none'} (--train-seed)")
     digest = str(of_seed[0]["record"])
     if digest not in records:  # type: ignore[operator]
         raise InputError(f"{name}, seed {seed} has not been computed yet; run {experiment} first")
     return digest
+
+
+def row_of(store: Store, experiment: str, row: str) -> tuple[str, list[dict[str, Any]]]:
+    """A row's label and its cells in the experiment's latest plans; InputError where there is no such row."""
+    labels: dict[str, str] = {}
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for document in load_plans(experiment, store.root):
+        for entry in document["rows"]:
+            labels.setdefault(entry["id"], str(entry["label"]))
+            cells.setdefault(entry["id"], []).extend(entry["cells"])
+    if row not in cells:
+        raise InputError(f"{experiment} has no row {row!r}; {closest(row, cells)}")
+    return labels[row], cells[row]
 
 
 def _there(store: Store, trainings: list[str]) -> str:

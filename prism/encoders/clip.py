@@ -14,7 +14,7 @@ import numpy as np
 from prism.encoders import clip_files
 from prism.encoders.base import Embed, EmbedTexts, Encoder, Vectors
 from prism.encoders.batching import in_batches
-from prism.errors import InputError
+from prism.errors import InputError, first_line
 from prism.images import Pixels
 from prism.weights import kept_digest
 
@@ -129,7 +129,7 @@ class CLIP(Encoder, name="clip"):
             return self._created(self.pretrained, device)
         except Exception as error:
             raise InputError(
-                f"the weights {self.pretrained!r} of CLIP {self.model} could not be had ({_first_line(error)}); fetch "
+                f"the weights {self.pretrained!r} of CLIP {self.model} could not be had ({first_line(error)}); fetch "
                 "them once where there is a network (they stay in the Hugging Face cache, HF_HOME), give a file with "
                 "--clip-weights PATH, import embeddings made elsewhere (prism-bench data embeddings import), or "
                 "retrieve with another encoder: --set retrieval.encoder=efficientnet-lite0"
@@ -145,7 +145,7 @@ class CLIP(Encoder, name="clip"):
             return self._created(str(path), device)
         except Exception as error:
             raise InputError(
-                f"{path} does not hold weights of CLIP {self.model} that can be read ({_first_line(error)}); give a "
+                f"{path} does not hold weights of CLIP {self.model} that can be read ({first_line(error)}); give a "
                 "file of open_clip's, best .safetensors, and name its model: --set retrieval.encoder.model=NAME"
             ) from None
 
@@ -199,9 +199,3 @@ def _quiet() -> "Iterator[None]":
         yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    # "Error(s) in loading state_dict for CLIP:" says nothing without the line below it.
-    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])[:240]

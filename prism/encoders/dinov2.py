@@ -11,7 +11,7 @@ import numpy as np
 
 from prism.encoders.base import Embed, Encoder
 from prism.encoders.batching import in_batches
-from prism.errors import InputError
+from prism.errors import InputError, first_line
 from prism.images import Pixels
 from prism.weights import kept_digest
 
@@ -101,9 +101,9 @@ class DINOv2(Encoder, name="dinov2"):
                 self.model, pretrained=True, num_classes=0, global_pool="token", img_size=self.input_size
             )
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise InputError(
-                f"the weights of {self.model} could not be had ({reason}); fetch them once where there is a network "
-                "(they stay in the Hugging Face cache, HF_HOME), or look through another encoder (`list encoder`)"
+                f"the weights of {self.model} could not be had ({first_line(error)}); fetch them once where there is a "
+                "network (they stay in the Hugging Face cache, HF_HOME), or look through another encoder "
+                "(`list encoder`)"
             ) from None
         return network.eval().to(device)

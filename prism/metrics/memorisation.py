@@ -18,7 +18,6 @@ nearest real image than that image is from its own nearest real neighbour, over 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ import numpy.typing as npt
 from prism.data.split import Ids, Parts
 from prism.encoders.base import Vectors
 from prism.errors import ComputeError, InputError
-from prism.metrics.base import Evidence, Measurement, SplitMetric, Value
+from prism.metrics.base import Better, Evidence, Measurement, SplitMetric, Value
 
 Distances = npt.NDArray[np.float64]
 GROUP = "Memorisation"
@@ -65,7 +64,6 @@ class Memorisation(SplitMetric, name="memorisation"):
     of images drawn from the true distribution, 100 * quantile percent count as copies of D and as copies of X_train.
     """
 
-    min_samples: ClassVar[int] = 8
     quantile: float = 0.01
 
     def __post_init__(self) -> None:
@@ -86,7 +84,7 @@ class Memorisation(SplitMetric, name="memorisation"):
             "images outside D, of X_train likewise, and of its pseudo-query where that is within the distance for D. "
             "It is near to D where that distance is at most the median of real images outside D"
         )
-        shares = (
+        shares: tuple[tuple[str, str, float, Better], ...] = (
             (COPIED_QUERY, "copies of their pseudo-query", (found.to_query < near_d).mean(), "lower"),
             ("copied_d", "copies of images of D", (found.to_retrieval < near_d).mean(), "lower"),
             ("copied_train", "copies of images of X_train", (found.to_train < near_train).mean(), "lower"),
@@ -99,7 +97,7 @@ class Memorisation(SplitMetric, name="memorisation"):
                 value=100 * float(share),
                 n=len(generated),
                 reference_n=len(reference),
-                better="higher" if better == "higher" else "lower",
+                better=better,
                 label=f"{label} ({self.encoder.name})",
                 unit="%",
                 group=GROUP,
@@ -107,8 +105,8 @@ class Memorisation(SplitMetric, name="memorisation"):
             )
             for name, label, share, better in shares
         )
-        thresholds = {"threshold_retrieval": np.float64(near_d), "threshold_train": np.float64(near_train)}
-        return Measurement(values, {**vars(found), **{name: np.asarray(value) for name, value in thresholds.items()}})
+        thresholds = {"threshold_retrieval": np.asarray(near_d), "threshold_train": np.asarray(near_train)}
+        return Measurement(values, vars(found) | thresholds)
 
 
 def resemblance(generated: Vectors, reference: Vectors, parts: Parts, queries: Ids) -> Resemblance:
