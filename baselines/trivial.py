@@ -14,12 +14,19 @@ from safetensors.torch import save_file
 from prism.data.split import Ids
 from prism.errors import ComputeError
 from prism.images import Pixels
-from prism.method import Fitted, Gallery, Method, TrainingData, pseudo_queries
+from prism.method import Asked, Fitted, Method, TrainingData
 from prism.retrieval import Nearest, Retrieval
 from prism.rng import numpy_rng
 from prism.runtime import Report, Runtime
-from prism.sampling import Sampler
 from prism.variant import Scale, Variant
+
+
+def in_random_order(indices: range, n: int, seed: int) -> Ids:
+    """Which of n images stands for each sample: all of them in random order before any comes again."""
+    places = [divmod(index, n) for index in indices]
+    rounds = {at: numpy_rng(seed, "real images", at).permutation(n) for at in {at for at, _ in places}}
+    return np.array([rounds[at][place] for at, place in places])
+
 
 MODEL, IMAGES = "model.safetensors", "images.npy"
 
@@ -56,7 +63,7 @@ class Trivial(Method):
         """The images that `draw` needs, uint8 [n, 3, R, R]; none where it needs none."""
 
     @abstractmethod
-    def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
+    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
         """uint8 [n, 3, R, R], one for each index, from the images that were kept."""
 
 
@@ -68,9 +75,9 @@ class Drawing:
     images: Pixels
     resolution: int
 
-    def sample(self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None) -> Pixels:
+    def sample(self, asked: Asked) -> Pixels:
         """See `prism.method.Fitted`; sampler and number of neighbours do not matter."""
-        return self.method.draw(self.images, indices, seed, gallery, self.resolution)
+        return self.method.draw(self.images, asked, self.resolution)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +88,9 @@ class RealImages(Trivial, name="real"):
         """Those of the training set."""
         return data.images[data.ids]
 
-    def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
+    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
         """Without repetition until all have been shown."""
-        places = [divmod(index, len(images)) for index in indices]
-        begun = {at for at, _ in places}
-        rounds = {at: numpy_rng(seed, "real images", at).permutation(len(images)) for at in begun}
-        return np.asarray(images[np.array([rounds[at][place] for at, place in places])])
+        return np.asarray(images[in_random_order(asked.indices, len(images), asked.seed)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +113,12 @@ class NearestImage(Trivial, name="nearest-image"):
         """All of X, so that ids are rows."""
         return data.images
 
-    def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
+    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
         """The nearest image that is not the pseudo-query."""
-        if gallery is None:
+        if asked.gallery is None:
             raise ComputeError("the nearest image needs a table of neighbours")
-        queries: Ids = pseudo_queries(indices, seed, gallery.retrieval)
-        first, second = gallery.neighbours[queries, 0], gallery.neighbours[queries, 1]
-        return np.asarray(images[np.where(first == queries, second, first)])
+        first, second = asked.gallery.neighbours[asked.queries, :2].T
+        return np.asarray(images[np.where(first == asked.queries, second, first)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +129,11 @@ class Noise(Trivial, name="noise"):
         """None."""
         return data.images[:0]
 
-    def draw(self, images: Pixels, indices: range, seed: int, gallery: Gallery | None, resolution: int) -> Pixels:
+    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
         """Each image from a generator of its own."""
         shape = (3, resolution, resolution)
-        return np.stack([numpy_rng(seed, "noise image", i).integers(0, 256, shape, np.uint8) for i in indices])
+        rngs = [numpy_rng(asked.seed, "noise image", i) for i in asked.indices]
+        return np.stack([rng.integers(0, 256, shape, np.uint8) for rng in rngs])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ import numpy as np
 
 from experiments.plan import Plan
 from prism.encoders.base import Encoder
-from prism.flops import sampling_flops, training_flops
 from prism.images import Pixels
 from prism.method import Gallery, Method, TrainingData
 from prism.patch_method import PatchMethod
@@ -69,15 +68,23 @@ class _Probe:
 
     def stage(self, stage: Stage) -> float:
         """Seconds for one stage; kinds that take next to nothing count one second."""
-        if isinstance(stage, TrainingStage) and isinstance(stage.method, PatchMethod):
-            return self.training(stage.method, stage.data.dataset.resolution) * stage.method.training.images
-        if isinstance(stage, SamplesStage) and isinstance(stage.training.method, PatchMethod):
-            return self.sampling(stage, stage.training.method) * stage.samples
+        if isinstance(stage, TrainingStage):
+            return self.fitting(stage)
+        if isinstance(stage, SamplesStage):
+            return self.sampling(stage) * stage.samples
         if isinstance(stage, FeaturesStage):
             return self.encoding(stage.encoder, stage.resolution) * _embedded(stage, self.sizes)
         if isinstance(stage, EmbeddingsStage):
             return self.encoding(stage.encoder, stage.data.dataset.resolution) * _size(stage.data, self.sizes)
         return 1.0
+
+    def fitting(self, stage: TrainingStage) -> float:
+        """Seconds of a training; by its operations where the method is not tried."""
+        method, resolution = stage.method, stage.data.dataset.resolution
+        if isinstance(method, PatchMethod):
+            return self.training(method, resolution) * method.training.images
+        flops = method.training_flops(resolution, DIM)
+        return 1.0 if flops is None else flops / self.speed()
 
     def training(self, method: PatchMethod, resolution: int) -> float:
         """Seconds per image seen."""
@@ -86,7 +93,7 @@ class _Probe:
             steps = (1, 1 + PROBE_STEPS)
             # Images per step vary with the patch size; the budget is what counts.
             budgets = [n * method.training.batch * 2 for n in steps]
-            flops = training_flops(method, resolution, DIM) / method.training.images
+            flops = method.training_flops(resolution, DIM) / method.training.images
             if flops * sum(budgets) > PROBE_FLOPS.get(self.runtime.device.partition(":")[0], 1e12):
                 self._training[key] = flops / self.speed()
             else:
@@ -103,13 +110,16 @@ class _Probe:
             short.fit(data, seed=0, folder=Path(folder), runtime=self.runtime, report=report)
             return time.perf_counter() - started
 
-    def sampling(self, stage: SamplesStage, method: PatchMethod) -> float:
+    def sampling(self, stage: SamplesStage) -> float:
         """Seconds per sample."""
         import torch
 
-        resolution = stage.training.data.dataset.resolution
-        flops = sampling_flops(method, stage.sampler, resolution, DIM, 1)
-        if flops / stage.sampler.evaluations * PROBE_SAMPLES > PROBE_FLOPS.get(self.runtime.device, 1e12):
+        method, resolution = stage.training.method, stage.training.data.dataset.resolution
+        flops = method.sampling_flops(stage.sampler, resolution, DIM, 1)
+        if flops is None:
+            return 0.0
+        probe = flops / stage.sampler.evaluations * PROBE_SAMPLES
+        if not isinstance(method, PatchMethod) or probe > PROBE_FLOPS.get(self.runtime.device, 1e12):
             return flops / self.speed()
         key = f"{resolution} {method.denoiser.digest()} {method.aggregator.conditional}"
         if key not in self._sampling:
@@ -167,9 +177,9 @@ def _stand_in(method: PatchMethod, resolution: int) -> TrainingData:
     images = rng.integers(0, 256, (n, 3, resolution, resolution), np.uint8)
     ids = np.arange(n)
     if not method.aggregator.conditional:
-        return TrainingData(images, ids, None)
+        return TrainingData(images, ids, ids)
     vectors = rng.standard_normal((n, DIM), np.float32)
-    return TrainingData(images, ids, Gallery(vectors, np.tile(ids, (n, 1)), ids))
+    return TrainingData(images, ids, ids, Gallery(vectors, np.tile(ids, (n, 1))))
 
 
 def _bytes(stage: Stage, sizes: dict[str, int]) -> int:

@@ -6,6 +6,7 @@ from functools import cached_property
 from experiments.request import Entry, Request
 from prism.component import digest_of
 from prism.data.split import Parts
+from prism.method import Method
 from prism.metrics.base import Metric
 from prism.retrieval import Retrieval
 from prism.stages.base import Stage
@@ -70,22 +71,27 @@ class Layout:
             embeddings=embeddings, split=self.split, retrieval=retrieval, width=self.width, label=label
         )
 
-    def cell(self, entry: Entry, k_sample: int, seed: int) -> Cell:
-        """One row at one seed and number of neighbours. A grid shows samples and measures nothing."""
-        request, scale, method = self.request, self.request.scale, entry.method
-        data, measured = request.source.stage, request.experiment.kind != "grid"
-        label = f"{entry.row.label}, seed {seed}"
-        training = TrainingStage(
-            data=data,
+    def training(self, method: Method, seed: int, label: str) -> TrainingStage:
+        """The training of a method, and of the one it builds on."""
+        return TrainingStage(
+            data=self.request.source.stage,
             split=self.split,
             neighbours=self.neighbours(method.conditioning),
             method=method,
             seed=seed,
+            first=None if method.first is None else self.training(method.first, seed, f"{label}, {method.first.name}"),
             label=label,
         )
+
+    def cell(self, entry: Entry, k_sample: int, seed: int) -> Cell:
+        """One row at one seed and number of neighbours. A grid shows samples and measures nothing."""
+        request, scale = self.request, self.request.scale
+        data, measured = request.source.stage, request.experiment.kind != "grid"
+        label = f"{entry.row.label}, seed {seed}"
+        training = self.training(entry.method, seed, label)
         samples = SamplesStage(
             training=training,
-            sampler=scale.sampler,
+            sampler=entry.sampler,
             k_sample=k_sample,
             samples=scale.samples if measured else min(scale.samples, GRID),
             seed=seed,

@@ -11,7 +11,6 @@ from experiments.layout import Cell, Layout
 from experiments.request import ONLY, Entry, Request
 from prism.data.split import Parts
 from prism.errors import InputError
-from prism.method import Method
 from prism.retrieval import check_k
 from prism.stages.base import Stage, walk
 from prism.stages.data import SplitStage
@@ -91,7 +90,7 @@ def _compile(request: Request, entries: Sequence[Entry], width: int) -> Plan:
     source = request.source
     parts = request.split.parts(source.labels, source.classes)
     for entry in entries:
-        _check(entry.method, max(entry.k_samples), parts, source.stage.dataset.resolution)
+        _check(entry, parts, source.stage.dataset.resolution)
     split = SplitStage(data=source.stage, split=request.split, label=source.title)
     layout = Layout(request, parts, split, width)
     cells = tuple(
@@ -105,13 +104,16 @@ def _compile(request: Request, entries: Sequence[Entry], width: int) -> Plan:
     return Plan(request, cells, declined, document(layout, cells, declined))
 
 
-def _check(method: Method, k_sample: int, parts: Parts, resolution: int) -> None:
-    method.check(resolution)
-    method.training_set.ids(parts)
+def _check(entry: Entry, parts: Parts, resolution: int) -> None:
+    method = entry.method
+    for one in (method, *([] if method.first is None else [method.first])):
+        one.check(resolution)
+        one.check_parts(parts)
+    method.check_sampler(entry.sampler)
     conditioning = method.conditioning
     if conditioning is not None:
-        exclude = conditioning.exclude_self
-        check_k(max(method.largest_k, k_sample), len(parts.retrieval), exclude_self=exclude)
+        largest = max(method.largest_k, *entry.k_samples)
+        check_k(largest, len(parts.retrieval), exclude_self=conditioning.exclude_self)
 
 
 def _wanted(request: Request, entry: Entry, k_sample: int, seed: int) -> bool:

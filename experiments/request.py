@@ -8,6 +8,7 @@ import numpy.typing as npt
 from experiments.experiment import Claim, Experiment, Row
 from prism.data.split import Split
 from prism.method import Method
+from prism.sampling import Sampler
 from prism.stages.data import DatasetStage
 from prism.variant import Scale, Variant
 
@@ -52,12 +53,14 @@ class Entry:
     row: Row
     variant: Variant
     method: Method
+    sampler: Sampler
     k_samples: tuple[int, ...]
 
     @classmethod
     def of(cls, row: Row, variant: Variant, scale: Scale) -> "Entry":
         """A row at a scale; its own numbers of neighbours, or else its variant's."""
-        return cls(row, variant, variant.method(scale), row.k_sample or (variant.k_sample(scale),))
+        k_samples = row.k_sample or (variant.k_sample(scale),)
+        return cls(row, variant, variant.method(scale), variant.sampler(scale), k_samples)
 
     def facts(self, k_sample: int, seed: int) -> dict[str, str]:
         """What `--only` can select by."""

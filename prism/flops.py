@@ -1,20 +1,23 @@
 """How many operations training and sampling take, counted on shapes alone."""
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from prism.aggregators import Aggregator
 from prism.denoiser import INPUT_CHANNELS, Denoiser
-from prism.patch_method import PatchMethod
 from prism.sampling import Sampler
+
+if TYPE_CHECKING:
+    from prism.patch_method import PatchMethod
 
 BACKWARD = 2
 """A backward pass takes about twice the operations of its forward pass."""
 
 
-def training_flops(method: PatchMethod, resolution: int, embedding_dim: int) -> float:
+def training_flops(method: "PatchMethod", resolution: int, embedding_dim: int) -> float:
     """Floating-point operations of one training, a multiply and its add counted as two.
 
     Over the patch sizes as often as they occur, with the schedule's largest k (the aggregator's share is small);
@@ -30,13 +33,15 @@ def training_flops(method: PatchMethod, resolution: int, embedding_dim: int) -> 
     return (1 + BACKWARD) * (denoiser / sum(shares.values()) + conditioning) * method.training.images
 
 
-def sampling_flops(method: PatchMethod, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float:
+def sampling_flops(
+    method: "PatchMethod", sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int
+) -> float:
     """Floating-point operations of one sampled image: every call of the denoiser, and the aggregator once."""
     each = _denoiser(method.denoiser, resolution, resolution, *_attended(method, embedding_dim, max(k_sample, 1)))
     return sampler.evaluations * each + _conditioning(method, embedding_dim, max(k_sample, 1))
 
 
-def _conditioning(method: PatchMethod, embedding_dim: int, k: int) -> float:
+def _conditioning(method: "PatchMethod", embedding_dim: int, k: int) -> float:
     """The aggregator's, and the linear map of its vector into the denoiser; tokens are the denoiser's to attend to."""
     if not method.aggregator.conditional:
         return 0.0
@@ -46,7 +51,7 @@ def _conditioning(method: PatchMethod, embedding_dim: int, k: int) -> float:
     return own if method.aggregator.tokens else own + 2 * width * channels
 
 
-def _attended(method: PatchMethod, embedding_dim: int, k: int) -> tuple[int, int]:
+def _attended(method: "PatchMethod", embedding_dim: int, k: int) -> tuple[int, int]:
     """Width and number of the tokens that the denoiser attends to; (0, 0) where it is given one vector."""
     if not method.aggregator.tokens:
         return 0, 0

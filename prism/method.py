@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -93,20 +93,24 @@ class Gallery(NamedTuple):
     """What conditions a network. Rows are images of X.
 
     vectors: float32 [N, d], as searched. neighbours: int64 [N, K] ids into X, nearest first, all in D.
-    retrieval: ids of D, from which pseudo-queries are drawn.
     """
 
     vectors: Vectors
     neighbours: Ids
-    retrieval: Ids
 
 
 class TrainingData(NamedTuple):
-    """images: uint8 [N, 3, R, R], all of X. ids: those to train on. gallery: None for an unconditional method."""
+    """What a training sees.
+
+    images: uint8 [N, 3, R, R], all of X. ids: those to train on. retrieval: those of D, from which pseudo-queries are
+    drawn. gallery: None for a method without conditioning. first: the folder of the method trained before this one.
+    """
 
     images: Pixels
     ids: Ids
-    gallery: Gallery | None
+    retrieval: Ids
+    gallery: Gallery | None = None
+    first: Path | None = None
 
 
 def pseudo_queries(indices: range, seed: int, retrieval: Ids) -> Ids:
@@ -114,11 +118,26 @@ def pseudo_queries(indices: range, seed: int, retrieval: Ids) -> Ids:
     return retrieval[[int(numpy_rng(seed, "pseudo-query", i).integers(len(retrieval))) for i in indices]]
 
 
+class Asked(NamedTuple):
+    """Which samples are asked of a trained method, and how they are to be made.
+
+    indices, seed: sample i of a seed. queries: int64 [n], their pseudo-queries, as ids into X (rows of the gallery).
+    k_sample, gallery: for methods with conditioning; 0 neighbours leave the signal out.
+    """
+
+    indices: range
+    seed: int
+    sampler: Sampler
+    k_sample: int
+    queries: Ids
+    gallery: Gallery | None
+
+
 class Fitted(Protocol):
     """A trained method, ready to sample."""
 
-    def sample(self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None) -> Pixels:
-        """uint8 [n, 3, R, R]: sample i is a function of (seed, i) alone, whatever the batch."""
+    def sample(self, asked: Asked) -> Pixels:
+        """uint8 [n, 3, R, R]: sample i is a function of (seed, i) and of its pseudo-query alone, whatever the batch."""
         ...
 
 
@@ -126,6 +145,8 @@ class Fitted(Protocol):
 class Method(Component, family="method"):
     """A way to learn from images and make new ones. Training and sampling parameters are its fields."""
 
+    sampled_by: ClassVar[type] = Sampler
+    """What it can be sampled by."""
     training_set: TrainingSet = TrainSplit()
 
     @property
@@ -138,9 +159,43 @@ class Method(Component, family="method"):
     def largest_k(self) -> int:
         """The most neighbours training can ask for; 0 where it uses none."""
 
+    @property
+    def first(self) -> "Method | None":
+        """A method that is trained before this one, on the same data and seed, and whose result this one builds on."""
+        return None
+
+    @property
+    def guided(self) -> bool:
+        """Whether samples are guided by a pseudo-query."""
+        return self.conditioning is not None
+
     @abstractmethod
     def check(self, resolution: int) -> None:
         """Raise InputError where the parts do not fit together or do not fit the resolution."""
+
+    def check_parts(self, parts: Parts) -> None:
+        """Raise InputError where the split leaves too few images."""
+        self.training_set.ids(parts)
+
+    def check_sampler(self, sampler: Sampler) -> None:
+        """Raise InputError where the sampler cannot sample this method."""
+        if not isinstance(sampler, self.sampled_by):
+            fit = sorted(
+                name for name, kind in Component.members["sampler"].items() if issubclass(kind, self.sampled_by)
+            )
+            raise InputError(f"sampler {sampler.name} does not fit method {self.name}; use one of {', '.join(fit)}")
+
+    def training_flops(self, resolution: int, embedding_dim: int) -> float | None:
+        """Floating-point operations of one training, a multiply and its add counted as two; None where not counted."""
+        return None
+
+    def sampling_flops(self, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float | None:
+        """Floating-point operations of one sampled image; None where not counted."""
+        return None
+
+    def active(self, weight: str) -> bool:
+        """Whether a weight of `model.safetensors`, by its name, takes part in sampling."""
+        return True
 
     @abstractmethod
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:

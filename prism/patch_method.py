@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -9,18 +10,20 @@ from torch import Tensor
 
 from prism.aggregators import Aggregator, SetTransformer
 from prism.checkpoint import Checkpoints
+from prism.data.split import Ids
 from prism.denoiser import DDPMpp, Denoiser
 from prism.diffusion import EDM, Network
-from prism.errors import InputError
+from prism.errors import ComputeError, InputError
 from prism.images import Pixels, to_uint8
-from prism.method import Fitted, Gallery, Method, TrainingData, pseudo_queries
+from prism.method import Asked, Fitted, Gallery, Method, TrainingData
+from prism.patch_objective import PatchObjective, Recipe
 from prism.patches import Patches, PatchSizes, coordinate_grid
 from prism.retrieval import Nearest, Retrieval
 from prism.rng import seed_for, torch_rng
 from prism.runtime import Report, Runtime
-from prism.sampling import Sampler
+from prism.sampling import ODESampler, Sampler
 from prism.schedules import Decreasing, Schedule
-from prism.training import Recipe, Training, train
+from prism.training import Training, train
 
 WEIGHTS = "model.safetensors"
 
@@ -33,6 +36,7 @@ class PatchMethod(Method, name="patch"):
     ST+RAG; with the decreasing schedule PRISM.
     """
 
+    sampled_by: ClassVar[type] = ODESampler
     aggregator: Aggregator = SetTransformer()  # noqa: RUF009 - frozen values
     schedule: Schedule = Decreasing(k_max=16)  # noqa: RUF009
     retrieval: Retrieval = Nearest()  # noqa: RUF009
@@ -59,6 +63,18 @@ class PatchMethod(Method, name="patch"):
                 f"resolution {resolution} is not divisible by 4, as quarter-size patches need; use {low} or {low + 4}"
             )
         self.denoiser.check(resolution, tuple(self.patches.sides(resolution)))
+
+    def training_flops(self, resolution: int, embedding_dim: int) -> float:
+        """See `prism.flops`."""
+        from prism.flops import training_flops
+
+        return training_flops(self, resolution, embedding_dim)
+
+    def sampling_flops(self, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float:
+        """See `prism.flops`."""
+        from prism.flops import sampling_flops
+
+        return sampling_flops(self, sampler, resolution, embedding_dim, k_sample)
 
     def network(self, resolution: int, embedding_dim: int, seed: int) -> Network:
         """The network with its initial weights, a function of the seed alone."""
@@ -87,7 +103,8 @@ class PatchMethod(Method, name="patch"):
         dim = 0 if data.gallery is None else data.gallery.vectors.shape[1]
         network = self.network(data.images.shape[-1], dim, seed).to(runtime.device)
         recipe = Recipe(self.training, self.patches, self.schedule, self.diffusion)
-        average = train(network, recipe, data, seed=seed, folder=folder, runtime=runtime, report=report)
+        objective = PatchObjective(data, recipe, seed)
+        average = train(network, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
         save_file({name: value.cpu().contiguous() for name, value in average.state_dict().items()}, folder / WEIGHTS)
         Checkpoints(folder, runtime.checkpoint_seconds).remove()
 
@@ -108,12 +125,15 @@ class FittedPatchMethod:
     runtime: Runtime
 
     @torch.inference_mode()
-    def sample(self, indices: range, *, seed: int, sampler: Sampler, k_sample: int, gallery: Gallery | None) -> Pixels:
+    def sample(self, asked: Asked) -> Pixels:
         """See `prism.method.Fitted`. The conditioning vector is the same for every denoising step."""
+        indices, sampler = asked.indices, asked.sampler
+        if not isinstance(sampler, ODESampler):
+            raise ComputeError(f"sampler {sampler.name} does not integrate a denoiser")
         shape = (3, self.resolution, self.resolution)
-        noise = torch.stack([torch.randn(shape, generator=torch_rng(seed, "sampling noise", i)) for i in indices])
+        noise = torch.stack([torch.randn(shape, generator=torch_rng(asked.seed, "sampling noise", i)) for i in indices])
         grid = coordinate_grid(self.resolution).expand(len(indices), -1, -1, -1).to(self.runtime.device)
-        condition = self._condition(indices, seed, k_sample, gallery)
+        condition = self._condition(asked.queries, asked.k_sample, asked.gallery)
 
         def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
             denoised: Tensor = self.network(noisy, sigma.expand(len(noisy)), grid, condition)
@@ -121,10 +141,10 @@ class FittedPatchMethod:
 
         return to_uint8(sampler.sample(denoise, noise.to(self.runtime.device)))
 
-    def _condition(self, indices: range, seed: int, k_sample: int, gallery: Gallery | None) -> Tensor | None:
+    def _condition(self, queries: Ids, k_sample: int, gallery: Gallery | None) -> Tensor | None:
         if gallery is None:
             return None
-        table = gallery.neighbours[pseudo_queries(indices, seed, gallery.retrieval), : max(k_sample, 1)]
+        table = gallery.neighbours[queries, : max(k_sample, 1)]
         condition = self.network.condition(torch.from_numpy(gallery.vectors[table]).to(self.runtime.device))
         if k_sample == 0 and condition is not None:  # Figure 3's second row: the network without its signal
             return torch.zeros_like(condition)

@@ -1,4 +1,4 @@
-"""Samplers of the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma."""
+"""Samplers; ours integrate the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -18,16 +18,30 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler(Component, family="sampler"):
-    """Integrates from noise of standard deviation sigma_max to an image, on EDM's grid (Karras et al. 2022, eq. 5)."""
+    """How a trained method makes images, in so many steps. A method says which kind fits it (`sampled_by`)."""
 
     steps: int = 18
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise InputError(f"sampler.steps must be at least 2, not {self.steps}")
+
+    @property
+    @abstractmethod
+    def evaluations(self) -> int:
+        """Calls of the network per sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ODESampler(Sampler):
+    """Integrates from noise of standard deviation sigma_max to an image, on EDM's grid (Karras et al. 2022, eq. 5)."""
+
     sigma_min: float = 0.002
     sigma_max: float = 80.0
     rho: float = 7.0
 
     def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise InputError(f"sampler.steps must be at least 2, not {self.steps}")
+        super().__post_init__()
         if not 0 < self.sigma_min < self.sigma_max:
             raise InputError(f"sampler needs 0 < sigma_min < sigma_max, not {self.sigma_min} and {self.sigma_max}")
 
@@ -38,11 +52,6 @@ class Sampler(Component, family="sampler"):
         levels = (high + ramp * (low - high)) ** self.rho
         levels[0], levels[-1] = self.sigma_max, self.sigma_min
         return torch.cat([levels, levels.new_zeros(1)])
-
-    @property
-    @abstractmethod
-    def evaluations(self) -> int:
-        """Calls of the denoiser per sample."""
 
     @abstractmethod
     def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
@@ -55,7 +64,7 @@ class Sampler(Component, family="sampler"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heun(Sampler, name="heun"):
+class Heun(ODESampler, name="heun"):
     """EDM's deterministic second-order sampler (Karras et al. 2022, algorithm 1): 18 steps are 35 evaluations."""
 
     @property
@@ -76,7 +85,7 @@ class Heun(Sampler, name="heun"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPMSolverPP2M(Sampler, name="dpm++2m"):
+class DPMSolverPP2M(ODESampler, name="dpm++2m"):
     """DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2) in the variable lambda = -ln sigma.
 
     One evaluation a step: half the cost of Heun on the same grid. The first step and the last (into sigma = 0,

@@ -1,12 +1,13 @@
-"""The training loop: draw, noise, denoise, weigh, step, average, record."""
+"""The training loop: draw, lose, step, average, record. What is lost is an objective's."""
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,13 +16,9 @@ from torch import Tensor, nn
 from prism.checkpoint import Checkpoints
 from prism.component import Component
 from prism.data.split import Ids
-from prism.diffusion import EDM, Network, denoising_loss
 from prism.errors import ComputeError, InputError
-from prism.method import TrainingData
-from prism.patches import Patches, coordinate_grid, crop, crop_coordinates, random_corners
-from prism.rng import numpy_rng, seed_for, torch_rng
+from prism.rng import numpy_rng, seed_for
 from prism.runtime import Report, Runtime, StopRequestedError
-from prism.schedules import Schedule
 from prism.training_log import TrainingLog
 
 ROWS = 200
@@ -71,86 +68,72 @@ class DivergedError(ComputeError):
     """The loss stopped being finite."""
 
 
-class Batch(NamedTuple):
-    """One step's input: clean patches in [-1, 1], noise, sigma, coordinates, and neighbour embeddings [b, k, d]."""
+class Epochs:
+    """Which of `size` training images come next: every epoch is one permutation, batches run across its end."""
 
-    clean: Tensor
-    noise: Tensor
-    sigma: Tensor
-    coordinates: Tensor
-    neighbours: Tensor | None
-    k: int
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        if device.type == "cpu":
-            return self
-        return self._replace(
-            clean=self.clean.to(device),
-            noise=self.noise.to(device),
-            sigma=self.sigma.to(device),
-            coordinates=self.coordinates.to(device),
-            neighbours=None if self.neighbours is None else self.neighbours.to(device),
-        )
-
-
-class Batches:
-    """Draws the batch of any step from (seed, step, images seen): a resumed run draws what an unbroken one would."""
-
-    def __init__(self, data: TrainingData, recipe: "Recipe", seed: int) -> None:
-        self.gallery, self.ids, self.recipe, self.seed = data.gallery, data.ids, recipe, seed
-        self.images = torch.from_numpy(np.ascontiguousarray(data.images[data.ids]))
-        self.grid = coordinate_grid(data.images.shape[-1])
+    def __init__(self, size: int, seed: int) -> None:
+        self.size, self.seed = size, seed
         self.order = lru_cache(maxsize=2)(self._permutation)
 
     def _permutation(self, epoch: int) -> Ids:
-        return numpy_rng(self.seed, "epoch", epoch).permutation(len(self.ids))
+        return numpy_rng(self.seed, "epoch", epoch).permutation(self.size)
 
-    def _rows(self, seen: int, n: int) -> Ids:
-        """Which training images come next: every epoch is one permutation, batches run across its end."""
-        size = len(self.ids)
-        ends = range(size * (seen // size + 1), seen + n, size)
+    def rows(self, seen: int, n: int) -> Ids:
+        """The n after the first `seen`."""
+        ends = range(self.size * (seen // self.size + 1), seen + n, self.size)
         spans = pairwise([seen, *ends, seen + n])
-        return np.concatenate([self.order(a // size)[a % size : a % size + b - a] for a, b in spans])
-
-    def draw(self, step: int, seen: int) -> Batch:
-        """The batch of `step`, when `seen` images have gone before."""
-        recipe, resolution = self.recipe, self.grid.shape[-1]
-        rng = numpy_rng(self.seed, "patches", step)
-        side, factor = recipe.patches.choose(resolution, float(rng.random()), seen / recipe.training.images)
-        n = recipe.training.batch * factor
-        rows = self._rows(seen, n)
-        corners = random_corners(n, resolution, side, rng)
-        clean = crop(self.images[torch.from_numpy(rows)], corners, side)
-        noise_rng = torch_rng(self.seed, "training noise", step)
-        neighbours, k = None, 0
-        if self.gallery is not None:
-            progress = min(1.0, (seen + n) / recipe.training.images)
-            k = recipe.schedule.k(progress, epoch=seen // len(self.ids), seed=self.seed)
-            nearest = self.gallery.neighbours[self.ids[rows], :k]
-            neighbours = torch.from_numpy(self.gallery.vectors[nearest])
-        return Batch(
-            clean=clean.to(torch.float32) / 127.5 - 1,
-            noise=torch.randn(clean.shape, generator=noise_rng),
-            sigma=recipe.diffusion.draw_sigma(n, noise_rng),
-            coordinates=crop_coordinates(self.grid, corners, side),
-            neighbours=neighbours,
-            k=k,
-        )
+        return np.concatenate([self.order(a // self.size)[a % self.size : a % self.size + b - a] for a, b in spans])
 
 
-class Recipe(NamedTuple):
-    """What the loop needs of a method."""
+class Batch(Protocol):
+    """One step's input. n: images (patches) in it. k: neighbours that condition each, 0 for none."""
 
-    training: Training
-    patches: Patches
-    schedule: Schedule
-    diffusion: EDM
+    @property
+    def n(self) -> int:
+        """Images."""
+        ...
+
+    @property
+    def k(self) -> int:
+        """Neighbours of each."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on another device."""
+        ...
+
+
+N = TypeVar("N", bound=nn.Module)
+N_contra = TypeVar("N_contra", bound=nn.Module, contravariant=True)
+B = TypeVar("B", bound=Batch)
+
+
+class Objective(Protocol[N_contra, B]):
+    """What is learnt: which batch comes at a step, and what the network loses on it."""
+
+    def players(self, network: N_contra) -> list[list[nn.Parameter]]:
+        """The weights that each loss moves: one list, or two where networks play against each other."""
+        ...
+
+    def draw(self, step: int, seen: int) -> B:
+        """The batch of `step`, when `seen` images have gone before: a function of these and of the seed."""
+        ...
+
+    def losses(self, network: N_contra, batch: B) -> Iterator[Tensor]:
+        """The loss of each player in turn; the first is the one that is logged."""
+        ...
 
 
 def train(
-    network: Network, recipe: Recipe, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report
-) -> Network:
+    network: N,
+    objective: Objective[N, B],
+    training: Training,
+    *,
+    seed: int,
+    folder: Path,
+    runtime: Runtime,
+    report: Report,
+) -> N:
     """Train `network` in place from the last checkpoint in `folder`, and return its average (EMA).
 
     Every random number is named by (seed, step), so the result is bit-identical whether or not it was interrupted.
@@ -158,39 +141,36 @@ def train(
     Raises:
         DivergedError: the loss is not finite. StopRequestedError: asked to stop, checkpoint written.
     """
-    training, device = recipe.training, torch.device(runtime.device)
+    device = torch.device(runtime.device)
     average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-    optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
-    state = State(network, average, optimiser)
+    players = objective.players(network)
+    optimisers = [torch.optim.Adam(weights, lr=training.learning_rate, fused=True) for weights in players]
+    state = State(network, average, optimisers)
     checkpoints = Checkpoints(folder, runtime.checkpoint_seconds)
     step, seen = checkpoints.restore(state)
     log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen)
-    batches = Batches(data, recipe, seed)
     network.train()
 
     while seen < training.images:
-        batch = batches.draw(step, seen).to(device)
+        batch = objective.draw(step, seen).to(device)
         rate = training.rate(seen)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         torch.manual_seed(seed_for(seed, "dropout", step))
+        losses, values = objective.losses(network, batch), []
+        for optimiser in optimisers:
+            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+                loss = next(losses)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            values.append(float(loss.detach()))
+            if not math.isfinite(values[-1]):
+                raise DivergedError(_diverged(values[-1], seen, step, training, checkpoints))
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
 
-        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
-            condition = network.condition(batch.neighbours)
-            loss = denoising_loss(
-                network, recipe.diffusion, batch.clean, batch.noise, batch.sigma, batch.coordinates, condition
-            )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DivergedError(_diverged(value, seen, step, training, checkpoints))
-        optimiser.step()
-
-        n = len(batch.clean)
-        step, seen = step + 1, seen + n
-        state.average_weights(training.ema_decay(seen, n))
-        log.add(seen, n, value, k_train=batch.k, learning_rate=rate)
+        step, seen = step + 1, seen + batch.n
+        state.average_weights(training.ema_decay(seen, batch.n))
+        log.add(seen, batch.n, values[0], k_train=batch.k, learning_rate=rate)
         report(min(seen, training.images), training.images, "images", loss=log.recent, k_train=batch.k)
         if checkpoints.due() or report.should_stop():
             checkpoints.save(state, step, seen)
@@ -212,8 +192,8 @@ def _diverged(value: float, seen: int, step: int, training: Training, checkpoint
 class State:
     """Everything a checkpoint holds: weights, their average, and Adam's moments, as one flat dict of tensors."""
 
-    def __init__(self, network: nn.Module, average: nn.Module, optimiser: torch.optim.Adam) -> None:
-        self.network, self.average, self.optimiser = network, average, optimiser
+    def __init__(self, network: nn.Module, average: nn.Module, optimisers: list[torch.optim.Adam]) -> None:
+        self.network, self.average, self.optimisers = network, average, optimisers
         self._pairs = list(zip(average.parameters(), network.parameters(), strict=True))
 
     def average_weights(self, decay: float) -> None:
@@ -222,28 +202,36 @@ class State:
             old: list[Tensor] = [a for a, _ in self._pairs]
             new: list[Tensor] = [w.detach() for _, w in self._pairs]
             torch._foreach_lerp_(old, new, 1 - decay)
+            for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(buffer)
 
     def tensors(self) -> dict[str, Tensor]:
         """A flat view, name -> tensor, for safetensors."""
         named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for index, moments in self.optimiser.state_dict()["state"].items():
-            named |= {f"adam.{index}.{name}": value for name, value in moments.items()}
+        for number, optimiser in enumerate(self.optimisers):
+            for index, moments in optimiser.state_dict()["state"].items():
+                named |= {f"adam.{number}.{index}.{name}": value for name, value in moments.items()}
         return named
 
     def restore(self, named: dict[str, Tensor]) -> None:
         """Put the tensors of a checkpoint back."""
         self.network.load_state_dict(_under(named, "network."))
         self.average.load_state_dict(_under(named, "average."))
-        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under(named, "adam.").items():
-            index, _, key = name.partition(".")
-            weight = weights[int(index)]
-            # A moment must lie in memory as its weight does, or the optimiser rounds in another order.
-            restored = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
-            moments.setdefault(int(index), {})[key] = restored
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        for number, optimiser in enumerate(self.optimisers):
+            _restore_moments(optimiser, _under(named, f"adam.{number}."))
+
+
+def _restore_moments(optimiser: torch.optim.Adam, named: dict[str, Tensor]) -> None:
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in named.items():
+        index, _, key = name.partition(".")
+        weight = weights[int(index)]
+        # A moment must lie in memory as its weight does, or the optimiser rounds in another order.
+        restored = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+        moments.setdefault(int(index), {})[key] = restored
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
 
 
 def _under(named: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

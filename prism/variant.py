@@ -96,3 +96,7 @@ class Variant(Component, family="variant"):
     def k_sample(self, scale: Scale) -> int:
         """Neighbours at sampling; ignored by an unconditional method."""
         return scale.k_sample
+
+    def sampler(self, scale: Scale) -> Sampler:
+        """What makes its samples."""
+        return scale.sampler

@@ -14,7 +14,7 @@ from baselines.table3 import PatchD, SetTransformerRag
 from baselines.trivial import NearestImage, Noise, RealImages
 from experiments.scales import LAPTOP
 from prism.images import Pixels
-from prism.method import Gallery, Method, TrainingData, pseudo_queries
+from prism.method import Asked, Gallery, Method, TrainingData, pseudo_queries
 from prism.patch_method import PatchMethod
 from prism.patches import PatchSizes, ProgressivePatches
 from prism.runtime import Report, Runtime
@@ -87,12 +87,13 @@ def test_cross_attention_differs_from_st_rag_in_its_aggregator_and_trains(cli: C
 
 
 def fitted(method: Method, images: Pixels, folder: Path, gallery: Gallery | None = None) -> Any:
-    data = TrainingData(images, np.arange(5, 12), gallery)
+    data = TrainingData(images, np.arange(5, 12), np.arange(12), gallery)
     method.fit(data, seed=0, folder=folder, runtime=Runtime(), report=Report(folder / "progress.json"))
     model = method.load(folder, resolution=R, embedding_dim=0, runtime=Runtime())
 
     def draw(indices: range, seed: int = 0) -> Pixels:
-        drawn: Pixels = model.sample(indices, seed=seed, sampler=Heun(), k_sample=1, gallery=gallery)
+        queries = pseudo_queries(indices, seed, data.retrieval)
+        drawn: Pixels = model.sample(Asked(indices, seed, Heun(), 1, queries, gallery))
         return drawn
 
     return draw
@@ -106,7 +107,7 @@ def gallery() -> Gallery:
     # The first neighbour of most images of D is the image itself.
     for row in range(9):
         table[row] = [row, *(other for other in table[row] if other != row)]
-    return Gallery(np.zeros((16, 2), np.float32), table, ids)
+    return Gallery(np.zeros((16, 2), np.float32), table)
 
 
 def test_real_images_come_from_the_training_set_each_once_a_round(small_images: Pixels, tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_real_images_come_from_the_training_set_each_once_a_round(small_images: 
 def test_the_nearest_image_is_never_the_pseudo_query(small_images: Pixels, gallery: Gallery, tmp_path: Path) -> None:
     draw = fitted(NearestImage(), small_images, tmp_path, gallery)
     drawn = draw(range(40))
-    queries = pseudo_queries(range(40), 0, gallery.retrieval)
+    queries = pseudo_queries(range(40), 0, np.arange(12))
     for image, query in zip(drawn, queries, strict=True):
         others = [row for row in gallery.neighbours[query] if row != query]
         assert np.array_equal(image, small_images[others[0]])

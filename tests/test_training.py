@@ -12,14 +12,15 @@ from prism.data.split import Split
 from prism.data.toyfaces import ToyFaces
 from prism.denoiser import DDPMpp
 from prism.encoders.pca import PixelsPCA
-from prism.method import AllImages, Gallery, TrainingData, TrainSplit, pseudo_queries
+from prism.method import AllImages, Asked, Gallery, TrainingData, TrainSplit, pseudo_queries
 from prism.patch_method import WEIGHTS, PatchMethod
+from prism.patch_objective import PatchObjective, Recipe
 from prism.retrieval import Nearest, nearest
 from prism.rows import fill_rows
 from prism.runtime import Report, Runtime, StopRequestedError
 from prism.sampling import DPMSolverPP2M
 from prism.schedules import Decreasing
-from prism.training import Batches, DivergedError, Recipe, Training
+from prism.training import DivergedError, Training
 from prism.training_log import read_log
 
 METHOD = PatchMethod(
@@ -36,7 +37,7 @@ def data() -> TrainingData:
     parts = Split().parts(drawn.labels)
     vectors = Nearest().prepare(PixelsPCA(components=8).load(drawn.images[parts.retrieval], "cpu")(drawn.images))
     table = np.concatenate([block for _, block in nearest(vectors, parts.retrieval, 8)])
-    return TrainingData(drawn.images, TrainSplit().ids(parts), Gallery(vectors, table, parts.retrieval))
+    return TrainingData(drawn.images, TrainSplit().ids(parts), parts.retrieval, Gallery(vectors, table))
 
 
 def fit(
@@ -85,9 +86,9 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(data: TrainingData, tmp_
 
 
 def test_another_seed_gives_other_weights_and_data_order(data: TrainingData, tmp_path: Path) -> None:
-    one = Batches(data, recipe(), seed=0).draw(3, 40)
-    assert torch.equal(one.clean, Batches(data, recipe(), seed=0).draw(3, 40).clean)
-    other = Batches(data, recipe(), seed=1).draw(3, 40)
+    one = PatchObjective(data, recipe(), seed=0).draw(3, 40)
+    assert torch.equal(one.clean, PatchObjective(data, recipe(), seed=0).draw(3, 40).clean)
+    other = PatchObjective(data, recipe(), seed=1).draw(3, 40)
     assert one.clean.shape != other.clean.shape or not torch.equal(one.clean, other.clean)
     assert not torch.equal(METHOD.network(16, 8, 0).unet.conv_in.weight, METHOD.network(16, 8, 1).unet.conv_in.weight)  # type: ignore[union-attr, arg-type]
 
@@ -97,9 +98,9 @@ def recipe(method: PatchMethod = METHOD) -> Recipe:
 
 
 def test_every_epoch_sees_every_image_once(data: TrainingData) -> None:
-    batches = Batches(data, recipe(), seed=0)
+    batches = PatchObjective(data, recipe(), seed=0)
     size = len(data.ids)
-    rows = np.concatenate([batches._rows(start, 7) for start in range(0, 7 * size, 7)])
+    rows = np.concatenate([batches.epochs.rows(start, 7) for start in range(0, 7 * size, 7)])
     for epoch in range(7):
         assert sorted(rows[epoch * size : (epoch + 1) * size]) == list(range(size))
     assert rows[:size].tolist() != rows[size : 2 * size].tolist()
@@ -107,20 +108,20 @@ def test_every_epoch_sees_every_image_once(data: TrainingData) -> None:
 
 def test_the_condition_is_the_k_nearest_of_each_image(data: TrainingData) -> None:
     assert data.gallery is not None
-    batches = Batches(data, recipe(), seed=0)
+    batches = PatchObjective(data, recipe(), seed=0)
     first, last = batches.draw(0, 0), batches.draw(500, 639)
     assert (first.k, last.k) == (4, 1)
     assert first.neighbours is not None
-    rows = batches._rows(0, len(first.clean))
+    rows = batches.epochs.rows(0, len(first.clean))
     nearest_ids = data.gallery.neighbours[data.ids[rows], :4]
-    assert np.isin(nearest_ids, data.gallery.retrieval).all()
+    assert np.isin(nearest_ids, data.retrieval).all()
     assert torch.equal(first.neighbours, torch.from_numpy(data.gallery.vectors[nearest_ids]))
 
 
 def test_an_unconditional_method_sees_all_of_x_and_no_neighbour(data: TrainingData) -> None:
     parts = Split().parts(ToyFaces(size=64).build().labels)
     assert sorted(AllImages().ids(parts)) == list(range(64))
-    batch = Batches(data._replace(gallery=None), recipe(), seed=0).draw(0, 0)
+    batch = PatchObjective(data._replace(gallery=None), recipe(), seed=0).draw(0, 0)
     assert batch.neighbours is None
     assert batch.k == 0
 
@@ -167,7 +168,7 @@ def test_one_image_can_be_learned_by_heart(tmp_path: Path) -> None:
         training=Training(images=4000, batch=8, learning_rate=4e-3, rampup_images=200, ema_halflife=100),
         denoiser=DDPMpp(channels=16, multipliers=(1, 2), blocks=1, attention=(8,), dropout=0.0),
     )
-    fit(method, TrainingData(image, np.zeros(1, np.int64), None), tmp_path / "one")
+    fit(method, TrainingData(image, np.zeros(1, np.int64), np.zeros(1, np.int64)), tmp_path / "one")
     rows = list(read_log(tmp_path / "one" / "metrics.jsonl"))
     assert rows[0]["loss"] > 0.7
     assert rows[-1]["loss"] < 0.6
@@ -193,9 +194,13 @@ def test_sample_i_does_not_depend_on_the_batch(data: TrainingData, tmp_path: Pat
     """The same up to rounding: at most one grey level, in at most a few pixels of a thousand."""
     fit(METHOD, data, tmp_path / "m")
     fitted = METHOD.load(tmp_path / "m", resolution=16, embedding_dim=8, runtime=RUNTIME)
-    options = {"seed": 5, "sampler": DPMSolverPP2M(steps=4), "k_sample": 2, "gallery": data.gallery}
-    together = fitted.sample(range(6), **options)  # type: ignore[arg-type]
-    apart = np.concatenate([fitted.sample(range(i, i + 1), **options) for i in range(6)])  # type: ignore[arg-type]
+
+    def sample(indices: range) -> np.ndarray:
+        queries = pseudo_queries(indices, 5, data.retrieval)
+        return fitted.sample(Asked(indices, 5, DPMSolverPP2M(steps=4), 2, queries, data.gallery))
+
+    together = sample(range(6))
+    apart = np.concatenate([sample(range(i, i + 1)) for i in range(6)])
     assert together.shape == (6, 3, 16, 16)
     assert together.dtype == np.uint8
     gap = np.abs(together.astype(int) - apart.astype(int))
@@ -212,12 +217,13 @@ def test_without_neighbours_the_network_gets_a_zero_vector(data: TrainingData, t
     moved = data.gallery._replace(vectors=np.roll(data.gallery.vectors, 1, axis=0))
 
     def sample(k_sample: int, gallery: Gallery) -> np.ndarray:
-        return fitted.sample(range(4), seed=5, sampler=DPMSolverPP2M(steps=4), k_sample=k_sample, gallery=gallery)
+        queries = pseudo_queries(range(4), 5, data.retrieval)
+        return fitted.sample(Asked(range(4), 5, DPMSolverPP2M(steps=4), k_sample, queries, gallery))
 
     assert np.array_equal(sample(0, data.gallery), sample(0, moved))
     assert not np.array_equal(sample(1, data.gallery), sample(1, moved))
     with torch.inference_mode():
-        assert fitted._condition(range(4), 5, 0, data.gallery).square().sum() == 0  # type: ignore[attr-defined]
+        assert fitted._condition(data.retrieval[:4], 0, data.gallery).square().sum() == 0  # type: ignore[attr-defined]
 
 
 def test_pseudo_queries_are_uniform_members_of_d_and_independent_of_the_method() -> None:

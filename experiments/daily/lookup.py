@@ -141,8 +141,15 @@ def training_stage(identity: dict[str, Any], label: str, store: Store) -> Traini
             width=max(_widths(store, inputs["neighbours"]), default=max(method.largest_k, 1)),
             label=retrieval.encoder.name,
         )
-    seed = int(identity["parameters"]["train_seed"])
-    return TrainingStage(data=data, split=split, neighbours=neighbours, method=method, seed=seed, label=label)
+    return TrainingStage(
+        data=data,
+        split=split,
+        neighbours=neighbours,
+        method=method,
+        seed=int(identity["parameters"]["train_seed"]),
+        first=training_stage(inputs["first"], method.first.name, store) if "first" in inputs else None,
+        label=label,
+    )
 
 
 def _widths(store: Store, lineage: Json) -> Iterator[int]:

@@ -18,7 +18,7 @@ from prism.data.split import Ids
 from prism.encoders.base import Vectors
 from prism.errors import InputError
 from prism.images import Pixels
-from prism.method import Gallery
+from prism.method import Asked, Gallery
 from prism.retrieval import Nearest, check_k, nearest
 from prism.runtime import Runtime, usable_cores
 from prism.sampling import Sampler
@@ -88,7 +88,9 @@ def sampler_of(name: str | None, steps: int | None, trained: Trained) -> Sampler
     sampler = trained.sampler if name is None else member("sampler", name)()
     if not isinstance(sampler, Sampler):
         raise InputError(f"--sampler {name} is not a sampler")
-    return sampler if steps is None else sampler.replace(steps=steps)
+    found = sampler if steps is None else sampler.replace(steps=steps)
+    trained.stage.method.check_sampler(found)
+    return found
 
 
 def runtime_of(device: str) -> Runtime:
@@ -141,7 +143,7 @@ def held(stage: SamplesStage, store: Store) -> SamplesStage:
 def _taken(stage: SamplesStage, n: int, store: Store) -> Drawn:
     folder = store.folder(stage.address)
     images: Pixels = np.load(folder / "images.npy", mmap_mode="r")[:n]
-    if stage.training.neighbours is None:
+    if not stage.training.method.guided:
         return Drawn(images, None, None)
     ids: Ids = np.load(folder / "pseudo_queries.npy")[:n]
     return Drawn(images, open_images(store.folder(stage.training.data.address))[ids], ids)
@@ -189,11 +191,9 @@ def _guided(
     )
     drawn = np.empty((options.n, *queries.shape[1:]), np.uint8)
     for rows, which in _batches(options.n, len(queries), runtime.sample_batch):
-        # A retrieval set of one image: every pseudo-query drawn from it is that one.
-        guided = gallery._replace(retrieval=np.array([known + which]))
-        drawn[rows.start : rows.stop : rows.step] = fitted.sample(
-            rows, seed=options.seed, sampler=sampler, k_sample=k_sample, gallery=guided
-        )
+        own = np.full(len(rows), known + which)
+        asked = Asked(rows, options.seed, sampler, k_sample, own, gallery)
+        drawn[rows.start : rows.stop : rows.step] = fitted.sample(asked)
         console.print(f"  {rows[-1] + 1:,}/{options.n:,} samples", markup=False)
     order = np.arange(options.n) % len(queries)
     return Drawn(drawn, queries[order], None)
@@ -232,4 +232,4 @@ def _gallery(stage: NeighboursStage, queries: Vectors, k: int, store: Store, run
     table = np.zeros((len(together), k), np.int64)
     for row, block in nearest(together, parts.retrieval, k, first=len(vectors), threads=runtime.threads):
         table[row : row + len(block)] = block
-    return Gallery(together, table, parts.retrieval)
+    return Gallery(together, table)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from prism.component import Json
-from prism.method import Gallery, Method, TrainingData, pseudo_queries
+from prism.method import Asked, Gallery, Method, TrainingData, pseudo_queries
 from prism.rows import fill_rows
 from prism.sampling import Sampler
 from prism.stages.base import Bench, Stage
@@ -21,7 +21,6 @@ def open_gallery(bench: Bench) -> Gallery | None:
     return Gallery(
         np.load(folder / "vectors.npy"),
         np.load(folder / "neighbours.npy", mmap_mode="r"),
-        open_parts(bench.inputs["split"]).retrieval,
     )
 
 
@@ -35,20 +34,33 @@ class TrainingStage(Stage):
     neighbours: NeighboursStage | None
     method: Method
     seed: int
+    first: "TrainingStage | None" = None
 
     def parameters(self) -> dict[str, Json]:
         """The method's fields and the train seed."""
         return {"method": self.method.to_json(), "train_seed": self.seed}
 
     def inputs(self) -> dict[str, Stage]:
-        """Dataset and split, and neighbours where the method uses them."""
-        needed: dict[str, Stage] = {"data": self.data, "split": self.split}
-        return needed if self.neighbours is None else {**needed, "neighbours": self.neighbours}
+        """Dataset and split; neighbours and the training before this one where the method uses them."""
+        needed: dict[str, Stage | None] = {
+            "data": self.data,
+            "split": self.split,
+            "neighbours": self.neighbours,
+            "first": self.first,
+        }
+        return {name: stage for name, stage in needed.items() if stage is not None}
+
+    @property
+    def chain(self) -> tuple["TrainingStage", ...]:
+        """All trainings that this one takes, itself last."""
+        return (self,) if self.first is None else (*self.first.chain, self)
 
     def run(self, bench: Bench) -> None:
         """Train, from the last checkpoint."""
-        ids = self.method.training_set.ids(open_parts(bench.inputs["split"]))
-        data = TrainingData(open_images(bench.inputs["data"]), ids, open_gallery(bench))
+        parts = open_parts(bench.inputs["split"])
+        ids = self.method.training_set.ids(parts)
+        images, first = open_images(bench.inputs["data"]), bench.inputs.get("first")
+        data = TrainingData(images, ids, parts.retrieval, open_gallery(bench), first)
         self.method.fit(data, seed=self.seed, folder=bench.folder, runtime=bench.runtime, report=bench.report)
 
 
@@ -92,7 +104,7 @@ class SamplesStage(Stage):
             np.uint8,
             batch=bench.runtime.sample_batch,
             make=lambda rows: fitted.sample(
-                rows, seed=self.seed, sampler=self.sampler, k_sample=self.k_sample, gallery=gallery
+                Asked(rows, self.seed, self.sampler, self.k_sample, queries[rows.start : rows.stop], gallery)
             ),
             report=bench.report,
             unit="samples",
