@@ -96,16 +96,22 @@ class _Asked:
             rows.setdefault(name, Row.of(variant_called(name)))
         return tuple(rows.values())
 
+    def rows_on(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """The same, those declined that cannot be."""
+        return tuple(row.if_applies(scale) for row in self.rows(panel, scale))
+
     def request(self, panel: str, scale: Scale, source: Source) -> Request:
         """Rows, claims, data and split."""
         options, panels = self.options, (panel,) if panel else self.experiment.panels
+        # From here on the scale is that of the images at hand: a budget counts operations at their resolution.
+        scale = scale.replace(dataset=source.stage.dataset)
         claims = {claim.id: claim for at in reversed(panels) for claim in self.experiment.claims(at, scale)}
         fraction = options.retrieval_fraction
         if fraction is None:
             fraction = source.stage.dataset.retrieval_fraction
         return Request(
             experiment=self.experiment,
-            rows=self.rows(panel, scale),
+            rows=self.rows_on(panel, scale),
             claims=tuple(claims.values()),
             scale=scale,
             scale_name=options.scale,
@@ -212,9 +218,9 @@ def apply_setting(scale: Scale, setting: str) -> Scale:
 
 def _effect(scale: Scale, asked: Sequence[_Asked], panel: str) -> tuple[object, ...]:
     rows = tuple(
-        (row.variant.method(scale), row.k_sample or row.variant.k_sample(scale))
+        (row.variant.method(scale), row.variant.sampler(scale), row.k_sample or row.variant.k_sample(scale))
         for one in asked
-        for row in one.rows(panel, scale)
+        for row in one.rows_on(panel, scale)
         if row.variant is not None
     )
     return (rows, scale.sampler, scale.metrics, scale.samples, scale.dataset)

@@ -1,7 +1,7 @@
 """What an experiment consists of: rows, the paper's numbers for them, and the paper's claims about them."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
 from prism.component import Component
@@ -36,6 +36,11 @@ class Row:
     def of(cls, variant: Variant, *quoted: Quoted) -> "Row":
         """A variant under its own name and label."""
         return cls(id=variant.name, label=variant.label, variant=variant, quoted=tuple(quoted), control=variant.control)
+
+    def if_applies(self, scale: Scale) -> "Row":
+        """The row; without its variant, and with the reason, where there can be none at this scale."""
+        reason = None if self.variant is None else self.variant.applies(scale, scale.dataset)
+        return self if reason is None else replace(self, variant=None, declined=reason)
 
 
 class Side(NamedTuple):

@@ -90,7 +90,7 @@ class PatchObjective:
             k=k,
         )
 
-    def losses(self, network: Network, batch: PatchBatch) -> Iterator[Tensor]:
+    def losses(self, network: Network, batch: PatchBatch) -> Iterator[Tensor | None]:
         """The weighted denoising loss."""
         condition = network.condition(batch.neighbours)
         diffusion = self.recipe.diffusion

@@ -119,8 +119,8 @@ class Objective(Protocol[N_contra, B]):
         """The batch of `step`, when `seen` images have gone before: a function of these and of the seed."""
         ...
 
-    def losses(self, network: N_contra, batch: B) -> Iterator[Tensor]:
-        """The loss of each player in turn; the first is the one that is logged."""
+    def losses(self, network: N_contra, batch: B) -> Iterator[Tensor | None]:
+        """The loss of each player in turn, None for one that sits out the step; the first is logged and never None."""
         ...
 
 
@@ -159,6 +159,8 @@ def train(
         for optimiser in optimisers:
             with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
                 loss = next(losses)
+            if loss is None:
+                continue
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             values.append(float(loss.detach()))

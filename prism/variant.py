@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from prism.component import Component, member
 from prism.data.base import Dataset
@@ -16,6 +16,24 @@ from prism.schedules import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
+class System(Component, family="system"):
+    """Another publication's method at a size that suits a scale: what is trained, and what it is sampled by.
+
+    budget: `own` trains it for as long as the method says; `equal` for as many operations as the scale's PRISM takes,
+    `first_share` of them for the training that its own rests on.
+    """
+
+    method: Method
+    sampler: Sampler
+    budget: Literal["own", "equal"] = "own"
+    first_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.first_share < 1:
+            raise InputError(f"first_share must lie between 0 and 1, not {self.first_share}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scale(Component, family="scale", name="scale"):
     """Everything about an experiment but its rows: default data, the base method (PRISM), sampling and metrics.
 
@@ -25,7 +43,7 @@ class Scale(Component, family="scale", name="scale"):
     smaller_sizes, smaller_shares: Table 2's sets below the whole of X_train; sizes where given, shares otherwise.
     schedules, k_samples: those of the schedule sweep. sweep_length, hybrid_length: training images of the schedule
     sweep and of the rows that train half their steps at full resolution, as a multiple of all others' (the paper: 1).
-    hybrid_full: share of full-resolution steps in those rows (Table 5: 0.5).
+    hybrid_full: share of full-resolution steps in those rows (Table 5: 0.5). rissole: Table 1's other baseline.
     """
 
     dataset: Dataset = ToyFaces()  # noqa: RUF009 - frozen values
@@ -45,6 +63,7 @@ class Scale(Component, family="scale", name="scale"):
     sweep_length: float = 1.0
     hybrid_length: float = 1.0
     hybrid_full: float = 0.5
+    rissole: System | None = None
 
     def __post_init__(self) -> None:
         for field in ("samples", "k_max", "fixed_k", "k_sample"):
@@ -88,6 +107,10 @@ class Variant(Component, family="variant"):
     label: ClassVar[str]
     control: ClassVar[bool] = False
     """True for rows that the paper's table does not have."""
+
+    def applies(self, scale: Scale, dataset: Dataset) -> str | None:
+        """Why there can be no such row at this scale or of these images; None where there can."""
+        return None
 
     @abstractmethod
     def method(self, scale: Scale) -> Method:

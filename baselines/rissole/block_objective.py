@@ -1,0 +1,97 @@
+"""What RISSOLE learns: the noise in every block of a latent, given the same block of retrieved latents."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from baselines.rissole.blocks import conditions, split
+from baselines.rissole.ddpm import DDPM
+from baselines.rissole.first_stage import Autoencoder, Codes
+from baselines.rissole.unet import UNet
+from prism.data.split import Ids
+from prism.rng import numpy_rng, torch_rng
+from prism.training import Epochs
+
+
+class BlockBatch(NamedTuple):
+    """Codes [b, ...] and those of their neighbours [b, k, ...]; time steps [b, blocks]; noise [b, blocks, c, w, w]."""
+
+    codes: Tensor
+    neighbours: Tensor
+    t: Tensor
+    noise: Tensor
+
+    @property
+    def n(self) -> int:
+        """Images."""
+        return len(self.codes)
+
+    @property
+    def k(self) -> int:
+        """Neighbours."""
+        return self.neighbours.shape[1]
+
+    def to(self, device: torch.device) -> "BlockBatch":
+        """The same batch on another device."""
+        return BlockBatch(*(part.to(device) for part in self))
+
+
+class Views(NamedTuple):
+    """What is learnt from: codes [n, views, ...] of every training image (and its mirror image), and their neighbours.
+
+    neighbours: [n, views, k], rows of `database`.
+    """
+
+    codes: Codes
+    neighbours: Ids
+    database: Codes
+
+
+class BlockObjective:
+    """Draws the batch of any step from (seed, step, images seen), as the patches' does."""
+
+    def __init__(
+        self, views: Views, module: Autoencoder, process: DDPM, *, factor: int, scale: float, batch: int, seed: int
+    ) -> None:
+        self.views, self.module, self.process = views, module, process
+        self.factor, self.scale, self.batch, self.seed = factor, scale, batch, seed
+        self.epochs = Epochs(len(views.codes), seed)
+        with torch.inference_mode():
+            one = torch.from_numpy(np.ascontiguousarray(views.codes[:1, 0])).to(next(_devices(module), "cpu"))
+            self.shape = split(module.latents(one), factor).shape[1:]
+
+    def players(self, network: UNet) -> list[list[nn.Parameter]]:
+        """The U-Net's weights; the first stage stays as it is."""
+        return [list(network.parameters())]
+
+    def draw(self, step: int, seen: int) -> BlockBatch:
+        """One of its views for every image; a time step of its own for every block, or one for each position."""
+        rows = self.epochs.rows(seen, self.batch)
+        view = numpy_rng(self.seed, "flips", step).integers(self.views.codes.shape[1], size=self.batch)
+        rng = torch_rng(self.seed, "training noise", step)
+        times = (1 if self.process.shared_t else self.batch, self.shape[0])
+        t = torch.randint(self.process.steps, times, generator=rng).expand(self.batch, -1)
+        return BlockBatch(
+            codes=torch.from_numpy(np.ascontiguousarray(self.views.codes[rows, view])),
+            neighbours=torch.from_numpy(np.ascontiguousarray(self.views.database[self.views.neighbours[rows, view]])),
+            t=t,
+            noise=torch.randn(self.batch, *self.shape, generator=rng),
+        )
+
+    def losses(self, network: UNet, batch: BlockBatch) -> Iterator[Tensor | None]:
+        """The mean squared error over all blocks at once; they do not see each other."""
+        with torch.no_grad():
+            clean = split(self.module.latents(batch.codes) / self.scale, self.factor)
+            condition = conditions(self.module.latents(batch.neighbours) / self.scale, self.factor)
+            noisy = self.process.noisy(clean.flatten(0, 1), batch.noise.flatten(0, 1), batch.t.flatten())
+        position = torch.arange(clean.shape[1], device=noisy.device).repeat(len(clean))
+        predicted = network(noisy, batch.t.flatten(), condition.flatten(0, 1), position)
+        yield F.mse_loss(predicted, batch.noise.flatten(0, 1))
+
+
+def _devices(module: nn.Module) -> Iterator[torch.device]:
+    yield from (weight.device for weight in module.parameters())

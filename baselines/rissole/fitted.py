@@ -1,0 +1,66 @@
+"""A trained RISSOLE, ready to sample."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.rissole.blocks import assemble, conditions
+from baselines.rissole.database import Database
+from baselines.rissole.ddpm import DDPM, DDPMSampler
+from baselines.rissole.first_stage import Autoencoder
+from baselines.rissole.unet import UNet
+from prism.errors import ComputeError
+from prism.images import Pixels, to_uint8
+from prism.method import Asked
+from prism.rng import torch_rng
+
+
+@dataclass(frozen=True)
+class FittedRissole:
+    """Denoises all blocks of a latent at once, puts them together, and decodes the whole once."""
+
+    network: UNet
+    module: Autoencoder
+    database: Database
+    process: DDPM
+    factor: int
+    scale: float
+    device: str
+
+    @torch.inference_mode()
+    def sample(self, asked: Asked) -> Pixels:
+        """See `prism.method.Fitted`. A pseudo-query is its own first neighbour; k is that of training.
+
+        Differs from the paper: pseudo-queries are images of D, those of every other method, not of all the database.
+        """
+        sampler = asked.sampler
+        if not isinstance(sampler, DDPMSampler):
+            raise ComputeError(f"sampler {sampler.name} does not go back through a noise process")
+        rngs = [torch_rng(asked.seed, "sampling noise", i) for i in asked.indices]
+        condition = self.condition(asked)
+        n, blocks, _, w, _ = condition.shape
+        channels = condition.shape[2] // self.database.neighbours.shape[1]
+
+        def fresh() -> Tensor:
+            """Every sample from a generator of its own, so that a batch changes nothing."""
+            drawn = torch.stack([torch.randn(blocks, channels, w, w, generator=rng) for rng in rngs])
+            return drawn.flatten(0, 1).to(self.device)
+
+        position = torch.arange(blocks, device=self.device).repeat(n)
+        guide = condition.flatten(0, 1)
+
+        def predict(noisy: Tensor, t: int) -> Tensor:
+            noise: Tensor = self.network(noisy, torch.full_like(position, t), guide, position)
+            return noise
+
+        found = sampler.sample(predict, fresh(), self.process, fresh)
+        latents = assemble(found.reshape(n, blocks, channels, w, w)) * self.scale
+        return to_uint8(self.module.decode(latents))
+
+    def condition(self, asked: Asked) -> Tensor:
+        """[n, blocks, k c, w, w]: the same block of each neighbour of each pseudo-query."""
+        neighbours = self.database.neighbours[self.database.row(asked.queries)]
+        codes = torch.from_numpy(np.ascontiguousarray(self.database.codes[neighbours])).to(self.device)
+        return conditions(self.module.latents(codes) / self.scale, self.factor)

@@ -1,0 +1,225 @@
+"""RISSOLE as a method: a first stage, a database of its latents, and a U-Net that denoises their blocks."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines.rissole.block_objective import BlockObjective, Views
+from baselines.rissole.database import Database, keys, retrieve
+from baselines.rissole.ddpm import DDPM, DDPMSampler
+from baselines.rissole.first_stage import WEIGHTS, Autoencoder, Codes, FirstStage, encode_all, open_autoencoder
+from baselines.rissole.fitted import FittedRissole
+from baselines.rissole.unet import BlockUNet, UNet
+from baselines.rissole.vqgan import VQGAN
+from prism.checkpoint import Checkpoints
+from prism.data.split import Parts
+from prism.encoders.base import Vectors
+from prism.errors import ComputeError, InputError
+from prism.flops import BACKWARD
+from prism.method import AllImages, Fitted, Method, TrainingData, TrainingSet
+from prism.retrieval import Retrieval
+from prism.rng import seed_for
+from prism.runtime import Report, Runtime
+from prism.sampling import Sampler
+from prism.training import Training, train
+
+FIRST, UNET = "first_stage.", "unet."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rissole(Method, name="rissole"):
+    """Diffusion of latent blocks, each guided by the same block of the k nearest latents of a database.
+
+    factor: blocks along a side. k: neighbours, the same in training and sampling (the network's input is as wide).
+    query: what neighbours are found by, the whole latent or its first block alone. database: the training images
+    themselves, or the retrieval set D. exclude_self: in training an image is not its own neighbour. flip: every image
+    is learnt from in its mirror image too.
+
+    Source: RISSOLE (arXiv:2408.17095) and its authors' code; the defaults are those of its CIFAR-10 runs. Differs
+    from it: images at their own resolution, every image encoded once (the authors' database mixes blocks of mirrored
+    and plain copies), exact search, and see `BlockUNet`, `DDPM` and `VQGAN`.
+    """
+
+    sampled_by: ClassVar[type] = DDPMSampler
+    training_set: TrainingSet = AllImages()  # noqa: RUF009 - frozen values
+    first_stage: FirstStage = VQGAN(training_set=AllImages())  # noqa: RUF009
+    factor: int = 2
+    k: int = 10
+    query: Literal["first_block", "whole"] = "first_block"
+    database: Literal["train", "D"] = "train"
+    exclude_self: bool = False
+    flip: bool = True
+    unet: BlockUNet = BlockUNet()  # noqa: RUF009
+    process: DDPM = DDPM()  # noqa: RUF009
+    training: Training = Training(  # noqa: RUF009
+        images=10_000_000, batch=1024, learning_rate=2e-4, rampup_images=0, ema_halflife=1, ema_rampup=0.0
+    )
+
+    def __post_init__(self) -> None:
+        for field in ("factor", "k"):
+            if getattr(self, field) < 1:
+                raise InputError(f"RISSOLE's {field} must be at least 1, not {getattr(self, field)}")
+        if not isinstance(self.first_stage, FirstStage):
+            raise InputError(f"first_stage={self.first_stage.name} is no first stage of RISSOLE; use vqgan or pixels")
+
+    @property
+    def conditioning(self) -> Retrieval | None:
+        """None: neighbours are found in the space of its own latents, during training."""
+        return None
+
+    @property
+    def largest_k(self) -> int:
+        """0: its neighbours are not those of the gallery."""
+        return 0
+
+    @property
+    def first(self) -> Method:
+        """The first stage."""
+        return self.first_stage
+
+    @property
+    def guided(self) -> bool:
+        """By the neighbours of a pseudo-query."""
+        return True
+
+    def check(self, resolution: int) -> None:
+        """See the family."""
+        self.first_stage.check(resolution)
+        _, side = self.first_stage.latent(resolution)
+        if side % self.factor:
+            fits = ", ".join(str(factor) for factor in range(1, side + 1) if side % factor == 0)
+            raise InputError(
+                f"a latent of {side}x{side} cannot be cut into {self.factor}x{self.factor} equal blocks: factor must "
+                f"divide {side}; use one of {fits}, or another resolution than {resolution}"
+            )
+        self.unet.check(side // self.factor)
+
+    def check_parts(self, parts: Parts) -> None:
+        """See the family."""
+        ids = self.training_set.ids(parts)
+        if self.database == "train" and not np.isin(parts.retrieval, ids).all():
+            raise InputError(
+                f"RISSOLE trained on {self.training_set.words} with database=train would not hold the images of D, "
+                "which samples are guided by; use database=D or training_set=X"
+            )
+        held = len(ids) if self.database == "train" else len(parts.retrieval)
+        itself = self.database == "train" and self.exclude_self
+        if self.k > held - itself:
+            raise InputError(
+                f"RISSOLE's k = {self.k} is more than its database holds: {held} latents"
+                f"{', the query itself not counted' if itself else ''}; use k <= {held - itself}, or more images"
+            )
+
+    def check_sampler(self, sampler: Sampler) -> None:
+        """See the family."""
+        super().check_sampler(sampler)
+        if sampler.steps > self.process.steps:
+            raise InputError(
+                f"sampler.steps = {sampler.steps} but the noise process has {self.process.steps} steps; use as many "
+                "or fewer"
+            )
+
+    def build(self, resolution: int) -> UNet:
+        """The U-Net, with weights from torch's generator."""
+        channels, _ = self.first_stage.latent(resolution)
+        return self.unet.build(channels, self.k, self.factor**2)
+
+    def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
+        """See the family."""
+        if data.first is None:
+            raise ComputeError("RISSOLE needs the folder of its trained first stage")
+        module = open_autoencoder(data.first / WEIGHTS).to(runtime.device).eval().requires_grad_(requires_grad=False)
+        views, database = self._retrieved(data, module, runtime)
+        database.save(folder)
+        scale = _spread(module, views.codes[:, 0], runtime.device) if self.process.scale_latents else 1.0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_for(seed, "initial weights"))
+            network = self.build(data.images.shape[-1]).to(runtime.device)
+        objective = BlockObjective(
+            views, module, self.process, factor=self.factor, scale=scale, batch=self.training.batch, seed=seed
+        )
+        average = train(network, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
+        self._save(average, scale, data.first, folder)
+        Checkpoints(folder, runtime.checkpoint_seconds).remove()
+
+    def _retrieved(self, data: TrainingData, module: Autoencoder, runtime: Runtime) -> tuple[Views, Database]:
+        """The codes of the training images, and their neighbours in the database."""
+        whole = self.query == "whole"
+
+        def searched(codes: Codes) -> Vectors:
+            return keys(module, codes, self.factor, runtime.device, whole=whole)
+
+        flips = (False, True) if self.flip else (False,)
+        views = [encode_all(module, data.images, data.ids, runtime.device, flip=flip) for flip in flips]
+        itself = self.database == "train"
+        ids = data.ids if itself else data.retrieval
+        codes = views[0] if itself else encode_all(module, data.images, ids, runtime.device)
+        held = searched(codes)
+        own = np.arange(len(ids)) if itself and self.exclude_self else None
+        found = [retrieve(searched(view), held, self.k, threads=runtime.threads, own=own) for view in views]
+        database = Database(ids, codes, retrieve(held, held, self.k, threads=runtime.threads))
+        return Views(np.stack(views, axis=1), np.stack(found, axis=1), codes), database
+
+    def _save(self, network: UNet, scale: float, first: Path, folder: Path) -> None:
+        """Both networks in one file, which says what the first stage is."""
+        weights = {f"{UNET}{name}": value.cpu().contiguous() for name, value in network.state_dict().items()}
+        weights |= {f"{FIRST}{name}": value for name, value in load_file(first / WEIGHTS).items()}
+        with safe_open(first / WEIGHTS, "pt") as opened:
+            told = {**opened.metadata(), "latent_scale": json.dumps(scale)}
+        save_file(weights, folder / WEIGHTS, told)
+
+    def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
+        """See the family."""
+        network = self.build(resolution)
+        weights = load_file(folder / WEIGHTS)
+        network.load_state_dict({name[len(UNET) :]: value for name, value in weights.items() if name.startswith(UNET)})
+        with safe_open(folder / WEIGHTS, "pt") as opened:
+            scale = float(json.loads(opened.metadata()["latent_scale"]))
+        module = open_autoencoder(folder / WEIGHTS, FIRST)
+        return FittedRissole(
+            network=network.to(runtime.device).eval(),
+            module=module.to(runtime.device).eval(),
+            database=Database.load(folder),
+            process=self.process,
+            factor=self.factor,
+            scale=scale,
+            device=runtime.device,
+        )
+
+    def training_flops(self, resolution: int, embedding_dim: int) -> float:
+        """Of the U-Net's training alone: the first stage counts its own."""
+        return (1 + BACKWARD) * _all_blocks(self, resolution) * self.training.images
+
+    def sampling_flops(self, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float:
+        """Every block's every step, and one decoding."""
+        return sampler.evaluations * _all_blocks(self, resolution) + self.first_stage.decoding_flops(resolution)
+
+    def active(self, weight: str) -> bool:
+        """What its first stage leaves idle in sampling is idle here."""
+        return not weight.startswith(FIRST) or self.first_stage.active(weight.removeprefix(FIRST))
+
+
+@lru_cache(maxsize=64)
+def _all_blocks(method: Rissole, resolution: int) -> float:
+    """Operations of one forward pass of all blocks of an image."""
+    channels, side = method.first_stage.latent(resolution)
+    width, blocks = side // method.factor, method.factor**2
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        block, told = torch.empty(1, channels, width, width), torch.zeros(1, dtype=torch.long)
+        method.build(resolution).eval()(block, told, torch.empty(1, method.k * channels, width, width), told)
+    return float(blocks * counter.get_total_flops())
+
+
+@torch.inference_mode()
+def _spread(module: Autoencoder, codes: Codes, device: str) -> float:
+    """Standard deviation of all numbers of the latents of (at most 4,096) codes, evenly spaced."""
+    few = codes[:: max(1, len(codes) // 4096)]
+    return float(module.latents(torch.from_numpy(np.ascontiguousarray(few)).to(device)).std())

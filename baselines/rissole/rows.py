@@ -1,0 +1,113 @@
+"""RISSOLE's rows: that of the paper's Table 1, its other readings, and the floor that its first stage sets."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from baselines.rissole.method import Rissole
+from baselines.rissole.presets import clean, literal, rissole_of
+from prism.data.base import Dataset
+from prism.errors import InputError
+from prism.method import Method, TrainSplit
+from prism.sampling import Sampler
+from prism.variant import Scale, System, Variant
+
+DIM = 64
+"""Width of the neighbours' embedding where PRISM's operations are counted; it hardly matters to them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RissoleVariant(Variant):
+    """What the rows share: the scale's RISSOLE, its sampler, and its budget."""
+
+    def applies(self, scale: Scale, dataset: Dataset) -> str | None:
+        """Where the scale has a size for it."""
+        if scale.rissole is None:
+            return "this scale has no size for RISSOLE; give it one with --set rissole=rissole_small"
+        return None
+
+    def method(self, scale: Scale) -> Method:
+        """Trained for as long as the system says."""
+        system = _system(scale)
+        own = self.reading(rissole_of(system.method))
+        return own if system.budget == "own" else _with_operations(own, scale, system.first_share)
+
+    def sampler(self, scale: Scale) -> Sampler:
+        """The system's."""
+        return _system(scale).sampler
+
+    def reading(self, method: Rissole) -> Rissole:
+        """As it is."""
+        return method
+
+
+@dataclass(frozen=True, kw_only=True)
+class RissoleRow(RissoleVariant, name="rissole"):
+    """RISSOLE, trained on all images X, which are its database too: the baseline of Table 1."""
+
+    label: ClassVar[str] = "RISSOLE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RissoleCleanRow(RissoleVariant, name="rissole-clean"):
+    """RISSOLE with whole latents as queries, no image its own neighbour, blocks told their place, dropout 0.1."""
+
+    label: ClassVar[str] = "RISSOLE, whole queries, no self-retrieval, positions"
+    control: ClassVar[bool] = True
+
+    def reading(self, method: Rissole) -> Rissole:
+        """See `clean`."""
+        return clean(method)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RissoleRepoRow(RissoleVariant, name="rissole-repo"):
+    """RISSOLE with the first block as query, self-retrieval, no positions, dropout 0.5, as in its authors' code."""
+
+    label: ClassVar[str] = "RISSOLE, as in its authors' code"
+    control: ClassVar[bool] = True
+
+    def reading(self, method: Rissole) -> Rissole:
+        """See `literal`."""
+        return literal(method)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RissoleOnTrain(RissoleVariant, name="rissole-x-train"):
+    """Control: RISSOLE on PRISM's data: both its networks trained on X_train, its database D."""
+
+    label: ClassVar[str] = "RISSOLE on X_train, database D"
+    control: ClassVar[bool] = True
+
+    def reading(self, method: Rissole) -> Rissole:
+        """The data alone differ."""
+        first = method.first_stage.replace(training_set=TrainSplit())
+        return method.replace(training_set=TrainSplit(), database="D", first_stage=first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstStageRow(RissoleVariant, name="rissole-first-stage"):
+    """Control: real images through RISSOLE's first stage and back; its FID is the rFID, the floor of RISSOLE's."""
+
+    label: ClassVar[str] = "RISSOLE's first stage: real images restored"
+    control: ClassVar[bool] = True
+
+    def method(self, scale: Scale) -> Method:
+        """The first stage of the row `rissole`."""
+        return rissole_of(RissoleRow().method(scale)).first_stage
+
+
+def _system(scale: Scale) -> System:
+    if scale.rissole is None:
+        raise InputError("this scale has no size for RISSOLE; give it one with --set rissole=rissole_small")
+    return scale.rissole
+
+
+def _with_operations(method: Rissole, scale: Scale, first_share: float) -> Rissole:
+    """The method with as many training images as PRISM's operations at this scale allow, the first stage's included."""
+    resolution = scale.dataset.resolution
+    whole = scale.method.training_flops(resolution, DIM)
+    first = method.first_stage.within(first_share * whole, resolution)
+    each = method.training_flops(resolution, DIM) / method.training.images
+    left = whole - first.training_flops(resolution, DIM)
+    images = max(method.training.batch, int(left / each))
+    return method.replace(first_stage=first, training=method.training.replace(images=images))
