@@ -39,7 +39,7 @@ def slope(sampler: ODESampler, coarse: int, fine: int) -> float:
 
 
 @pytest.mark.parametrize("sampler", [Heun(), DPMSolverPP2M()])
-def test_order_two(sampler: Sampler) -> None:
+def test_order_two(sampler: ODESampler) -> None:
     assert slope(sampler, 128, 256) == pytest.approx(2.0, abs=0.15)
 
 

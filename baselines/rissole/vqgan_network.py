@@ -60,8 +60,15 @@ class QuantisedAutoencoder(Autoencoder):
             up += [Residual(inputs), doubled, nn.LeakyReLU(SLOPE)]
         attend = SelfAttention(last, own.heads, own.head_dim)
         first = nn.Conv2d(own.latent, last, 3, padding=1)
-        self.last = nn.Conv2d(own.channels[0], 3, 3, padding=1)
-        self.decoder = nn.Sequential(first, nn.SiLU(), Residual(last), attend, *up, self.last, nn.Tanh())
+        last_conv = nn.Conv2d(own.channels[0], 3, 3, padding=1)
+        self.decoder = nn.Sequential(first, nn.SiLU(), Residual(last), attend, *up, last_conv, nn.Tanh())
+
+    @property
+    def last(self) -> Tensor:
+        """The weights of the last convolution, whose gradients balance the losses."""
+        layer = self.decoder[-2]
+        assert isinstance(layer, nn.Conv2d)
+        return layer.weight
 
     def nearest(self, z: Float[Tensor, "b c s s"]) -> Integer[Tensor, "b s s"]:
         """The number of the codeword nearest to each place."""

@@ -88,7 +88,7 @@ class VQGANObjective:
             yield None
             return
         deceived = F.softplus(-judge(restored)).mean()
-        factor = _factor(pixels, deceived, own.last.weight)
+        factor = _factor(pixels, deceived, own.last)
         yield loss + weights.adversarial * factor * deceived
         yield (F.softplus(-judge(images)).mean() + F.softplus(judge(restored.detach())).mean()) / 2
 
