@@ -25,7 +25,9 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 
 COLUMNS: tuple[tuple[str, str, Read, Spell], ...] = (
     ("parameters", "Parameters", lambda one: one.parameters, lambda n: formatting.parameters(round(n))),
+    ("active", "Active in sampling", lambda one: one.active_parameters, lambda n: formatting.parameters(round(n))),
     ("model", "Model file", lambda one: one.model_bytes, formatting.size),
+    ("database", "Database", lambda one: one.database_bytes, formatting.size),
     ("images", "Training images seen", lambda one: one.images, lambda n: formatting.count(round(n))),
     (
         "per_image",
@@ -58,7 +60,8 @@ def efficiency_table(plan: Plan, records: Iterable[Record], estimator: Estimator
         caption=(
             f"{GROUP}: {plan.title}.",
             "Means over the finished seeds. Operations are counted on shapes, a multiply and its add as two; an image "
-            "seen is a patch where patches are trained on. Times and memory are those of the machines that computed "
+            "seen is a patch where patches are trained on. A first stage trained before counts in. The database is what "
+            "neighbours are looked up in at sampling. Times and memory are those of the machines that computed "
             "the rows, with whatever ran beside.",
         ),
         notes=(),

@@ -44,7 +44,8 @@ class Record:
     """What one cell came to. `declined` maps a metric's name to the reason why it does not apply.
 
     Costs: seconds of training and sampling, images seen in training and samples made, floating-point operations (a
-    multiply and its add are two), highest memory and model file in bytes. `stages` maps training, samples and each
+    multiply and its add are two), highest memory, model file and database in bytes, and the parameters that take part
+    in sampling; all trainings that a row rests on are counted. `stages` maps training, samples and each
     metric to its key in the store.
     """
 
@@ -62,6 +63,8 @@ class Record:
     peak_bytes: int | None = None
     samples: int | None = None
     model_bytes: int | None = None
+    active_parameters: int | None = None
+    database_bytes: int | None = None
     stages: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -268,6 +271,8 @@ def record_from(fields: Fields) -> Record:
         peak_bytes=cost.optional_whole("peak_bytes"),
         samples=cost.optional_whole("samples"),
         model_bytes=cost.optional_whole("model_bytes"),
+        active_parameters=cost.optional_whole("active_parameters"),
+        database_bytes=cost.optional_whole("database_bytes"),
         stages=fields.words("stages"),
         environment=fields.words("environment"),
     )

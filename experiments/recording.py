@@ -6,8 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
-
+from experiments.costs import NEWEST_COST, cost, count_parameters
 from experiments.layout import Cell
 from experiments.plan import Plan
 from prism.runtime import write_json
@@ -57,15 +56,7 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
             facts = {"floor": floor["value"], "floor_n": floor["n"], "scale": plan.request.scale_name}
             record["values"].append({**value, **facts})
     record["parameters"] = count_parameters(cell.training, store)
-    record["cost"] = {
-        "train_seconds": _seconds(cell.training, store),
-        "sample_seconds": _seconds(cell.samples, store),
-        "images": record["config"]["method"].get("training", {}).get("images"),
-        "peak_bytes": (store.manifest(cell.training.address) or {}).get("peak_bytes"),
-        "samples": cell.samples.samples,
-        "model_bytes": _model_bytes(cell.training, store),
-        **_operations(cell, store),
-    }
+    record["cost"] = cost(cell, store)
     return record
 
 
@@ -84,7 +75,7 @@ def stored_record(cell: Cell, store: Store) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads(store.record_path(cell.record).read_text())
     except (OSError, json.JSONDecodeError):
         return None
-    if "model_bytes" not in record.get("cost", {}) and all(store.manifest(stage.address) for stage in cell.targets):
+    if NEWEST_COST not in record.get("cost", {}) and all(store.manifest(stage.address) for stage in cell.targets):
         return None
     return record if record.get("status") == "done" else None
 
@@ -97,56 +88,6 @@ def write_record(record: dict[str, Any], store: Store) -> None:
 def _values(stage: Stage, store: Store) -> list[dict[str, Any]]:
     values: list[dict[str, Any]] = json.loads((store.folder(stage.address) / "values.json").read_text())
     return values
-
-
-def _seconds(stage: Stage, store: Store) -> float | None:
-    manifest = store.manifest(stage.address)
-    return None if manifest is None else float(manifest["seconds"])
-
-
-def _model_bytes(training: Stage, store: Store) -> int | None:
-    """Everything that sampling needs of a training: all its files but the log."""
-    manifest = store.manifest(training.address)
-    if manifest is None:
-        return None
-    return sum(int(facts["bytes"]) for name, facts in manifest["files"].items() if not name.endswith(".jsonl"))
-
-
-def _operations(cell: Cell, store: Store) -> dict[str, float | None]:
-    """Floating-point operations of the cell's training and of its samples; None for a method that cannot tell."""
-    from prism.flops import sampling_flops, training_flops
-    from prism.patch_method import PatchMethod
-
-    method, neighbours = cell.training.method, cell.training.neighbours
-    dim = 0
-    if neighbours is not None:
-        vectors = store.folder(neighbours.address) / "vectors.npy"
-        dim = np.load(vectors, mmap_mode="r").shape[1] if vectors.exists() else 0
-    if not isinstance(method, PatchMethod) or (neighbours is not None and not dim):
-        return {"train_flops": None, "sample_flops": None}
-    resolution, samples = cell.training.data.dataset.resolution, cell.samples
-    each = sampling_flops(method, samples.sampler, resolution, dim, samples.k_sample)
-    return {
-        "train_flops": training_flops(method, resolution, dim),
-        "sample_flops": each * samples.samples,
-    }
-
-
-def count_parameters(training: Stage, store: Store) -> int | None:
-    """Trained parameters, counted in the weight file's own header; None where the file has been cleaned away."""
-    path = store.folder(training.address) / "model.safetensors"
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    total = 0
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            size = 1
-            for length in tensor["shape"]:
-                size *= length
-            total += size
-    return total
 
 
 def environment() -> dict[str, str]:

@@ -60,15 +60,8 @@ class QuantisedAutoencoder(Autoencoder):
             up += [Residual(inputs), doubled, nn.LeakyReLU(SLOPE)]
         attend = SelfAttention(last, own.heads, own.head_dim)
         first = nn.Conv2d(own.latent, last, 3, padding=1)
-        last_conv = nn.Conv2d(own.channels[0], 3, 3, padding=1)
-        self.decoder = nn.Sequential(first, nn.SiLU(), Residual(last), attend, *up, last_conv, nn.Tanh())
-
-    @property
-    def last(self) -> Tensor:
-        """The weights of the last convolution, whose gradients balance the losses."""
-        layer = self.decoder[-2]
-        assert isinstance(layer, nn.Conv2d)
-        return layer.weight
+        self.decoder_end = nn.Conv2d(own.channels[0], 3, 3, padding=1)
+        self.decoder = nn.Sequential(first, nn.SiLU(), Residual(last), attend, *up)
 
     def nearest(self, z: Float[Tensor, "b c s s"]) -> Integer[Tensor, "b s s"]:
         """The number of the codeword nearest to each place."""
@@ -86,8 +79,11 @@ class QuantisedAutoencoder(Autoencoder):
 
     def decode(self, latents: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 r r"]:
         """Of the nearest codewords."""
-        out: Tensor = self.decoder(self.latents(self.nearest(latents)))
-        return out
+        return self.restore(self.latents(self.nearest(latents)))
+
+    def restore(self, codewords: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 r r"]:
+        """The images that codewords stand for."""
+        return torch.tanh(self.decoder_end(self.decoder(codewords)))
 
 
 class Discriminator(nn.Module):

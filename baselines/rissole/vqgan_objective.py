@@ -78,7 +78,7 @@ class VQGANObjective:
         z = own.encoder(images)
         codewords = own.latents(own.nearest(z.detach()))
         # The gradient goes past the codewords, as if the nearest one were the encoder's own answer.
-        restored = own.decoder(z + (codewords - z).detach())
+        restored = own.restore(z + (codewords - z).detach())
         pixels = F.mse_loss(restored, images)
         quantised = F.mse_loss(codewords, z.detach()) + weights.commitment * F.mse_loss(z, codewords.detach())
         loss = pixels + weights.quantisation * quantised
@@ -88,7 +88,7 @@ class VQGANObjective:
             yield None
             return
         deceived = F.softplus(-judge(restored)).mean()
-        factor = _factor(pixels, deceived, own.last)
+        factor = _factor(pixels, deceived, own.decoder_end.weight)
         yield loss + weights.adversarial * factor * deceived
         yield (F.softplus(-judge(images)).mean() + F.softplus(judge(restored.detach())).mean()) / 2
 
