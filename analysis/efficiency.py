@@ -60,7 +60,7 @@ def efficiency_table(plan: Plan, records: Iterable[Record], estimator: Estimator
         caption=(
             f"{GROUP}: {plan.title}.",
             "Means over the finished seeds. Operations are counted on shapes, a multiply and its add as two; an image "
-            "seen is a patch where patches are trained on. A first stage trained before counts in. The database is what "
+            "seen is a patch where patches are trained on. A first stage counts in. The database is what "
             "neighbours are looked up in at sampling. Times and memory are those of the machines that computed "
             "the rows, with whatever ran beside.",
         ),

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from safetensors.torch import save_file
 
+from prism.data.base import Dataset
 from prism.data.split import Ids
 from prism.errors import ComputeError
 from prism.images import Pixels
@@ -94,6 +95,23 @@ class RealImages(Trivial, name="real"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOutReal(Trivial, name="held-out-real"):
+    """Real images that are no part of X, in random order: what a perfect method would score."""
+
+    sees_held_out: ClassVar[bool] = True
+
+    def kept(self, data: TrainingData) -> Pixels:
+        """Those outside X."""
+        if data.held_out is None:
+            raise ComputeError("there are no images outside X")
+        return data.held_out
+
+    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
+        """Without repetition until all have been shown."""
+        return np.asarray(images[in_random_order(asked.indices, len(images), asked.seed)])
+
+
+@dataclass(frozen=True, kw_only=True)
 class NearestImage(Trivial, name="nearest-image"):
     """The image of D nearest to the pseudo-query, itself left out: retrieval without a network."""
 
@@ -146,6 +164,24 @@ class RealImagesRow(Variant, name="real-images"):
     def method(self, scale: Scale) -> Method:
         """Nothing to set."""
         return RealImages()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutRow(Variant, name="held-out-images"):
+    """Control, the ceiling that memorises nothing: real images that are no part of X in place of samples."""
+
+    label: ClassVar[str] = "Held-out real images"
+    control: ClassVar[bool] = True
+
+    def applies(self, scale: Scale, dataset: Dataset) -> str | None:
+        """Where the data keep images out of X."""
+        if dataset.held_out is None:
+            return "these data keep no images out of X; toyfaces and the test sets of the paper's datasets do"
+        return None
+
+    def method(self, scale: Scale) -> Method:
+        """Nothing to set."""
+        return HeldOutReal()
 
 
 @dataclass(frozen=True, kw_only=True)

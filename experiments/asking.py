@@ -7,6 +7,8 @@ from typing import TypeGuard
 
 from rich.console import Console
 
+from baselines.rissole.first_stage_file import FILES, FirstStageFile
+from baselines.rissole.presets import rissole_of
 from experiments.experiment import Experiment, Row, merged_rows
 from experiments.measuring import with_metrics
 from experiments.names import NUMBERED, PAPER_ORDER
@@ -45,6 +47,7 @@ class RunOptions:
     settings: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     clip_weights: Path | None = None
+    first_stage: Path | None = None
     dry_run: bool = False
     workers: int | None = None
     device: str = "auto"
@@ -168,7 +171,19 @@ def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Asked
             )
         scale = changed
     scale = scale.replace(metrics=with_metrics(scale.metrics, options.metrics, scale.samples))
+    if options.first_stage is not None:
+        scale = _with_first_stage(scale, options.first_stage)
     return scale if options.clip_weights is None else with_clip_weights(scale, options.clip_weights)
+
+
+def _with_first_stage(scale: Scale, path: Path) -> Scale:
+    """The scale with a first stage of RISSOLE's that was trained before."""
+    if scale.rissole is None:
+        raise InputError(f"--first-stage {path}: this scale has no RISSOLE; leave it out")
+    method = rissole_of(scale.rissole.method)
+    own = FirstStageFile(file=FILES.take(path), training_set=method.training_set)
+    own.own()
+    return scale.replace(rissole=scale.rissole.replace(method=method.replace(first_stage=own)))
 
 
 def with_clip_weights(scale: Scale, path: Path) -> Scale:

@@ -15,7 +15,7 @@ from baselines.controls import (
 from baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
 from baselines.rissole.rows import FirstStageRow, RissoleOnTrain, RissoleRow
 from baselines.table3 import PatchD, PatchDOnTrain, Prism, Rag, SetTransformerRag
-from baselines.trivial import NearestImageRow, NoiseRow, RealImagesRow
+from baselines.trivial import HeldOutRow, NearestImageRow, NoiseRow, RealImagesRow
 from experiments.experiment import Claim, Experiment, Limit, Quoted, Row, Side
 from experiments.paper import TITLES, paper_numbers, quoted_fid
 from prism.metrics.memorisation import COPIED_QUERY, NEAR_D
@@ -50,6 +50,7 @@ BASELINES = (
     Row.of(FullResolution()),
     Row.of(RissoleOnTrain()),
     Row.of(FirstStageRow()),
+    Row.of(HeldOutRow()),
     Row.of(RealImagesRow()),
     Row.of(NearestImageRow()),
     Row.of(NoiseRow()),

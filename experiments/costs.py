@@ -53,7 +53,8 @@ def count_parameters(training: Stage, store: Store, counts: Callable[[str], bool
         return None
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__" and counts(name))
+    weights = {name: facts["shape"] for name, facts in header.items() if name != "__metadata__" and counts(name)}
+    return sum(int(math.prod(shape)) for shape in weights.values())
 
 
 def _images(stage: TrainingStage) -> int | None:
@@ -75,7 +76,7 @@ def _embedding_dim(neighbours: NeighboursStage | None, store: Store) -> int | No
 
 
 def _database_bytes(training: TrainingStage, store: Store) -> int | None:
-    """What sampling looks its neighbours up in: the gallery's vectors of D, or what the method keeps beside its weights."""
+    """What sampling looks its neighbours up in: the gallery's vectors of D, or arrays kept beside the weights."""
     own = _bytes(training, store, lambda name: name.endswith(".npy"))
     neighbours = training.neighbours
     if neighbours is None or own is None:
@@ -85,7 +86,7 @@ def _database_bytes(training: TrainingStage, store: Store) -> int | None:
     if not ((folder / "vectors.npy").exists() and ids.exists()):
         return None
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-    return own + len(np.load(ids, mmap_mode="r")) * vectors.shape[1] * vectors.itemsize
+    return own + len(np.load(ids, mmap_mode="r")) * int(vectors.shape[1]) * int(vectors.itemsize)
 
 
 def _bytes(training: Stage, store: Store, counts: Callable[[str], bool]) -> int | None:

@@ -214,7 +214,5 @@ def _embedded(stage: FeaturesStage, sizes: dict[str, int]) -> int:
 def _weights(method: Method, resolution: int) -> int:
     import torch
 
-    if not isinstance(method, PatchMethod):
-        return 0
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in method.network(resolution, DIM, 0).parameters())
+        return method.trainable(resolution, DIM)

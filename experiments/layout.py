@@ -5,6 +5,7 @@ from functools import cached_property
 
 from experiments.request import Entry, Request
 from prism.component import digest_of
+from prism.data.base import Dataset
 from prism.data.split import Parts
 from prism.method import Method
 from prism.metrics.base import Metric
@@ -73,13 +74,16 @@ class Layout:
 
     def training(self, method: Method, seed: int, label: str) -> TrainingStage:
         """The training of a method, and of the one it builds on."""
+        data = self.request.source.stage
+        unseen = data.dataset.held_out if method.sees_held_out else None
         return TrainingStage(
-            data=self.request.source.stage,
+            data=data,
             split=self.split,
             neighbours=self.neighbours(method.conditioning),
             method=method,
             seed=seed,
             first=None if method.first is None else self.training(method.first, seed, f"{label}, {method.first.name}"),
+            held_out=None if unseen is None else held_out_stage(unseen, self.request.source.title),
             label=label,
         )
 
@@ -110,6 +114,11 @@ class Layout:
         return Cell(entry.row.id, entry.row.label, seed, samples, tuple(metrics), tuple(floors), tuple(declined))
 
 
+def held_out_stage(dataset: Dataset, title: str) -> DatasetStage:
+    """Images of the same kind that are no part of X."""
+    return DatasetStage(dataset=dataset, label=f"{title}, held out")
+
+
 def measured_by(
     metric: Metric, samples: SamplesStage, split: SplitStage, floor_n: int, title: str
 ) -> tuple[MetricStage, FloorStage]:
@@ -123,7 +132,7 @@ def measured_by(
         )
         unseen = data.dataset.held_out if metric.uses_held_out else None
         if unseen is not None:
-            stage = DatasetStage(dataset=unseen, label=f"{title}, held out")
+            stage = held_out_stage(unseen, title)
             held_out = FeaturesStage(samples=stage, split=split, encoder=metric.encoder, label=stage.label)
     own = MetricStage(
         metric=metric,

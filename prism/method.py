@@ -104,6 +104,7 @@ class TrainingData(NamedTuple):
 
     images: uint8 [N, 3, R, R], all of X. ids: those to train on. retrieval: those of D, from which pseudo-queries are
     drawn. gallery: None for a method without conditioning. first: the folder of the method trained before this one.
+    held_out: uint8 [m, 3, R, R], images that are no part of X, for a method that asks for them (`sees_held_out`).
     """
 
     images: Pixels
@@ -111,6 +112,7 @@ class TrainingData(NamedTuple):
     retrieval: Ids
     gallery: Gallery | None = None
     first: Path | None = None
+    held_out: Pixels | None = None
 
 
 def pseudo_queries(indices: range, seed: int, retrieval: Ids) -> Ids:
@@ -147,6 +149,8 @@ class Method(Component, family="method"):
 
     sampled_by: ClassVar[type] = Sampler
     """What it can be sampled by."""
+    sees_held_out: ClassVar[bool] = False
+    """Whether it is given images that are no part of X; no method that is compared with PRISM may be."""
     training_set: TrainingSet = TrainSplit()
 
     @property
@@ -192,6 +196,10 @@ class Method(Component, family="method"):
     def sampling_flops(self, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float | None:
         """Floating-point operations of one sampled image; None where not counted."""
         return None
+
+    def trainable(self, resolution: int, embedding_dim: int) -> int:
+        """Weights that its training moves, for an estimate of what checkpoints take; 0 where there are none."""
+        return 0
 
     def active(self, weight: str) -> bool:
         """Whether a weight of `model.safetensors`, by its name, takes part in sampling."""

@@ -76,6 +76,10 @@ class PatchMethod(Method, name="patch"):
 
         return sampling_flops(self, sampler, resolution, embedding_dim, k_sample)
 
+    def trainable(self, resolution: int, embedding_dim: int) -> int:
+        """Denoiser and aggregator."""
+        return sum(weight.numel() for weight in self.network(resolution, embedding_dim, 0).parameters())
+
     def network(self, resolution: int, embedding_dim: int, seed: int) -> Network:
         """The network with its initial weights, a function of the seed alone."""
         width = self.aggregator.output_dim(embedding_dim, self.denoiser.channels)

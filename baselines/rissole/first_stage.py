@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from baselines.trivial import in_random_order
+from prism.checkpoint import Checkpoints
 from prism.component import canonical, from_json
 from prism.data.split import Ids
 from prism.errors import ComputeError, InputError
@@ -99,10 +100,9 @@ class FirstStage(Method):
         module = module.to(runtime.device).eval()
         np.save(folder / CODES, encode_all(module, data.images, data.ids, runtime.device))
         resolution = data.images.shape[-1]
-        told = {"first_stage": canonical(own.to_json()), "resolution": str(resolution)}
-        save_file(
-            {name: value.cpu().contiguous() for name, value in module.state_dict().items()}, folder / WEIGHTS, told
-        )
+        weights = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
+        save_file(weights, folder / WEIGHTS, told_as(own, resolution))
+        Checkpoints(folder, runtime.checkpoint_seconds).remove()
 
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
         """See the family."""
@@ -137,25 +137,40 @@ def encode_all(module: Autoencoder, images: Pixels, ids: Ids, device: str, *, fl
     return np.concatenate(found)
 
 
+TOLD = "prism_bench"
+
+
+def told_as(own: FirstStage, resolution: int, **facts: float) -> dict[str, str]:
+    """What a weight file says of itself: one text, as a file with several does not have the same bytes every time."""
+    return {TOLD: canonical({"first_stage": own.to_json(), "resolution": resolution, **facts})}
+
+
+def facts_of(file: Path) -> dict[str, Any]:
+    """What a weight file says of itself; InputError where it says nothing."""
+    try:
+        with safe_open(file, "pt") as opened:
+            told = opened.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file} cannot be read as safetensors ({error}); name the file of a first stage") from None
+    if TOLD not in told:
+        raise InputError(
+            f"{file} does not say what first stage it holds; take the model.safetensors of a first stage trained here"
+        )
+    facts: dict[str, Any] = json.loads(told[TOLD])
+    return facts
+
+
 def told_of(file: Path) -> tuple[FirstStage, int]:
     """The first stage that a weight file holds, and the resolution it was trained at.
 
     Raises:
         InputError: the file holds no first stage.
     """
-    try:
-        with safe_open(file, "pt") as opened:
-            told = opened.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{file} cannot be read as safetensors ({error}); name the file of a first stage") from None
-    if not {"first_stage", "resolution"} <= told.keys():
-        raise InputError(
-            f"{file} does not say what first stage it holds; take the model.safetensors of a first stage trained here"
-        )
-    own = from_json(json.loads(told["first_stage"]))
+    facts = facts_of(file)
+    own = from_json(facts["first_stage"])
     if not isinstance(own, FirstStage):
         raise InputError(f"{file} holds a {own.family}/{own.name}, not a first stage")
-    return own, int(told["resolution"])
+    return own, int(facts["resolution"])
 
 
 def open_autoencoder(file: Path, prefix: str = "") -> Autoencoder:

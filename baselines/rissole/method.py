@@ -1,6 +1,5 @@
 """RISSOLE as a method: a first stage, a database of its latents, and a U-Net that denoises their blocks."""
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -8,14 +7,23 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.rissole.block_objective import BlockObjective, Views
 from baselines.rissole.database import Database, keys, retrieve
 from baselines.rissole.ddpm import DDPM, DDPMSampler
-from baselines.rissole.first_stage import WEIGHTS, Autoencoder, Codes, FirstStage, encode_all, open_autoencoder
+from baselines.rissole.first_stage import (
+    WEIGHTS,
+    Autoencoder,
+    Codes,
+    FirstStage,
+    encode_all,
+    facts_of,
+    open_autoencoder,
+    told_as,
+    told_of,
+)
 from baselines.rissole.fitted import FittedRissole
 from baselines.rissole.unet import BlockUNet, UNet
 from baselines.rissole.vqgan import VQGAN
@@ -172,17 +180,13 @@ class Rissole(Method, name="rissole"):
         """Both networks in one file, which says what the first stage is."""
         weights = {f"{UNET}{name}": value.cpu().contiguous() for name, value in network.state_dict().items()}
         weights |= {f"{FIRST}{name}": value for name, value in load_file(first / WEIGHTS).items()}
-        with safe_open(first / WEIGHTS, "pt") as opened:
-            told = {**opened.metadata(), "latent_scale": json.dumps(scale)}
-        save_file(weights, folder / WEIGHTS, told)
+        save_file(weights, folder / WEIGHTS, told_as(*told_of(first / WEIGHTS), latent_scale=scale))
 
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
         """See the family."""
         network = self.build(resolution)
         weights = load_file(folder / WEIGHTS)
         network.load_state_dict({name[len(UNET) :]: value for name, value in weights.items() if name.startswith(UNET)})
-        with safe_open(folder / WEIGHTS, "pt") as opened:
-            scale = float(json.loads(opened.metadata()["latent_scale"]))
         module = open_autoencoder(folder / WEIGHTS, FIRST)
         return FittedRissole(
             network=network.to(runtime.device).eval(),
@@ -190,7 +194,7 @@ class Rissole(Method, name="rissole"):
             database=Database.load(folder),
             process=self.process,
             factor=self.factor,
-            scale=scale,
+            scale=float(facts_of(folder / WEIGHTS)["latent_scale"]),
             device=runtime.device,
         )
 
@@ -201,6 +205,10 @@ class Rissole(Method, name="rissole"):
     def sampling_flops(self, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float:
         """Every block's every step, and one decoding."""
         return sampler.evaluations * _all_blocks(self, resolution) + self.first_stage.decoding_flops(resolution)
+
+    def trainable(self, resolution: int, embedding_dim: int) -> int:
+        """The U-Net's."""
+        return sum(weight.numel() for weight in self.build(resolution).parameters())
 
     def active(self, weight: str) -> bool:
         """What its first stage leaves idle in sampling is idle here."""

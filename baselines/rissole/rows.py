@@ -105,6 +105,7 @@ def _system(scale: Scale) -> System:
 def _with_operations(method: Rissole, scale: Scale, first_share: float) -> Rissole:
     """The method with as many training images as PRISM's operations at this scale allow, the first stage's included."""
     resolution = scale.dataset.resolution
+    method.check(resolution)
     whole = scale.method.training_flops(resolution, DIM)
     first = method.first_stage.within(first_share * whole, resolution)
     each = method.training_flops(resolution, DIM) / method.training.images

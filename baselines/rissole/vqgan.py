@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.rissole.first_stage import WEIGHTS, Autoencoder, FirstStage
+from baselines.rissole.first_stage import Autoencoder, FirstStage
 from baselines.rissole.layers import GROUPS
 from baselines.rissole.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
 from baselines.rissole.vqgan_objective import Losses, Players, VQGANObjective
-from prism.checkpoint import Checkpoints
 from prism.errors import InputError
 from prism.flops import BACKWARD
 from prism.method import TrainingData
@@ -89,9 +87,6 @@ class VQGAN(FirstStage, name="vqgan"):
         losses = Losses(self.quantisation, self.commitment, self.adversarial, self.adversarial_after)
         objective = VQGANObjective(data, losses, self.training.batch, seed, flip=self.flip)
         average = train(players, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
-        # Kept before the checkpoint goes, so that an interruption in between loses nothing.
-        save_file({name: value.cpu() for name, value in average.autoencoder.state_dict().items()}, folder / WEIGHTS)
-        Checkpoints(folder, runtime.checkpoint_seconds).remove()
         return self, average.autoencoder
 
     def training_flops(self, resolution: int, embedding_dim: int) -> float:
@@ -111,6 +106,11 @@ class VQGAN(FirstStage, name="vqgan"):
     def decoding_flops(self, resolution: int) -> float:
         """See the family."""
         return _operations(self, resolution)[1]
+
+    def trainable(self, resolution: int, embedding_dim: int) -> int:
+        """The autoencoder's and the discriminator's."""
+        networks = [self._network(), *([Discriminator()] if self.adversarial else [])]
+        return sum(weight.numel() for network in networks for weight in network.parameters())
 
     def active(self, weight: str) -> bool:
         """All but the encoder."""

@@ -54,6 +54,9 @@ class Shared:
     set_: Annotated[list[str], typer.Option("--set", help="Change a field: training.images=50000 (repeatable).")] = (
         field(default_factory=list)
     )
+    first_stage: Annotated[
+        Path | None, typer.Option(help="RISSOLE's first stage from a model.safetensors instead of training one.")
+    ] = None
     clip_weights: Annotated[
         Path | None, typer.Option(help="CLIP from a file or folder of open_clip's instead of by its tag.")
     ] = None
@@ -83,6 +86,7 @@ class Shared:
             stratify=self.stratify,
             skip_bad=self.skip_bad,
             clip_weights=self.clip_weights,
+            first_stage=self.first_stage,
             settings=(*own.pop("settings", ()), *self.set_),
             workers=self.workers,
             device=self.device,

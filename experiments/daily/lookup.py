@@ -127,7 +127,7 @@ def _open(store: Store, key: str, record: dict[str, Any] | None) -> Trained:
 def training_stage(identity: dict[str, Any], label: str, store: Store) -> TrainingStage:
     """The stage of a manifest's identity. Its neighbours are the widest table of their kind that the store holds."""
     inputs = identity["inputs"]
-    data = DatasetStage(dataset=from_json(inputs["data"]["parameters"]["dataset"]), label="data")
+    data = _dataset(inputs["data"], "data")
     split = SplitStage(data=data, split=from_json(inputs["split"]["parameters"]["split"]), label="split")
     method = from_json(identity["parameters"]["method"])
     neighbours = None
@@ -148,8 +148,13 @@ def training_stage(identity: dict[str, Any], label: str, store: Store) -> Traini
         method=method,
         seed=int(identity["parameters"]["train_seed"]),
         first=training_stage(inputs["first"], method.first.name, store) if "first" in inputs else None,
+        held_out=_dataset(inputs["held_out"], "held out") if "held_out" in inputs else None,
         label=label,
     )
+
+
+def _dataset(identity: dict[str, Any], label: str) -> DatasetStage:
+    return DatasetStage(dataset=from_json(identity["parameters"]["dataset"]), label=label)
 
 
 def _widths(store: Store, lineage: Json) -> Iterator[int]:

@@ -16,6 +16,7 @@ from prism.encoders.base import Embed, EmbedTexts, Encoder, Vectors
 from prism.encoders.batching import in_batches
 from prism.errors import InputError, first_line
 from prism.images import Pixels
+from prism.own_files import PREFIX
 from prism.weights import kept_digest
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class CLIP(Encoder, name="clip"):
     def weights_sha256(self) -> str | None:
         """Of the file in use; None where the weights have not been fetched."""
         if self._own_file:
-            return self.pretrained.removeprefix(clip_files.PREFIX)
+            return self.pretrained.removeprefix(PREFIX)
         cached = self._cached()
         return None if cached is None else kept_digest(cached)
 
@@ -96,7 +97,7 @@ class CLIP(Encoder, name="clip"):
 
     @property
     def _own_file(self) -> bool:
-        return self.pretrained.startswith(clip_files.PREFIX)
+        return self.pretrained.startswith(PREFIX)
 
     def _cached(self) -> Path | None:
         """The weights of the tag in the Hugging Face cache."""

@@ -35,18 +35,20 @@ class TrainingStage(Stage):
     method: Method
     seed: int
     first: "TrainingStage | None" = None
+    held_out: DatasetStage | None = None
 
     def parameters(self) -> dict[str, Json]:
         """The method's fields and the train seed."""
         return {"method": self.method.to_json(), "train_seed": self.seed}
 
     def inputs(self) -> dict[str, Stage]:
-        """Dataset and split; neighbours and the training before this one where the method uses them."""
+        """Dataset and split; neighbours, the training before this one, held-out images where the method uses them."""
         needed: dict[str, Stage | None] = {
             "data": self.data,
             "split": self.split,
             "neighbours": self.neighbours,
             "first": self.first,
+            "held_out": self.held_out,
         }
         return {name: stage for name, stage in needed.items() if stage is not None}
 
@@ -60,7 +62,8 @@ class TrainingStage(Stage):
         parts = open_parts(bench.inputs["split"])
         ids = self.method.training_set.ids(parts)
         images, first = open_images(bench.inputs["data"]), bench.inputs.get("first")
-        data = TrainingData(images, ids, parts.retrieval, open_gallery(bench), first)
+        held_out = None if self.held_out is None else open_images(bench.inputs["held_out"])
+        data = TrainingData(images, ids, parts.retrieval, open_gallery(bench), first, held_out)
         self.method.fit(data, seed=self.seed, folder=bench.folder, runtime=bench.runtime, report=bench.report)
 
 
