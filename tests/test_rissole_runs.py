@@ -10,6 +10,7 @@ from conftest import Cli
 from safetensors import safe_open
 
 from baselines.rissole.first_stage_file import FILES
+from prism.store import Address, Store
 
 SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=256 --set rissole.sampler.steps=3"
 STORE = Path("prism-bench-store")
@@ -42,8 +43,9 @@ def test_table_1_measures_rissole_beside_the_quoted_number(cli: Cli) -> None:
     assert own["parameters"] > own["cost"]["active_parameters"] > 0
     assert prism["parameters"] == prism["cost"]["active_parameters"]
     # The first stage's row rests on the training that RISSOLE rests on, and its costs are among RISSOLE's.
-    manifest = STORE / "stages" / "training" / own["stages"]["training"] / "manifest.json"
-    assert first["stages"]["training"] in manifest.read_text()
+    manifest = Store(STORE).manifest(Address("training", own["stages"]["training"]))
+    assert manifest is not None
+    assert manifest["identity"]["inputs"]["first"]["parameters"]["method"] == first["config"]["method"]
     for cost in ("train_seconds", "images", "train_flops"):
         assert own["cost"][cost] > first["cost"][cost] > 0
     assert own["cost"]["train_flops"] == pytest.approx(prism["cost"]["train_flops"], rel=0.05)
