@@ -172,6 +172,9 @@ def _choices(request: Request) -> dict[str, Json]:
         "the same for half full resolution, as a multiple (hybrid_length)": round(scale.hybrid_length, 4),
         "precision (training.precision)": method.training.precision,
         "learning rate at the end, as a fraction (training.final_fraction)": method.training.final_fraction,
+        "RISSOLE (rissole, rissole.budget)": (
+            "none" if scale.rissole is None else f"{scale.rissole.name}, budget {scale.rissole.budget}"
+        ),
         "training set of the schedule sweep (few_size, few_share)": scale.few.words,
         "reference set of the metrics": "X, the retrieval set included",
         "seeds (--seeds)": list(request.seeds),

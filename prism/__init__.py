@@ -1,3 +1,3 @@
 """The core of prism-bench: everything that can change a number. It knows no experiment."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

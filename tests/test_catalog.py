@@ -38,7 +38,7 @@ def trainings(plans: list[Plan]) -> set[str]:
 def test_the_five_tables_have_47_cells_from_22_trainings(paper: list[Plan]) -> None:
     assert table_cells(paper) == 47
     assert distinct_trainings(paper) == 22
-    assert len(trainings(paper)) == 21, "RISSOLE's is declined"
+    assert len(trainings(paper)) == 22, "none is declined; what RISSOLE rests on is counted with it"
     by_table = Counter(plan.document["paper_table"] for plan in paper for _ in (*plan.cells, *plan.declined))
     assert by_table == {"Table 1": 9, "Table 2": 3, "Table 3": 8, "Table 4": 24, "Table 5": 3}
 
@@ -62,7 +62,7 @@ def test_dry_run_says_it_in_one_line_without_data_or_weights(cli: Cli) -> None:
     )
     for name in ("CIFAR-10", "CelebA", "ImageNet-100", "AFHQv2"):
         assert f"the pictures of {name} are not here" in said.out
-    assert "RISSOLE is not computed" in said.out
+    assert "is not computed" not in said.out
 
 
 def test_a_real_run_without_the_data_names_every_missing_set_and_does_nothing(cli: Cli, tmp_path: Path) -> None:
