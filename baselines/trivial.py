@@ -36,16 +36,6 @@ MODEL, IMAGES = "model.safetensors", "images.npy"
 class Trivial(Method):
     """What the members share: nothing is trained; the images that samples are taken from are kept."""
 
-    @property
-    def conditioning(self) -> Retrieval | None:
-        """None."""
-        return None
-
-    @property
-    def largest_k(self) -> int:
-        """0."""
-        return 0
-
     def check(self, resolution: int) -> None:
         """Fits any resolution."""
 

@@ -154,14 +154,14 @@ class Method(Component, family="method"):
     training_set: TrainingSet = TrainSplit()
 
     @property
-    @abstractmethod
     def conditioning(self) -> Retrieval | None:
-        """How neighbours are found; None where the method uses none."""
+        """How neighbours are found; None where the method uses none, or finds them itself."""
+        return None
 
     @property
-    @abstractmethod
     def largest_k(self) -> int:
-        """The most neighbours training can ask for; 0 where it uses none."""
+        """The most neighbours of the gallery that training can ask for; 0 where it uses none."""
+        return 0
 
     @property
     def first(self) -> "Method | None":

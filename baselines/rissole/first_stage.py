@@ -20,7 +20,6 @@ from prism.data.split import Ids
 from prism.errors import ComputeError, InputError
 from prism.images import Pixels, to_uint8
 from prism.method import Asked, Fitted, Method, TrainingData
-from prism.retrieval import Retrieval
 from prism.runtime import Report, Runtime
 from prism.sampling import Sampler
 
@@ -53,16 +52,6 @@ class FirstStage(Method):
 
     What they score is the floor of what RISSOLE can reach with it, by every metric (for FID: rFID).
     """
-
-    @property
-    def conditioning(self) -> Retrieval | None:
-        """None."""
-        return None
-
-    @property
-    def largest_k(self) -> int:
-        """0."""
-        return 0
 
     @abstractmethod
     def latent(self, resolution: int) -> tuple[int, int]:

@@ -33,7 +33,6 @@ from prism.encoders.base import Vectors
 from prism.errors import ComputeError, InputError
 from prism.flops import BACKWARD
 from prism.method import AllImages, Fitted, Method, TrainingData, TrainingSet
-from prism.retrieval import Retrieval
 from prism.rng import seed_for
 from prism.runtime import Report, Runtime
 from prism.sampling import Sampler
@@ -77,16 +76,6 @@ class Rissole(Method, name="rissole"):
                 raise InputError(f"RISSOLE's {field} must be at least 1, not {getattr(self, field)}")
         if not isinstance(self.first_stage, FirstStage):
             raise InputError(f"first_stage={self.first_stage.name} is no first stage of RISSOLE; use vqgan or pixels")
-
-    @property
-    def conditioning(self) -> Retrieval | None:
-        """None: neighbours are found in the space of its own latents, during training."""
-        return None
-
-    @property
-    def largest_k(self) -> int:
-        """0: its neighbours are not those of the gallery."""
-        return 0
 
     @property
     def first(self) -> Method:
