@@ -123,3 +123,16 @@ def test_the_picture_needs_two_rows_with_both(tmp_path: Path) -> None:
     assert path is not None
     with Image.open(path) as picture:
         assert picture.size[0] > 800
+
+
+def test_active_parameters_and_the_database_stand_apart_from_the_model() -> None:
+    cost = {**COST, "active_parameters": 900_000, "database_bytes": 3_000_000}
+    found = efficiency_table(plan(), [record("r0s0", cost), record("r1s0", COST)])
+    assert found is not None
+    keys = [column.key for column in found.columns]
+    shown = {key: cell.text for key, cell in zip(keys, found.rows[0].cells, strict=True) if isinstance(cell, Text)}
+    assert (shown["parameters"], shown["active"]) == ("1.20M", "900K")
+    assert (shown["model"], shown["database"]) == ("41 kB", "3.0 MB")
+    blank = dict(zip(keys, found.rows[1].cells, strict=True))["active"]
+    assert isinstance(blank, Text)
+    assert blank.text == "", "not known is not none"
