@@ -207,7 +207,7 @@ def objective_of(data: TrainingData, process: DDPM | None = None) -> BlockObject
 
 
 def test_the_fused_loss_is_that_of_a_loop_over_positions(data: TrainingData) -> None:
-    objective, network = objective_of(data), TINY.build(R).eval()
+    objective, network = objective_of(data), TINY.replace(unet=TINY.unet.replace(use_pos=True)).build(R).eval()
     batch = objective.draw(3, 10)
     (fused,) = objective.losses(network, batch)
     module, slow = Identity(), []
