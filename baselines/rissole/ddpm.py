@@ -84,7 +84,10 @@ class DDPMSampler(Sampler):
 
 @dataclass(frozen=True, kw_only=True)
 class Ancestral(DDPMSampler, name="ddpm"):
-    """DDPM's ancestral sampler: with as many steps as the process has, its posterior of variance beta-tilde."""
+    """DDPM's ancestral sampler: with as many steps as the process has, its posterior of variance beta-tilde.
+
+    With fewer, the same over the steps that are left (DDIM's eta = 1).
+    """
 
     eta: ClassVar[float] = 1.0
     steps: int = 1000
