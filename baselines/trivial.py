@@ -90,6 +90,11 @@ class HeldOutReal(Trivial, name="held-out-real"):
 
     sees_held_out: ClassVar[bool] = True
 
+    @property
+    def trained_on(self) -> str:
+        """Not on X."""
+        return "(none of X)"
+
     def kept(self, data: TrainingData) -> Pixels:
         """Those outside X."""
         if data.held_out is None:
@@ -106,6 +111,11 @@ class NearestImage(Trivial, name="nearest-image"):
     """The image of D nearest to the pseudo-query, itself left out: retrieval without a network."""
 
     retrieval: Retrieval = Nearest()  # noqa: RUF009 - a frozen value
+
+    @property
+    def trained_on(self) -> str:
+        """It returns images of D."""
+        return "D"
 
     @property
     def conditioning(self) -> Retrieval | None:
@@ -132,6 +142,11 @@ class NearestImage(Trivial, name="nearest-image"):
 @dataclass(frozen=True, kw_only=True)
 class Noise(Trivial, name="noise"):
     """Independent uniform pixels."""
+
+    @property
+    def trained_on(self) -> str:
+        """Nothing."""
+        return "(nothing)"
 
     def kept(self, data: TrainingData) -> Pixels:
         """None."""

@@ -67,7 +67,7 @@ def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> lis
             {
                 "id": row.id,
                 "label": row.label + suffix if own else row.label,
-                "trained_on": "" if method is None else method.training_set.words,
+                "trained_on": "" if method is None else method.trained_on,
                 "changes": {} if method is None else _changes(request.scale.method, method),
                 "factors": {} if method is None else factors(method),
                 "cells": [{"seed": c.seed, "record": c.record, "k_sample": c.samples.k_sample} for c in own],

@@ -164,6 +164,11 @@ class Method(Component, family="method"):
         return 0
 
     @property
+    def trained_on(self) -> str:
+        """What tables say that it has learnt from."""
+        return self.training_set.words
+
+    @property
     def first(self) -> "Method | None":
         """A method that is trained before this one, on the same data and seed, and whose result this one builds on."""
         return None

@@ -138,6 +138,8 @@ def test_rows_that_cannot_be_are_declined_with_a_reason(cli: Cli, tmp_path: Path
 def test_held_out_images_are_outside_x(cli: Cli) -> None:
     said = cli(f"run table1 {SMALL} --with held-out-images --only variant=held-out-images")
     assert said.code == 0, said.err
+    (table,) = STORE.glob("reports/table1/*/table1.md")
+    assert "| (none of X) |" in table.read_text()
     record = records()["held-out-images"]
     samples = np.load(STORE / "stages" / "samples" / record["stages"]["samples"] / "images.npy")
     folders = [path.parent for path in STORE.glob("stages/dataset/*/images.npy")]
