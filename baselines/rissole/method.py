@@ -173,7 +173,8 @@ class Rissole(Method, name="rissole"):
 
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
         """See the family."""
-        network = self.build(resolution)
+        # The file says what its first stage is, so that one taken from elsewhere need not be named again.
+        network = self.replace(first_stage=told_of(folder / WEIGHTS)[0]).build(resolution)
         weights = load_file(folder / WEIGHTS)
         network.load_state_dict({name[len(UNET) :]: value for name, value in weights.items() if name.startswith(UNET)})
         module = open_autoencoder(folder / WEIGHTS, FIRST)
