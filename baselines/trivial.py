@@ -72,12 +72,8 @@ class Drawing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealImages(Trivial, name="real"):
-    """Real images of X_train in random order: no D, no network."""
-
-    def kept(self, data: TrainingData) -> Pixels:
-        """Those of the training set."""
-        return data.images[data.ids]
+class Real(Trivial):
+    """Members that show the images they keep."""
 
     def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
         """Without repetition until all have been shown."""
@@ -85,7 +81,16 @@ class RealImages(Trivial, name="real"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOutReal(Trivial, name="held-out-real"):
+class RealImages(Real, name="real"):
+    """Real images of X_train in random order: no D, no network."""
+
+    def kept(self, data: TrainingData) -> Pixels:
+        """Those of the training set."""
+        return data.images[data.ids]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutReal(Real, name="held-out-real"):
     """Real images that are no part of X, in random order: what a perfect method would score."""
 
     sees_held_out: ClassVar[bool] = True
@@ -100,10 +105,6 @@ class HeldOutReal(Trivial, name="held-out-real"):
         if data.held_out is None:
             raise ComputeError("there are no images outside X")
         return data.held_out
-
-    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
-        """Without repetition until all have been shown."""
-        return np.asarray(images[in_random_order(asked.indices, len(images), asked.seed)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from experiments.layout import Cell, Layout
 from experiments.request import ONLY, Entry, Request
 from prism.data.split import Parts
 from prism.errors import InputError
+from prism.method import Method
 from prism.retrieval import check_k
 from prism.stages.base import Stage, walk
 from prism.stages.data import SplitStage
@@ -106,14 +107,20 @@ def _compile(request: Request, entries: Sequence[Entry], width: int) -> Plan:
 
 def _check(entry: Entry, parts: Parts, resolution: int) -> None:
     method = entry.method
-    for one in (method, *([] if method.first is None else [method.first])):
-        one.check(resolution)
-        one.check_parts(parts)
+    _check_trainings(method, parts, resolution)
     method.check_sampler(entry.sampler)
     conditioning = method.conditioning
     if conditioning is not None:
         largest = max(method.largest_k, *entry.k_samples)
         check_k(largest, len(parts.retrieval), exclude_self=conditioning.exclude_self)
+
+
+def _check_trainings(method: Method, parts: Parts, resolution: int) -> None:
+    """The method, and all that are trained before it."""
+    method.check(resolution)
+    method.check_parts(parts)
+    if method.first is not None:
+        _check_trainings(method.first, parts, resolution)
 
 
 def _wanted(request: Request, entry: Entry, k_sample: int, seed: int) -> bool:

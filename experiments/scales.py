@@ -112,6 +112,7 @@ def rissole_on(panel: str) -> System:
     return told.replace(method=Rissole(first_stage=VQGAN(training_set=AllImages(), channels=(16, 32)), k=20))
 
 
+_TINY = Training(batch=16, learning_rate=2e-3, rampup_images=0, final_fraction=0.1, ema_halflife=64)
 TINY_RISSOLE = RissoleSmall(
     method=clean(
         Rissole(
@@ -124,12 +125,12 @@ TINY_RISSOLE = RissoleSmall(
                 head_dim=8,
                 adversarial=0.0,
                 flip=False,
-                training=Training(batch=16, learning_rate=2e-3, rampup_images=0, final_fraction=0.1, ema_halflife=64),
+                training=_TINY,
             ),
             k=2,
             flip=False,
             unet=BlockUNet(channels=(8, 16), res_per_level=1, time_sin=8, time_dim=16, heads=1, head_dim=8),
-            training=Training(batch=16, learning_rate=2e-3, rampup_images=0, final_fraction=0.1, ema_halflife=64),
+            training=_TINY,
         )
     ),
     sampler=DDIM(steps=8),

@@ -203,7 +203,7 @@ def objective_of(data: TrainingData, process: DDPM | None = None) -> BlockObject
     codes = data.images
     near = retrieve(*[keys(Identity(), codes, 2, "cpu", whole=True)] * 2, 3, threads=1)
     views = Views(codes[:, None], near[:, None], codes)
-    return BlockObjective(views, Identity(), process or DDPM(), factor=2, scale=0.5, batch=6, seed=1)
+    return BlockObjective(views, Identity(), process or DDPM(), block=(3, R // 2), factor=2, scale=0.5, batch=6, seed=1)
 
 
 def test_the_fused_loss_is_that_of_a_loop_over_positions(data: TrainingData) -> None:

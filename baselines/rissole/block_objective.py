@@ -52,17 +52,28 @@ class Views(NamedTuple):
 
 
 class BlockObjective:
-    """Draws the batch of any step from (seed, step, images seen), as the patches' does."""
+    """Draws the batch of any step from (seed, step, images seen), as the patches' does.
+
+    block: channels and side of a block. factor: blocks along a side. scale: what latents are divided by.
+    """
 
     def __init__(
-        self, views: Views, module: Autoencoder, process: DDPM, *, factor: int, scale: float, batch: int, seed: int
+        self,
+        views: Views,
+        module: Autoencoder,
+        process: DDPM,
+        *,
+        block: tuple[int, int],
+        factor: int,
+        scale: float,
+        batch: int,
+        seed: int,
     ) -> None:
+        channels, width = block
         self.views, self.module, self.process = views, module, process
         self.factor, self.scale, self.batch, self.seed = factor, scale, batch, seed
         self.epochs = Epochs(len(views.codes), seed)
-        with torch.inference_mode():
-            one = torch.from_numpy(np.ascontiguousarray(views.codes[:1, 0])).to(next(_devices(module), "cpu"))
-            self.shape = split(module.latents(one), factor).shape[1:]
+        self.shape = (factor**2, channels, width, width)
 
     def players(self, network: UNet) -> list[list[nn.Parameter]]:
         """The U-Net's weights; the first stage stays as it is."""
@@ -91,7 +102,3 @@ class BlockObjective:
         position = torch.arange(clean.shape[1], device=noisy.device).repeat(len(clean))
         predicted = network(noisy, batch.t.flatten(), condition.flatten(0, 1), position)
         yield F.mse_loss(predicted, batch.noise.flatten(0, 1))
-
-
-def _devices(module: nn.Module) -> Iterator[torch.device]:
-    yield from (weight.device for weight in module.parameters())

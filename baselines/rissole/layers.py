@@ -4,8 +4,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from prism.errors import InputError
+
 GROUPS = 8
 """Of every GroupNorm in a residual block; divides every width."""
+
+
+def check_widths(channels: tuple[int, ...], said: str) -> None:
+    """InputError, calling the field as the user does, where a level's width does not fit its norms."""
+    if not channels or any(width < GROUPS or width % GROUPS for width in channels):
+        raise InputError(f"{said} must be multiples of {GROUPS}, one or more, not {channels}")
 
 
 class SelfAttention(nn.Module):

@@ -124,9 +124,14 @@ class Rissole(Method, name="rissole"):
                 "or fewer"
             )
 
+    def block(self, resolution: int) -> tuple[int, int]:
+        """Channels and side of a block."""
+        channels, side = self.first_stage.latent(resolution)
+        return channels, side // self.factor
+
     def build(self, resolution: int) -> UNet:
         """The U-Net, with weights from torch's generator."""
-        channels, _ = self.first_stage.latent(resolution)
+        channels, _ = self.block(resolution)
         return self.unet.build(channels, self.k, self.factor**2)
 
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
@@ -141,7 +146,14 @@ class Rissole(Method, name="rissole"):
             torch.manual_seed(seed_for(seed, "initial weights"))
             network = self.build(data.images.shape[-1]).to(runtime.device)
         objective = BlockObjective(
-            views, module, self.process, factor=self.factor, scale=scale, batch=self.training.batch, seed=seed
+            views,
+            module,
+            self.process,
+            block=self.block(data.images.shape[-1]),
+            factor=self.factor,
+            scale=scale,
+            batch=self.training.batch,
+            seed=seed,
         )
         average = train(network, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
         self._save(average, scale, data.first, folder)
@@ -208,8 +220,7 @@ class Rissole(Method, name="rissole"):
 @lru_cache(maxsize=64)
 def _all_blocks(method: Rissole, resolution: int) -> float:
     """Operations of one forward pass of all blocks of an image."""
-    channels, side = method.first_stage.latent(resolution)
-    width, blocks = side // method.factor, method.factor**2
+    (channels, width), blocks = method.block(resolution), method.factor**2
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         block, told = torch.empty(1, channels, width, width), torch.zeros(1, dtype=torch.long)
         method.build(resolution).eval()(block, told, torch.empty(1, method.k * channels, width, width), told)

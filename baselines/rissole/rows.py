@@ -13,6 +13,7 @@ from prism.variant import Scale, System, Variant
 
 DIM = 64
 """Width of the neighbours' embedding where PRISM's operations are counted; it hardly matters to them."""
+NO_SIZE = "this scale has no size for RISSOLE; give it one with --set rissole=rissole_small"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class RissoleVariant(Variant):
     def applies(self, scale: Scale, dataset: Dataset) -> str | None:
         """Where the scale has a size for it."""
         if scale.rissole is None:
-            return "this scale has no size for RISSOLE; give it one with --set rissole=rissole_small"
+            return NO_SIZE
         return None
 
     def method(self, scale: Scale) -> Method:
@@ -98,7 +99,7 @@ class FirstStageRow(RissoleVariant, name="rissole-first-stage"):
 
 def _system(scale: Scale) -> System:
     if scale.rissole is None:
-        raise InputError("this scale has no size for RISSOLE; give it one with --set rissole=rissole_small")
+        raise InputError(NO_SIZE)
     return scale.rissole
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from baselines.rissole.layers import GROUPS, SelfAttention
+from baselines.rissole.layers import GROUPS, SelfAttention, check_widths
 from prism.component import Component
 from prism.denoiser import positional_embedding
 from prism.errors import InputError
@@ -37,9 +37,7 @@ class BlockUNet(Component, family="block_unet", name="block-unet"):
     use_pos: bool = False
 
     def __post_init__(self) -> None:
-        wrong = [width for width in self.channels if width < GROUPS or width % GROUPS]
-        if wrong or not self.channels:
-            raise InputError(f"unet.channels must be multiples of {GROUPS}, one or more, not {self.channels}")
+        check_widths(self.channels, "unet.channels")
         if self.res_per_level < 1:
             raise InputError(f"unet.res_per_level must be at least 1, not {self.res_per_level}")
         if not 0 <= self.dropout < 1:

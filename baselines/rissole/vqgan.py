@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.rissole.first_stage import Autoencoder, FirstStage
-from baselines.rissole.layers import GROUPS
+from baselines.rissole.layers import check_widths
 from baselines.rissole.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
 from baselines.rissole.vqgan_objective import Losses, Players, VQGANObjective
 from prism.errors import InputError
@@ -48,9 +48,7 @@ class VQGAN(FirstStage, name="vqgan"):
     )
 
     def __post_init__(self) -> None:
-        wrong = [width for width in self.channels if width < GROUPS or width % GROUPS]
-        if wrong or not self.channels:
-            raise InputError(f"first_stage.channels must be multiples of {GROUPS}, one or more, not {self.channels}")
+        check_widths(self.channels, "first_stage.channels")
         for field, least in (("latent_channels", 1), ("codebook", 2)):
             if not least <= getattr(self, field) < 2**15:
                 raise InputError(f"first_stage.{field} must be at least {least}, not {getattr(self, field)}")
