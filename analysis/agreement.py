@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis.comparison import improvement, numbers
-from analysis.lines import Line, lines_of, metrics_of
-from analysis.records import Plan, QuotedNumber, Record, Value, index_records
-from analysis.statistics import kendall_tau
+from prism_bench.analysis.comparison import improvement, numbers
+from prism_bench.analysis.lines import Line, lines_of, metrics_of
+from prism_bench.analysis.records import Plan, QuotedNumber, Record, Value, index_records
+from prism_bench.analysis.statistics import kendall_tau
 
 FEWEST = 3
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from analysis import formatting
-from analysis.lines import Line
-from analysis.records import Plan, Value
-from analysis.statistics import Estimator
+from prism_bench.analysis import formatting
+from prism_bench.analysis.lines import Line
+from prism_bench.analysis.records import Plan, Value
+from prism_bench.analysis.statistics import Estimator
 
 
 def caption(

@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis import formatting
-from analysis.comparison import SIGNIFICANT, Comparison, adjusted, compare, improvement, numbers, values_of
-from analysis.limits import Verdict, judge_limit
-from analysis.records import Claim, Pair, Plan, Record, Side, Value, index_records
-from analysis.statistics import STUDENT_T, Estimator, seeds_needed
+from prism_bench.analysis import formatting
+from prism_bench.analysis.comparison import SIGNIFICANT, Comparison, adjusted, compare, improvement, numbers, values_of
+from prism_bench.analysis.limits import Verdict, judge_limit
+from prism_bench.analysis.records import Claim, Pair, Plan, Record, Side, Value, index_records
+from prism_bench.analysis.statistics import STUDENT_T, Estimator, seeds_needed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import shlex
 
-from analysis.records import Cell, Plan, PlanRow
+from prism_bench.analysis.records import Cell, Plan, PlanRow
 
 FLAGS = {"--skip-bad", "--controls", "--dry-run", "--stratify", "--no-stratify", "--mlflow", "--no-mlflow"}
 """Options that take no value."""

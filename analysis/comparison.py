@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.records import Better, Cell, Record, Value
-from analysis.statistics import Estimator, Interval, holm, paired_p_value
+from prism_bench.analysis.records import Better, Cell, Record, Value
+from prism_bench.analysis.statistics import Estimator, Interval, holm, paired_p_value
 
 SIGNIFICANT = 0.05
 

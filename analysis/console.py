@@ -4,8 +4,8 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
-from analysis import formatting
-from analysis.layout import Column, Hole, Measured, Quoted, Table, TableCell
+from prism_bench.analysis import formatting
+from prism_bench.analysis.layout import Column, Hole, Measured, Quoted, Table, TableCell
 
 _HEADING_WIDTH = 16
 _GAP = "  "

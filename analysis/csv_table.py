@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Iterable
 
-from analysis.lines import Line, groups_of, lines_of, metrics_of, why_missing
-from analysis.records import Cell, Plan, Record, Value, index_records
+from prism_bench.analysis.lines import Line, groups_of, lines_of, metrics_of, why_missing
+from prism_bench.analysis.records import Cell, Plan, Record, Value, index_records
 
 HEADER = (
     "experiment",

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis.comparison import Comparison, adjusted, compare, numbers
-from analysis.lines import lines_of, metrics_of
-from analysis.records import Plan, Record, Value, index_records
-from analysis.statistics import STUDENT_T, Estimator
+from prism_bench.analysis.comparison import Comparison, adjusted, compare, numbers
+from prism_bench.analysis.lines import lines_of, metrics_of
+from prism_bench.analysis.records import Plan, Record, Value, index_records
+from prism_bench.analysis.statistics import STUDENT_T, Estimator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,12 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from analysis import formatting
-from analysis.figures import plain_style, save
-from analysis.layout import Column, Measured, Row, Table, TableCell, Text
-from analysis.lines import Line, lines_of
-from analysis.records import Plan, Record, index_records
-from analysis.statistics import STUDENT_T, Estimator
+from prism_bench.analysis import formatting
+from prism_bench.analysis.figures import plain_style, save
+from prism_bench.analysis.layout import Column, Measured, Row, Table, TableCell, Text
+from prism_bench.analysis.lines import Line, lines_of
+from prism_bench.analysis.records import Plan, Record, index_records
+from prism_bench.analysis.statistics import STUDENT_T, Estimator
 
 GROUP = "Efficiency"
 PICTURE = "quality-compute.png"

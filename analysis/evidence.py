@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from analysis import formatting
-from analysis.agreement import Agreement, agreements
-from analysis.claims import ClaimResult, judge_claims
-from analysis.comparison import Comparison
-from analysis.differences import Differences, differences_of
-from analysis.markdown_text import escape, markdown_line
-from analysis.records import Plan, Record
-from analysis.statistics import Estimator
+from prism_bench.analysis import formatting
+from prism_bench.analysis.agreement import Agreement, agreements
+from prism_bench.analysis.claims import ClaimResult, judge_claims
+from prism_bench.analysis.comparison import Comparison
+from prism_bench.analysis.differences import Differences, differences_of
+from prism_bench.analysis.markdown_text import escape, markdown_line
+from prism_bench.analysis.records import Plan, Record
+from prism_bench.analysis.statistics import Estimator
 
 
 def evidence_markdown(plan: Plan, records: Sequence[Record], estimator: Estimator) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.errors import AnalysisError
+from prism_bench.analysis.errors import AnalysisError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.errors import AnalysisError
-from analysis.layout import Column, Measured, Row, Table
+from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.layout import Column, Measured, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

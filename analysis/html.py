@@ -5,25 +5,25 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from analysis import formatting
-from analysis.agreement import agreements
-from analysis.claims import ClaimResult, judge_claims
-from analysis.differences import differences_of
-from analysis.efficiency import PICTURE
-from analysis.html_details import (
+from prism_bench.analysis import formatting
+from prism_bench.analysis.agreement import agreements
+from prism_bench.analysis.claims import ClaimResult, judge_claims
+from prism_bench.analysis.differences import differences_of
+from prism_bench.analysis.efficiency import PICTURE
+from prism_bench.analysis.html_details import (
     cells_html,
     changes_html,
     choices_html,
     environment_html,
     total_cost,
 )
-from analysis.html_evidence import agreement_html, badge, claims_html, differences_html
-from analysis.html_table import table_html
-from analysis.html_text import Markup, figure, join, simple_table, tag
-from analysis.layout import Measured, Table
-from analysis.records import Plan, Record, index_records
-from analysis.sweep import paper_form
-from analysis.sweep_figures import CURVES, HEATMAP
+from prism_bench.analysis.html_evidence import agreement_html, badge, claims_html, differences_html
+from prism_bench.analysis.html_table import table_html
+from prism_bench.analysis.html_text import Markup, figure, join, simple_table, tag
+from prism_bench.analysis.layout import Measured, Table
+from prism_bench.analysis.records import Plan, Record, index_records
+from prism_bench.analysis.sweep import paper_form
+from prism_bench.analysis.sweep_figures import CURVES, HEATMAP
 
 FIGURES = {
     "overview.png": "Samples of every variant, first seed; a column shares its noise and its pseudo-query.",
@@ -81,7 +81,7 @@ def page_html(parts: Sequence[Part]) -> str:
             id="environment",
         ),
     ]
-    style = files("analysis").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("prism_bench.analysis").joinpath("page.css").read_text(encoding="utf-8")
     head = join(
         [
             Markup('<meta charset="utf-8">'),

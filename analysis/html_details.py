@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from analysis.commands import cell_command
-from analysis.html_text import Markup, simple_table, tag, text
-from analysis.lines import why_missing
-from analysis.records import Plan, Record
+from prism_bench.analysis.commands import cell_command
+from prism_bench.analysis.html_text import Markup, simple_table, tag, text
+from prism_bench.analysis.lines import why_missing
+from prism_bench.analysis.records import Plan, Record
 
 SHORT = 12
 """Characters of a digest that are shown; the whole stands in its title."""

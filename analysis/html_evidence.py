@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from analysis import formatting
-from analysis.agreement import Agreement
-from analysis.claims import ClaimResult
-from analysis.comparison import Comparison
-from analysis.differences import Differences
-from analysis.html_text import Markup, join, simple_table, tag, text
-from analysis.limits import Verdict
-from analysis.statistics import Estimator
+from prism_bench.analysis import formatting
+from prism_bench.analysis.agreement import Agreement
+from prism_bench.analysis.claims import ClaimResult
+from prism_bench.analysis.comparison import Comparison
+from prism_bench.analysis.differences import Differences
+from prism_bench.analysis.html_text import Markup, join, simple_table, tag, text
+from prism_bench.analysis.limits import Verdict
+from prism_bench.analysis.statistics import Estimator
 
 MARKS: dict[Verdict, str] = {"reproduced": "yes", "not reproduced": "no", "undecided": "open", "not tested": "none"}
 """The colour class of a verdict; the word itself is always there too."""

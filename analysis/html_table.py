@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from analysis import formatting
-from analysis.html_text import Markup, join, picture, scroll, tag, text
-from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell
+from prism_bench.analysis import formatting
+from prism_bench.analysis.html_text import Markup, join, picture, scroll, tag, text
+from prism_bench.analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell
 
 GROUPS = {"measured": "measured here", "quoted": "quoted, not measured here"}
 

@@ -5,9 +5,9 @@ import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 
-from analysis import formatting
-from analysis.latex_text import escape
-from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell
+from prism_bench.analysis import formatting
+from prism_bench.analysis.latex_text import escape
+from prism_bench.analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell
 
 _PREAMBLE = r"""\documentclass{article}
 \usepackage[margin=2cm]{geometry}

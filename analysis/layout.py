@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.records import Better, Plan
-from analysis.statistics import STUDENT_T, Estimator
+from prism_bench.analysis.records import Better, Plan
+from prism_bench.analysis.statistics import STUDENT_T, Estimator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from analysis import formatting
-from analysis.records import Limit, Record, Side, Value
-from analysis.statistics import Estimator, Interval
+from prism_bench.analysis import formatting
+from prism_bench.analysis.records import Limit, Record, Side, Value
+from prism_bench.analysis.statistics import Estimator, Interval
 
 Verdict = Literal["reproduced", "not reproduced", "undecided", "not tested"]
 

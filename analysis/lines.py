@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.errors import AnalysisError
-from analysis.records import Cell, Plan, PlanRow, Record, Value
+from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.records import Cell, Plan, PlanRow, Record, Value
 
 
 @dataclass(frozen=True, kw_only=True)

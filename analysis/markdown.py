@@ -3,12 +3,12 @@
 import json
 from collections.abc import Sequence
 
-from analysis import formatting
-from analysis.evidence import evidence_markdown
-from analysis.layout import Column, Hole, Measured, Quoted, Table, TableCell
-from analysis.lines import why_missing
-from analysis.markdown_text import code, escape, markdown_line
-from analysis.records import Plan, Record
+from prism_bench.analysis import formatting
+from prism_bench.analysis.evidence import evidence_markdown
+from prism_bench.analysis.layout import Column, Hole, Measured, Quoted, Table, TableCell
+from prism_bench.analysis.lines import why_missing
+from prism_bench.analysis.markdown_text import code, escape, markdown_line
+from prism_bench.analysis.records import Plan, Record
 
 Picture = tuple[str, str]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from analysis.errors import AnalysisError
-from analysis.fields import Fields, as_object, read_object
+from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.fields import Fields, as_object, read_object
 
 Better = Literal["lower", "higher"]
 Kind = Literal["table", "grid", "curves"]

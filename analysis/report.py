@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.csv_table import table_csv
-from analysis.efficiency import PICTURE, quality_plot
-from analysis.errors import AnalysisError
-from analysis.figures import interval_plot
-from analysis.html import FIGURES, Part, page_html
-from analysis.latex import document_tex
-from analysis.layout import Measured, Table
-from analysis.markdown import Picture, table_markdown
-from analysis.records import Plan, Record, load_plan, load_records
-from analysis.statistics import STUDENT_T, Estimator
-from analysis.sweep import paper_form, sweep_of
-from analysis.sweep_figures import sweep_figures
-from analysis.table import build, further
+from prism_bench.analysis.csv_table import table_csv
+from prism_bench.analysis.efficiency import PICTURE, quality_plot
+from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.figures import interval_plot
+from prism_bench.analysis.html import FIGURES, Part, page_html
+from prism_bench.analysis.latex import document_tex
+from prism_bench.analysis.layout import Measured, Table
+from prism_bench.analysis.markdown import Picture, table_markdown
+from prism_bench.analysis.records import Plan, Record, load_plan, load_records
+from prism_bench.analysis.statistics import STUDENT_T, Estimator
+from prism_bench.analysis.sweep import paper_form, sweep_of
+from prism_bench.analysis.sweep_figures import sweep_figures
+from prism_bench.analysis.table import build, further
 
 
 @dataclass(frozen=True, kw_only=True)

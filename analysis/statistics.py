@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.errors import AnalysisError
+from prism_bench.analysis.errors import AnalysisError
 
 LEVEL = 0.95
 RESAMPLES = 10_000

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis import formatting
-from analysis.caption import caption
-from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell
-from analysis.lines import Line, lines_of, metrics_of
-from analysis.records import Plan, Record, Value, index_records
-from analysis.statistics import STUDENT_T, Estimator
-from analysis.table import QUOTED_MARK, SMALL_SCALE_MARK, lettered, mean_cell, published_cell, with_best
+from prism_bench.analysis import formatting
+from prism_bench.analysis.caption import caption
+from prism_bench.analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell
+from prism_bench.analysis.lines import Line, lines_of, metrics_of
+from prism_bench.analysis.records import Plan, Record, Value, index_records
+from prism_bench.analysis.statistics import STUDENT_T, Estimator
+from prism_bench.analysis.table import QUOTED_MARK, SMALL_SCALE_MARK, lettered, mean_cell, published_cell, with_best
 
 HEADING = "k_sample"
 

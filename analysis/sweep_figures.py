@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import formatting
-from analysis.figures import plain_style, save
-from analysis.layout import Measured, Quoted, TableCell
-from analysis.sweep import Sweep
+from prism_bench.analysis import formatting
+from prism_bench.analysis.figures import plain_style, save
+from prism_bench.analysis.layout import Measured, Quoted, TableCell
+from prism_bench.analysis.sweep import Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from analysis import formatting
-from analysis.caption import caption, remarks
-from analysis.efficiency import efficiency_table
-from analysis.errors import AnalysisError
-from analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
-from analysis.lines import Line, groups_of, lines_of, metrics_of, summary_of
-from analysis.records import Better, Plan, Record, Value, index_records
-from analysis.statistics import STUDENT_T, Estimator
+from prism_bench.analysis import formatting
+from prism_bench.analysis.caption import caption, remarks
+from prism_bench.analysis.efficiency import efficiency_table
+from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.layout import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
+from prism_bench.analysis.lines import Line, groups_of, lines_of, metrics_of, summary_of
+from prism_bench.analysis.records import Better, Plan, Record, Value, index_records
+from prism_bench.analysis.statistics import STUDENT_T, Estimator
 
 SMALL_SCALE_MARK = "†"
 QUOTED_MARK = "‡"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.errors import AnalysisError
-from analysis.figures import plain_style, save
-from analysis.statistics import mean_interval
+from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.figures import plain_style, save
+from prism_bench.analysis.statistics import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

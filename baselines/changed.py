@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from baselines.table3 import Prism
-from prism.errors import InputError
-from prism.method import Method, TrainingSet
-from prism.patch_method import PatchMethod
-from prism.patches import Patches
-from prism.schedules import Schedule
-from prism.variant import Scale, Variant
+from prism_bench.baselines.table3 import Prism
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.method import Method, TrainingSet
+from prism_bench.prism.patch_method import PatchMethod
+from prism_bench.prism.patches import Patches
+from prism_bench.prism.schedules import Schedule
+from prism_bench.prism.variant import Scale, Variant
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from baselines.table3 import PatchD
-from prism.errors import InputError
-from prism.method import Method
-from prism.patch_method import PatchMethod
-from prism.patches import Patches, PatchSizes, ProgressivePatches
-from prism.variant import Scale, Variant
+from prism_bench.baselines.table3 import PatchD
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.method import Method
+from prism_bench.prism.patch_method import PatchMethod
+from prism_bench.prism.patches import Patches, PatchSizes, ProgressivePatches
+from prism_bench.prism.variant import Scale, Variant
 
 REAL = 0.5
 """Patch Diffusion's own share of steps on full images (its real_p), which is also that of the paper's Table 5."""

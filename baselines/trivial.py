@@ -11,15 +11,15 @@ from typing import ClassVar
 import numpy as np
 from safetensors.torch import save_file
 
-from prism.data.base import Dataset
-from prism.data.split import Ids
-from prism.errors import ComputeError
-from prism.images import Pixels
-from prism.method import Asked, Fitted, Method, TrainingData
-from prism.retrieval import Nearest, Retrieval
-from prism.rng import numpy_rng
-from prism.runtime import Report, Runtime
-from prism.variant import Scale, Variant
+from prism_bench.prism.data.base import Dataset
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.errors import ComputeError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.method import Asked, Fitted, Method, TrainingData
+from prism_bench.prism.retrieval import Nearest, Retrieval
+from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.runtime import Report, Runtime
+from prism_bench.prism.variant import Scale, Variant
 
 
 def in_random_order(indices: range, n: int, seed: int) -> Ids:
@@ -67,7 +67,7 @@ class Drawing:
     resolution: int
 
     def sample(self, asked: Asked) -> Pixels:
-        """See `prism.method.Fitted`; sampler and number of neighbours do not matter."""
+        """See `prism_bench.prism.method.Fitted`; sampler and number of neighbours do not matter."""
         return self.method.draw(self.images, asked, self.resolution)
 
 

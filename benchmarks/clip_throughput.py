@@ -16,8 +16,8 @@ import open_clip
 import torch
 from PIL import Image
 
-from prism.data.toyfaces import ToyFaces
-from prism.encoders.clip import CLIP, image_embedder
+from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.encoders.clip import CLIP, image_embedder
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from prism.metrics.frechet import frechet_between, frechet_distance
+from prism_bench.prism.metrics.frechet import frechet_between, frechet_distance
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from experiments.amounts import counted, duration, size
-from experiments.estimate import Estimate
-from experiments.plan import Plan, distinct_trainings, table_cells
-from experiments.runner import Survey
-from prism.stages.base import explain
-from prism.store import Store
+from prism_bench.experiments.amounts import counted, duration, size
+from prism_bench.experiments.estimate import Estimate
+from prism_bench.experiments.plan import Plan, distinct_trainings, table_cells
+from prism_bench.experiments.runner import Survey
+from prism_bench.prism.stages.base import explain
+from prism_bench.prism.store import Store
 
 SHOWN_REASONS = 8
 """Lines about why something is computed anew; the rest is counted."""

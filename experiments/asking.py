@@ -7,24 +7,24 @@ from typing import TypeGuard
 
 from rich.console import Console
 
-from baselines.rissole.first_stage_file import FILES, FirstStageFile
-from baselines.rissole.presets import rissole_of
-from experiments.experiment import Experiment, Row, merged_rows
-from experiments.measuring import with_metrics
-from experiments.names import NUMBERED, PAPER_ORDER
-from experiments.paper import TITLES
-from experiments.request import Request, Source
-from experiments.scales import scale_named
-from experiments.sources import open_data
-from prism.component import member, with_setting
-from prism.data.split import Split
-from prism.encoders.base import Encoder
-from prism.encoders.clip import CLIP
-from prism.encoders.clip_files import take
-from prism.errors import InputError, closest
-from prism.runtime import Runtime, usable_cores
-from prism.store import Store
-from prism.variant import Scale, Variant
+from prism_bench.baselines.rissole.first_stage_file import FILES, FirstStageFile
+from prism_bench.baselines.rissole.presets import rissole_of
+from prism_bench.experiments.experiment import Experiment, Row, merged_rows
+from prism_bench.experiments.measuring import with_metrics
+from prism_bench.experiments.names import NUMBERED, PAPER_ORDER
+from prism_bench.experiments.paper import TITLES
+from prism_bench.experiments.request import Request, Source
+from prism_bench.experiments.scales import scale_named
+from prism_bench.experiments.sources import open_data
+from prism_bench.prism.component import member, with_setting
+from prism_bench.prism.data.split import Split
+from prism_bench.prism.encoders.base import Encoder
+from prism_bench.prism.encoders.clip import CLIP
+from prism_bench.prism.encoders.clip_files import take
+from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.runtime import Runtime, usable_cores
+from prism_bench.prism.store import Store
+from prism_bench.prism.variant import Scale, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,14 +143,14 @@ def variant_called(name: str) -> Variant:
     """The variant of that name; InputError with the closest names otherwise."""
     found = member("variant", name)()
     if not isinstance(found, Variant):
-        raise InputError(f"variant {name} does not subclass prism.variant.Variant")
+        raise InputError(f"variant {name} does not subclass prism_bench.prism.variant.Variant")
     return found
 
 
 def _experiment(name: str) -> Experiment:
     found = member("experiment", name)()
     if not isinstance(found, Experiment):
-        raise InputError(f"experiment {name} does not subclass experiments.experiment.Experiment")
+        raise InputError(f"experiment {name} does not subclass prism_bench.experiments.experiment.Experiment")
     return found
 
 

@@ -4,23 +4,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from baselines.changed import Changed
-from baselines.controls import (
+from prism_bench.baselines.changed import Changed
+from prism_bench.baselines.controls import (
     CrossAttentionRag,
     MeanMLPRag,
     RandomNeighbourPrism,
     ShuffledNeighbourPrism,
     ZeroConditionPrism,
 )
-from baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
-from baselines.rissole.rows import FirstStageRow, RissoleOnTrain, RissoleRow
-from baselines.table3 import PatchD, PatchDOnTrain, Prism, Rag, SetTransformerRag
-from baselines.trivial import HeldOutRow, NearestImageRow, NoiseRow, RealImagesRow
-from experiments.experiment import Claim, Experiment, Limit, Quoted, Row, Side
-from experiments.paper import TITLES, paper_numbers, quoted_fid
-from prism.metrics.memorisation import COPIED_QUERY, NEAR_D
-from prism.patches import PatchSizes
-from prism.variant import Scale
+from prism_bench.baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
+from prism_bench.baselines.rissole.rows import FirstStageRow, RissoleOnTrain, RissoleRow
+from prism_bench.baselines.table3 import PatchD, PatchDOnTrain, Prism, Rag, SetTransformerRag
+from prism_bench.baselines.trivial import HeldOutRow, NearestImageRow, NoiseRow, RealImagesRow
+from prism_bench.experiments.experiment import Claim, Experiment, Limit, Quoted, Row, Side
+from prism_bench.experiments.paper import TITLES, paper_numbers, quoted_fid
+from prism_bench.prism.metrics.memorisation import COPIED_QUERY, NEAR_D
+from prism_bench.prism.patches import PatchSizes
+from prism_bench.prism.variant import Scale
 
 FID_50K = "FID, 50,000 samples against all real training images"
 COPIES = 2.0

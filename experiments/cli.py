@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.bundle import bundle
-from experiments.commands.cache import app as cache_app
-from experiments.commands.daily import compare, evaluate, sample, train
-from experiments.commands.data import app as data_app
-from experiments.commands.options import DEFAULT_STORE, PluginOption, StoreOption
-from experiments.commands.run import run, schedule_sweep
-from experiments.commands.tune import tune
+from prism_bench.experiments.commands.bundle import bundle
+from prism_bench.experiments.commands.cache import app as cache_app
+from prism_bench.experiments.commands.daily import compare, evaluate, sample, train
+from prism_bench.experiments.commands.data import app as data_app
+from prism_bench.experiments.commands.options import DEFAULT_STORE, PluginOption, StoreOption
+from prism_bench.experiments.commands.run import run, schedule_sweep
+from prism_bench.experiments.commands.tune import tune
 
 app = typer.Typer(
     name="prism-bench",
@@ -47,7 +47,7 @@ def report(
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Write tables and one page of everything from the records: no torch, no computing, partial results as such."""
-    from experiments.reporting import report_experiments
+    from prism_bench.experiments.reporting import report_experiments
 
     formats = tuple(word.strip() for word in format_.split(",") if word.strip())
     report_experiments(tuple(experiments), formats, out, store, interval)
@@ -61,7 +61,7 @@ def list_(
     plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """List what there is to combine: every family, or the members of one, with a line on each."""
-    from experiments.listing import list_members
+    from prism_bench.experiments.listing import list_members
 
     for line in list_members(family, tuple(plugin)):
         typer.echo(line)
@@ -73,7 +73,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
     """Open MLflow's comparison view on the store."""
-    from experiments.listing import open_ui
+    from prism_bench.experiments.listing import open_ui
 
     raise typer.Exit(open_ui(store, port))
 
@@ -81,7 +81,7 @@ def ui(
 @app.command()
 def sync(store: StoreOption = Path(DEFAULT_STORE)) -> None:
     """Rebuild the MLflow view from the records in the store."""
-    from experiments.listing import sync_store
+    from prism_bench.experiments.listing import sync_store
 
     sync_store(store)
 
@@ -92,8 +92,8 @@ def doctor(
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Say what this machine can run: versions, devices, weights, data, disk; and what mends each line that fails."""
-    from experiments.doctor import run_doctor
-    from prism.component import load_members
+    from prism_bench.experiments.doctor import run_doctor
+    from prism_bench.prism.component import load_members
 
     load_members()
     raise typer.Exit(run_doctor(store, golden=golden))
@@ -102,7 +102,7 @@ def doctor(
 @app.command()
 def version() -> None:
     """Print the version."""
-    from prism import __version__
+    from prism_bench import __version__
 
     typer.echo(__version__)
 
@@ -125,8 +125,8 @@ def _exit_code(error: Exception) -> int | None:
 
     The classes are imported only once something has gone wrong.
     """
-    from analysis.errors import AnalysisError
-    from prism.errors import ComputeError, InputError
+    from prism_bench.analysis.errors import AnalysisError
+    from prism_bench.prism.errors import ComputeError, InputError
 
     if isinstance(error, InputError | AnalysisError):
         return 2

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.layout import Cell
-from prism.stages.base import Stage
-from prism.stages.data import NeighboursStage
-from prism.stages.model import TrainingStage
-from prism.store import Store
+from prism_bench.experiments.layout import Cell
+from prism_bench.prism.stages.base import Stage
+from prism_bench.prism.stages.data import NeighboursStage
+from prism_bench.prism.stages.model import TrainingStage
+from prism_bench.prism.store import Store
 
 NEWEST_COST = "database_bytes"
 """Records without it were written by an earlier version."""

@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from experiments.amounts import duration
-from experiments.layout import Cell
-from experiments.plan import Plan
-from experiments.workers import Answer
-from prism.stages.base import Stage
+from prism_bench.experiments.amounts import duration
+from prism_bench.experiments.layout import Cell
+from prism_bench.experiments.plan import Plan
+from prism_bench.experiments.workers import Answer
+from prism_bench.prism.stages.base import Stage
 
 QUIET_SECONDS = 20.0
 """Between two lines about one stage where the output is not a terminal."""

@@ -17,10 +17,10 @@ from typing import Any, Literal
 from packaging.version import Version
 from rich.console import Console
 
-from experiments.amounts import counted, size
-from prism.errors import InputError
-from prism.runtime import usable_cores
-from prism.store import Store
+from prism_bench.experiments.amounts import counted, size
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.runtime import usable_cores
+from prism_bench.prism.store import Store
 
 State = Literal["ok", "note", "fails"]
 LEAST_DISK = 2 * 2**30
@@ -77,7 +77,7 @@ def _guarded(name: str, check: Callable[[], Iterator[Line]]) -> Iterator[Line]:
 
 
 def _versions() -> Iterator[Line]:
-    from experiments.recording import environment
+    from prism_bench.experiments.recording import environment
 
     found = environment()
     missing = [library for library, version in found.items() if version.startswith("not installed")]
@@ -147,9 +147,9 @@ def _store(store: Path) -> Iterator[Line]:
 
 
 def _weights() -> Iterator[Line]:
-    from prism.encoders.clip import CLIP
-    from prism.encoders.efficientnet import EfficientNetLite0, EfficientNetLite2
-    from prism.encoders.inception import InceptionClean
+    from prism_bench.prism.encoders.clip import CLIP
+    from prism_bench.prism.encoders.efficientnet import EfficientNetLite0, EfficientNetLite2
+    from prism_bench.prism.encoders.inception import InceptionClean
 
     for encoder in (EfficientNetLite0(), EfficientNetLite2()):
         try:
@@ -177,8 +177,8 @@ def _weights() -> Iterator[Line]:
 
 
 def _data(store: Path) -> Iterator[Line]:
-    from experiments.preparing import note_of, prepared
-    from experiments.scales import PAPER_DATASETS
+    from prism_bench.experiments.preparing import note_of, prepared
+    from prism_bench.experiments.scales import PAPER_DATASETS
 
     kept = Store(store)
     for name, dataset in PAPER_DATASETS.items():
@@ -191,10 +191,10 @@ def _data(store: Path) -> Iterator[Line]:
 
 def _golden() -> Iterator[Line]:
     """PRISM's whole way from data to a number, tiny, against what it gave when this was written."""
-    from experiments.asking import RunOptions
-    from experiments.running import run_experiments
-    from prism.data.files import content_of
-    from prism.data.toyfaces import ToyFaces
+    from prism_bench.experiments.asking import RunOptions
+    from prism_bench.experiments.running import run_experiments
+    from prism_bench.prism.data.files import content_of
+    from prism_bench.prism.data.toyfaces import ToyFaces
 
     began = time.monotonic()
     if content_of(ToyFaces(resolution=16, size=64).build()) != GOLDEN_DATA:

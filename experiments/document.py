@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.experiment import Claim, Row, Side
-from experiments.layout import Cell, Layout
-from experiments.request import Entry, Request, factors
-from prism.component import Json, diff, digest_of
-from prism.method import Method
+from prism_bench.experiments.experiment import Claim, Row, Side
+from prism_bench.experiments.layout import Cell, Layout
+from prism_bench.experiments.request import Entry, Request, factors
+from prism_bench.prism.component import Json, diff, digest_of
+from prism_bench.prism.method import Method
 
 IN_SIGHT = ("k_samples", "schedules")
 """Settings that a table shows as an axis of its own, so that row labels need not."""

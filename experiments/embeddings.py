@@ -10,19 +10,19 @@ from zipfile import BadZipFile
 import numpy as np
 from rich.console import Console
 
-from experiments.asking import device_called
-from experiments.daily.completing import complete
-from experiments.request import Source
-from experiments.sources import open_data
-from prism.component import Json, canonical, diff, from_json, member, with_setting
-from prism.data.split import Split
-from prism.encoders.base import Encoder, Vectors
-from prism.encoders.clip import CLIP
-from prism.encoders.clip_files import take
-from prism.errors import InputError
-from prism.runtime import Runtime, usable_cores
-from prism.stages.data import EmbeddingsStage, SplitStage
-from prism.store import Store, file_digest
+from prism_bench.experiments.asking import device_called
+from prism_bench.experiments.daily.completing import complete
+from prism_bench.experiments.request import Source
+from prism_bench.experiments.sources import open_data
+from prism_bench.prism.component import Json, canonical, diff, from_json, member, with_setting
+from prism_bench.prism.data.split import Split
+from prism_bench.prism.encoders.base import Encoder, Vectors
+from prism_bench.prism.encoders.clip import CLIP
+from prism_bench.prism.encoders.clip_files import take
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.runtime import Runtime, usable_cores
+from prism_bench.prism.stages.data import EmbeddingsStage, SplitStage
+from prism_bench.prism.store import Store, file_digest
 
 FORMAT = "prism-bench embeddings 1"
 
@@ -149,12 +149,12 @@ def _encoder(options: ExportOptions) -> Encoder:
             raise InputError(f"--clip-weights {options.clip_weights}: {options.encoder} is no CLIP; leave it out")
         encoder = encoder.replace(pretrained=take(options.clip_weights))
     if not isinstance(encoder, Encoder):
-        raise InputError(f"encoder {options.encoder} does not subclass prism.encoders.base.Encoder")
+        raise InputError(f"encoder {options.encoder} does not subclass prism_bench.prism.encoders.base.Encoder")
     return encoder
 
 
 def _source(options: DataOptions, store: Store, console: Console) -> Source:
-    from experiments.scales import LAPTOP
+    from prism_bench.experiments.scales import LAPTOP
 
     return open_data(
         options.data,

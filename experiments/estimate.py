@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.plan import Plan
-from prism.encoders.base import Encoder
-from prism.images import Pixels
-from prism.method import Gallery, Method, TrainingData
-from prism.patch_method import PatchMethod
-from prism.runtime import Report, Runtime
-from prism.stages.base import Stage
-from prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage
-from prism.stages.measure import FeaturesStage
-from prism.stages.model import SamplesStage, TrainingStage
+from prism_bench.experiments.plan import Plan
+from prism_bench.prism.encoders.base import Encoder
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.method import Gallery, Method, TrainingData
+from prism_bench.prism.patch_method import PatchMethod
+from prism_bench.prism.runtime import Report, Runtime
+from prism_bench.prism.stages.base import Stage
+from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage
+from prism_bench.prism.stages.measure import FeaturesStage
+from prism_bench.prism.stages.model import SamplesStage, TrainingStage
 
 PROBE_STEPS = 4
 """Training steps timed per method, after one step to warm up."""

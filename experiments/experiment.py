@@ -4,9 +4,9 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
-from prism.component import Component
-from prism.errors import InputError
-from prism.variant import Scale, Variant
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.variant import Scale, Variant
 
 
 class Quoted(NamedTuple):

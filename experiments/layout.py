@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from experiments.request import Entry, Request
-from prism.component import digest_of
-from prism.data.base import Dataset
-from prism.data.split import Parts
-from prism.method import Method
-from prism.metrics.base import Metric
-from prism.retrieval import Retrieval
-from prism.stages.base import Stage
-from prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
-from prism.stages.measure import FeaturesStage, FloorStage, MetricStage
-from prism.stages.model import SamplesStage, TrainingStage
+from prism_bench.experiments.request import Entry, Request
+from prism_bench.prism.component import digest_of
+from prism_bench.prism.data.base import Dataset
+from prism_bench.prism.data.split import Parts
+from prism_bench.prism.method import Method
+from prism_bench.prism.metrics.base import Metric
+from prism_bench.prism.retrieval import Retrieval
+from prism_bench.prism.stages.base import Stage
+from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
+from prism_bench.prism.stages.measure import FeaturesStage, FloorStage, MetricStage
+from prism_bench.prism.stages.model import SamplesStage, TrainingStage
 
 GRID = 64
 """Samples of a cell that is only looked at."""

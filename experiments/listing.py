@@ -5,10 +5,10 @@ from pathlib import Path
 
 import typer
 
-from experiments.scales import SCALES
-from experiments.tracking import Tracker, sync
-from prism.component import Component, load_members, load_plugin
-from prism.errors import InputError, closest
+from prism_bench.experiments.scales import SCALES
+from prism_bench.experiments.tracking import Tracker, sync
+from prism_bench.prism.component import Component, load_members, load_plugin
+from prism_bench.prism.errors import InputError, closest
 
 
 def list_members(family: str | None, plugins: tuple[Path, ...]) -> list[str]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from prism.component import member
-from prism.encoders.base import Encoder
-from prism.errors import InputError
-from prism.metrics.base import EncodedMetric, Metric
-from prism.metrics.frechet import FrechetDistance
+from prism_bench.prism.component import member
+from prism_bench.prism.encoders.base import Encoder
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.metrics.base import EncodedMetric, Metric
+from prism_bench.prism.metrics.frechet import FrechetDistance
 
 USUAL = FrechetDistance().encoder
 """What a metric looks through that is not defined with an encoder of its own."""
@@ -27,7 +27,7 @@ def metric_called(text: str, beside: Sequence[Metric]) -> Metric:
             return known
     metric = member("metric", name)()
     if not isinstance(metric, Metric):
-        raise InputError(f"metric {name} does not subclass prism.metrics.base.Metric")
+        raise InputError(f"metric {name} does not subclass prism_bench.prism.metrics.base.Metric")
     if not isinstance(metric, EncodedMetric):
         if through:
             raise InputError(f"metric {text}: {name} looks at the images themselves, not through an encoder")
@@ -62,5 +62,5 @@ def _encoder_called(name: str, beside: Sequence[Encoder]) -> Encoder:
             return known
     found = member("encoder", name)()
     if not isinstance(found, Encoder):
-        raise InputError(f"encoder {name} does not subclass prism.encoders.base.Encoder")
+        raise InputError(f"encoder {name} does not subclass prism_bench.prism.encoders.base.Encoder")
     return found

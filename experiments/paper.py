@@ -17,7 +17,7 @@ TITLES = {
 @cache
 def paper_numbers() -> dict[str, Any]:
     """Tables 1 to 6 as data."""
-    value: dict[str, Any] = json.loads(files("experiments").joinpath("paper.json").read_text())
+    value: dict[str, Any] = json.loads(files("prism_bench.experiments").joinpath("paper.json").read_text())
     return value
 
 

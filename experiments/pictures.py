@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.figures import training_curves
-from experiments.layout import Cell
-from experiments.plan import Plan
-from prism.images import Pixels, grid, png
-from prism.runtime import write_bytes
-from prism.stages.data import open_images
-from prism.store import Store
-from prism.training_log import read_log
+from prism_bench.analysis.figures import training_curves
+from prism_bench.experiments.layout import Cell
+from prism_bench.experiments.plan import Plan
+from prism_bench.prism.images import Pixels, grid, png
+from prism_bench.prism.runtime import write_bytes
+from prism_bench.prism.stages.data import open_images
+from prism_bench.prism.store import Store
+from prism_bench.prism.training_log import read_log
 
 GRID = 64
 """Samples in one variant's grid."""

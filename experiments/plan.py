@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from experiments.document import document
-from experiments.experiment import Row
-from experiments.layout import Cell, Layout
-from experiments.request import ONLY, Entry, Request
-from prism.data.split import Parts
-from prism.errors import InputError
-from prism.method import Method
-from prism.retrieval import check_k
-from prism.stages.base import Stage, walk
-from prism.stages.data import SplitStage
+from prism_bench.experiments.document import document
+from prism_bench.experiments.experiment import Row
+from prism_bench.experiments.layout import Cell, Layout
+from prism_bench.experiments.request import ONLY, Entry, Request
+from prism_bench.prism.data.split import Parts
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.method import Method
+from prism_bench.prism.retrieval import check_k
+from prism_bench.prism.stages.base import Stage, walk
+from prism_bench.prism.stages.data import SplitStage
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments.amounts import duration
-from prism.component import Json, from_json, member
-from prism.data.cifar10 import ARCHIVE, Cifar10
-from prism.data.files import content_of
-from prism.data.imagenet100 import ImageNet100, read_class_list
-from prism.data.paper import PaperDataset
-from prism.errors import InputError
-from prism.runtime import write_json
-from prism.stages.data import DatasetStage, publish_images
-from prism.store import Store, file_digest
+from prism_bench.experiments.amounts import duration
+from prism_bench.prism.component import Json, from_json, member
+from prism_bench.prism.data.cifar10 import ARCHIVE, Cifar10
+from prism_bench.prism.data.files import content_of
+from prism_bench.prism.data.imagenet100 import ImageNet100, read_class_list
+from prism_bench.prism.data.paper import PaperDataset
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.runtime import write_json
+from prism_bench.prism.stages.data import DatasetStage, publish_images
+from prism_bench.prism.store import Store, file_digest
 
 BIG = 2**30
 """A file of more bytes is known by its name and size alone: its checksum would take as long as reading it."""

@@ -6,13 +6,13 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from experiments.costs import NEWEST_COST, cost, count_parameters
-from experiments.layout import Cell
-from experiments.plan import Plan
-from prism.runtime import write_json
-from prism.stages.base import Stage
-from prism.stages.measure import MetricStage
-from prism.store import Store
+from prism_bench.experiments.costs import NEWEST_COST, cost, count_parameters
+from prism_bench.experiments.layout import Cell
+from prism_bench.experiments.plan import Plan
+from prism_bench.prism.runtime import write_json
+from prism_bench.prism.stages.base import Stage
+from prism_bench.prism.stages.measure import MetricStage
+from prism_bench.prism.store import Store
 
 LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "open_clip_torch", "safetensors", "prism-bench")
 

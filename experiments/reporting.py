@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from analysis.layout import Table
-    from analysis.records import Record
-    from analysis.statistics import Estimator
+    from prism_bench.analysis.layout import Table
+    from prism_bench.analysis.records import Record
+    from prism_bench.analysis.statistics import Estimator
 
 
 def report_folder(document: dict[str, Any], store: Path) -> Path:
@@ -23,7 +23,7 @@ def report_folder(document: dict[str, Any], store: Path) -> Path:
 
 def load_plans(experiment: str, store: Path) -> list[dict[str, Any]]:
     """The experiment's latest plans in a store: one, or one for each of the paper's datasets."""
-    from analysis.errors import AnalysisError
+    from prism_bench.analysis.errors import AnalysisError
 
     folder = store / "experiments" / experiment
     if not (folder / "latest").exists():
@@ -39,7 +39,7 @@ def report_experiments(
     names: tuple[str, ...], formats: tuple[str, ...], out: Path | None, store: Path, interval: str
 ) -> None:
     """Write and list the files of each experiment (`all`: of every one in the store), and the page of all of them."""
-    from analysis.report import Source, write_reports
+    from prism_bench.analysis.report import Source, write_reports
 
     estimator = estimator_called(interval)
     documents = [document for name in _experiments(names, store) for document in load_plans(name, store)]
@@ -53,8 +53,8 @@ def report_experiments(
 
 def estimator_called(name: str) -> "Estimator":
     """The way intervals are made: t or bootstrap."""
-    from analysis.errors import AnalysisError
-    from analysis.statistics import ESTIMATORS
+    from prism_bench.analysis.errors import AnalysisError
+    from prism_bench.analysis.statistics import ESTIMATORS
 
     if name not in ESTIMATORS:
         raise AnalysisError(f"--interval {name}: known are {', '.join(ESTIMATORS)}")
@@ -63,7 +63,7 @@ def estimator_called(name: str) -> "Estimator":
 
 def _experiments(names: tuple[str, ...], store: Path) -> list[str]:
     """Names of experiments; `all` stands for every one that has been run, the paper's first and in its order."""
-    from experiments.names import NUMBERED, PAPER_ORDER
+    from prism_bench.experiments.names import NUMBERED, PAPER_ORDER
 
     there = sorted(path.parent.name for path in store.glob("experiments/*/latest"))
     ordered = [name for name in PAPER_ORDER if name in there] + [name for name in there if name not in PAPER_ORDER]
@@ -81,16 +81,16 @@ def _place(document: dict[str, Any], out: Path) -> Path:
 
 def write_tables(document: dict[str, Any], store: Path, folder: Path) -> list[Path]:
     """Write the plan's table in each format, after the pictures of its numbers; returns the paths."""
-    from analysis.report import draw, write_report
+    from prism_bench.analysis.report import draw, write_report
 
     return [*draw(*_table(document, store), folder), *write_report(document, store, folder)]
 
 
 def table_text(document: dict[str, Any], store: Path, width: int) -> str:
     """The plan's main table as plain text, in the paper's form where that is another, and where the others stand."""
-    from analysis.console import table_text as as_text
-    from analysis.sweep import paper_form
-    from analysis.table import further
+    from prism_bench.analysis.console import table_text as as_text
+    from prism_bench.analysis.sweep import paper_form
+    from prism_bench.analysis.table import further
 
     table, records = _table(document, store)
     text = as_text(paper_form(table.plan, records) or table, width)
@@ -100,8 +100,8 @@ def table_text(document: dict[str, Any], store: Path, width: int) -> str:
 
 
 def _table(document: dict[str, Any], store: Path) -> "tuple[Table, tuple[Record, ...]]":
-    from analysis.records import load_plan, load_records
-    from analysis.table import build
+    from prism_bench.analysis.records import load_plan, load_records
+    from prism_bench.analysis.table import build
 
     plan = load_plan(document)
     records = tuple(load_records(store, plan).values())

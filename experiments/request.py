@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from experiments.experiment import Claim, Experiment, Row
-from prism.data.split import Split
-from prism.method import Method
-from prism.sampling import Sampler
-from prism.stages.data import DatasetStage
-from prism.variant import Scale, Variant
+from prism_bench.experiments.experiment import Claim, Experiment, Row
+from prism_bench.prism.data.split import Split
+from prism_bench.prism.method import Method
+from prism_bench.prism.sampling import Sampler
+from prism_bench.prism.stages.data import DatasetStage
+from prism_bench.prism.variant import Scale, Variant
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.layout import Cell
-from experiments.plan import Plan
-from prism.images import Pixels
-from prism.metrics.memorisation import Memorisation
-from prism.stages.data import open_images
-from prism.stages.measure import MetricStage
-from prism.store import Store
+from prism_bench.experiments.layout import Cell
+from prism_bench.experiments.plan import Plan
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.metrics.memorisation import Memorisation
+from prism_bench.prism.stages.data import open_images
+from prism_bench.prism.stages.measure import MetricStage
+from prism_bench.prism.store import Store
 
 SHOWN = 12
 """Samples of each row."""
@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class _Found:
-    """One row's first cell with its distances (`prism.metrics.memorisation.Resemblance`, by field)."""
+    """One row's first cell with its distances (`prism_bench.prism.metrics.memorisation.Resemblance`, by field)."""
 
     cell: Cell
     samples: Pixels

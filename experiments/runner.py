@@ -5,16 +5,16 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from experiments.layout import Cell
-from experiments.plan import Plan
-from experiments.recording import cell_record, stored_record, write_record
-from experiments.reporting import load_plans
-from experiments.workers import Answer, Pool
-from prism.runtime import write_json
-from prism.stages.base import Stage
-from prism.stages.data import EmbeddingsStage
-from prism.stages.measure import FeaturesStage
-from prism.store import Store
+from prism_bench.experiments.layout import Cell
+from prism_bench.experiments.plan import Plan
+from prism_bench.experiments.recording import cell_record, stored_record, write_record
+from prism_bench.experiments.reporting import load_plans
+from prism_bench.experiments.workers import Answer, Pool
+from prism_bench.prism.runtime import write_json
+from prism_bench.prism.stages.base import Stage
+from prism_bench.prism.stages.data import EmbeddingsStage
+from prism_bench.prism.stages.measure import FeaturesStage
+from prism_bench.prism.store import Store
 
 COST = {"training": 100.0, "samples": 20.0, "embeddings": 10.0, "features": 8.0}
 """Rough relative cost by kind, for the order of work only; other kinds count 1."""

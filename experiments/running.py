@@ -12,22 +12,22 @@ from typing import Literal
 import typer
 from rich.console import Console
 
-from experiments.announcing import announce, details, summary
-from experiments.asking import RunOptions, requests_of, resources
-from experiments.commands.options import DEFAULT_STORE
-from experiments.display import Display
-from experiments.pictures import write_figures, write_pictures
-from experiments.plan import Plan, compile_plans, distinct_trainings
-from experiments.reporting import report_folder, table_text, write_tables
-from experiments.resemblances import write_resemblances
-from experiments.runner import Run, Survey, check_weights, survey, write_plans
-from experiments.tracking import Tracker
-from experiments.view import MlflowView
-from experiments.workers import Pool, prepare_process
-from prism.component import load_members, load_plugin
-from prism.errors import InputError
-from prism.runtime import Runtime
-from prism.store import Store
+from prism_bench.experiments.announcing import announce, details, summary
+from prism_bench.experiments.asking import RunOptions, requests_of, resources
+from prism_bench.experiments.commands.options import DEFAULT_STORE
+from prism_bench.experiments.display import Display
+from prism_bench.experiments.pictures import write_figures, write_pictures
+from prism_bench.experiments.plan import Plan, compile_plans, distinct_trainings
+from prism_bench.experiments.reporting import report_folder, table_text, write_tables
+from prism_bench.experiments.resemblances import write_resemblances
+from prism_bench.experiments.runner import Run, Survey, check_weights, survey, write_plans
+from prism_bench.experiments.tracking import Tracker
+from prism_bench.experiments.view import MlflowView
+from prism_bench.experiments.workers import Pool, prepare_process
+from prism_bench.prism.component import load_members, load_plugin
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.runtime import Runtime
+from prism_bench.prism.store import Store
 
 Outcome = Literal["FINISHED", "FAILED", "KILLED"]
 LEAST_WIDTH = 100
@@ -55,7 +55,7 @@ def run_experiments(options: RunOptions) -> int:
         check_weights(found.todo.values())
     announce(plans, found, store, console)
     if options.dry_run:
-        from experiments.estimate import estimate
+        from prism_bench.experiments.estimate import estimate
 
         prepare_process(runtime)
         guess = estimate(plans, found.todo, runtime)

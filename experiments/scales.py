@@ -3,38 +3,38 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from baselines.rissole.ddpm import DDIM
-from baselines.rissole.method import Rissole
-from baselines.rissole.presets import RissoleRepo, RissoleSmall, clean
-from baselines.rissole.unet import BlockUNet
-from baselines.rissole.vqgan import VQGAN
-from experiments.paper import TITLES, paper_numbers
-from prism.aggregators import SetTransformer
-from prism.data.afhqv2 import AFHQv2
-from prism.data.celeba import CelebA
-from prism.data.cifar10 import Cifar10
-from prism.data.imagenet100 import ImageNet100
-from prism.data.paper import PaperDataset
-from prism.data.toyfaces import ToyFaces
-from prism.denoiser import DDPMpp
-from prism.encoders.clip import CLIP
-from prism.encoders.efficientnet import EfficientNetLite0
-from prism.encoders.inception import InceptionClean, InceptionLegacy
-from prism.encoders.pca import PixelsPCA
-from prism.errors import InputError, closest
-from prism.method import AllImages
-from prism.metrics.coherence import Coherence
-from prism.metrics.far_dependence import FarDependence
-from prism.metrics.frechet import FrechetDistance
-from prism.metrics.frechet_parts import FrechetParts
-from prism.metrics.kid import KernelDistance
-from prism.metrics.memorisation import Memorisation
-from prism.patch_method import PatchMethod
-from prism.retrieval import Nearest
-from prism.sampling import DPMSolverPP2M, Heun
-from prism.schedules import Decreasing
-from prism.training import Training
-from prism.variant import Scale, System
+from prism_bench.baselines.rissole.ddpm import DDIM
+from prism_bench.baselines.rissole.method import Rissole
+from prism_bench.baselines.rissole.presets import RissoleRepo, RissoleSmall, clean
+from prism_bench.baselines.rissole.unet import BlockUNet
+from prism_bench.baselines.rissole.vqgan import VQGAN
+from prism_bench.experiments.paper import TITLES, paper_numbers
+from prism_bench.prism.aggregators import SetTransformer
+from prism_bench.prism.data.afhqv2 import AFHQv2
+from prism_bench.prism.data.celeba import CelebA
+from prism_bench.prism.data.cifar10 import Cifar10
+from prism_bench.prism.data.imagenet100 import ImageNet100
+from prism_bench.prism.data.paper import PaperDataset
+from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.denoiser import DDPMpp
+from prism_bench.prism.encoders.clip import CLIP
+from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
+from prism_bench.prism.encoders.inception import InceptionClean, InceptionLegacy
+from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.method import AllImages
+from prism_bench.prism.metrics.coherence import Coherence
+from prism_bench.prism.metrics.far_dependence import FarDependence
+from prism_bench.prism.metrics.frechet import FrechetDistance
+from prism_bench.prism.metrics.frechet_parts import FrechetParts
+from prism_bench.prism.metrics.kid import KernelDistance
+from prism_bench.prism.metrics.memorisation import Memorisation
+from prism_bench.prism.patch_method import PatchMethod
+from prism_bench.prism.retrieval import Nearest
+from prism_bench.prism.sampling import DPMSolverPP2M, Heun
+from prism_bench.prism.schedules import Decreasing
+from prism_bench.prism.training import Training
+from prism_bench.prism.variant import Scale, System
 
 METRICS = (
     FrechetDistance(encoder=EfficientNetLite0(input_size=224)),

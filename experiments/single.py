@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from baselines.changed import Changed
-from baselines.table3 import Prism
-from experiments.experiment import Experiment, Row
-from experiments.paper import TITLES
-from prism.variant import Scale, Variant
+from prism_bench.baselines.changed import Changed
+from prism_bench.baselines.table3 import Prism
+from prism_bench.experiments.experiment import Experiment, Row
+from prism_bench.experiments.paper import TITLES
+from prism_bench.prism.variant import Scale, Variant
 
 
 @dataclass(frozen=True, kw_only=True)

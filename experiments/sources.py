@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from experiments.preparing import Ticker, prepared
-from experiments.request import Source
-from prism.component import Component, Json, member
-from prism.data.base import Dataset
-from prism.data.files import ImageFiles, ingest, listing_digest
-from prism.data.paper import PaperDataset
-from prism.errors import InputError
-from prism.runtime import Runtime, write_json
-from prism.stages.base import perform
-from prism.stages.data import DatasetStage, publish_images
-from prism.store import Store
+from prism_bench.experiments.preparing import Ticker, prepared
+from prism_bench.experiments.request import Source
+from prism_bench.prism.component import Component, Json, member
+from prism_bench.prism.data.base import Dataset
+from prism_bench.prism.data.files import ImageFiles, ingest, listing_digest
+from prism_bench.prism.data.paper import PaperDataset
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.runtime import Runtime, write_json
+from prism_bench.prism.stages.base import perform
+from prism_bench.prism.stages.data import DatasetStage, publish_images
+from prism_bench.prism.store import Store
 
 
 def named_dataset(name: str | None, default: Dataset, resolution: int | None) -> Dataset:
@@ -94,7 +94,7 @@ def open_files(path: Path, *, resolution: int, skip_bad: bool, store: Store, con
     """Decode the user's files, or find them in the store by the digest of their listing.
 
     Raises:
-        InputError: see `prism.data.files.ingest`.
+        InputError: see `prism_bench.prism.data.files.ingest`.
     """
     listing = listing_digest(path, resolution=resolution, skip_bad=skip_bad)
     note = store.root / "imports" / f"{listing}.json"

@@ -4,13 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.layout import Cell
-from experiments.pictures import write_cell_grid
-from experiments.plan import Plan
-from experiments.tracking import Tracker
-from experiments.workers import Answer
-from prism.stages.base import Stage
-from prism.store import Store
+from prism_bench.experiments.layout import Cell
+from prism_bench.experiments.pictures import write_cell_grid
+from prism_bench.experiments.plan import Plan
+from prism_bench.experiments.tracking import Tracker
+from prism_bench.experiments.workers import Answer
+from prism_bench.prism.stages.base import Stage
+from prism_bench.prism.store import Store
 
 EVERY_SECONDS = 10.0
 """Between two looks at a training's log."""

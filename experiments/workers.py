@@ -14,11 +14,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Literal
 
-from prism.component import load_members, load_plugin
-from prism.errors import ComputeError, InputError
-from prism.runtime import Runtime, StopRequestedError
-from prism.stages.base import Stage, perform
-from prism.store import Store
+from prism_bench.prism.component import load_members, load_plugin
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.runtime import Runtime, StopRequestedError
+from prism_bench.prism.stages.base import Stage, perform
+from prism_bench.prism.store import Store
 
 PATIENCE = 20.0
 """Seconds that a stopping worker has to write its checkpoint."""

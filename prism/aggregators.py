@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from prism.component import Component
-from prism.errors import InputError
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

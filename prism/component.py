@@ -22,7 +22,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
-from prism.errors import InputError, closest
+from prism_bench.prism.errors import InputError, closest
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 ENTRY_POINT_GROUP = "prism_bench.plugins"
@@ -225,7 +225,7 @@ def load_members() -> None:
     if "" in _loaded:
         return
     _loaded.add("")
-    packages = {"prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    packages = {"prism_bench.prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
     for package in sorted(packages):
         _import_all(package)
 

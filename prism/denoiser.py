@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from prism.component import Component
-from prism.errors import InputError
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
 
 INPUT_CHANNELS = 5
 """Three colours and the two coordinates."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from prism.aggregators import Aggregator
-from prism.denoiser import INPUT_CHANNELS, Denoiser
-from prism.sampling import Sampler
+from prism_bench.prism.aggregators import Aggregator
+from prism_bench.prism.denoiser import INPUT_CHANNELS, Denoiser
+from prism_bench.prism.sampling import Sampler
 
 if TYPE_CHECKING:
-    from prism.patch_method import PatchMethod
+    from prism_bench.prism.patch_method import PatchMethod
 
 BACKWARD = 2
 """A backward pass takes about twice the operations of its forward pass."""

@@ -7,15 +7,15 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from prism.component import Component
-from prism.data.split import Ids, Parts
-from prism.encoders.base import Vectors
-from prism.errors import InputError
-from prism.images import Pixels
-from prism.retrieval import Retrieval
-from prism.rng import numpy_rng
-from prism.runtime import Report, Runtime
-from prism.sampling import Sampler
+from prism_bench.prism.component import Component
+from prism_bench.prism.data.split import Ids, Parts
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.retrieval import Retrieval
+from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.runtime import Report, Runtime
+from prism_bench.prism.sampling import Sampler
 
 
 @dataclass(frozen=True, kw_only=True)

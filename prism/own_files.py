@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from prism.errors import InputError
-from prism.weights import kept_digest
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.weights import kept_digest
 
 PREFIX = "sha256:"
 

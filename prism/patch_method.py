@@ -8,22 +8,22 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from prism.aggregators import Aggregator, SetTransformer
-from prism.checkpoint import Checkpoints
-from prism.data.split import Ids
-from prism.denoiser import DDPMpp, Denoiser
-from prism.diffusion import EDM, Network
-from prism.errors import ComputeError, InputError
-from prism.images import Pixels, to_uint8
-from prism.method import Asked, Fitted, Gallery, Method, TrainingData
-from prism.patch_objective import PatchObjective, Recipe
-from prism.patches import Patches, PatchSizes, coordinate_grid
-from prism.retrieval import Nearest, Retrieval
-from prism.rng import seed_for, torch_rng
-from prism.runtime import Report, Runtime
-from prism.sampling import ODESampler, Sampler
-from prism.schedules import Decreasing, Schedule
-from prism.training import Training, train
+from prism_bench.prism.aggregators import Aggregator, SetTransformer
+from prism_bench.prism.checkpoint import Checkpoints
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.denoiser import DDPMpp, Denoiser
+from prism_bench.prism.diffusion import EDM, Network
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.images import Pixels, to_uint8
+from prism_bench.prism.method import Asked, Fitted, Gallery, Method, TrainingData
+from prism_bench.prism.patch_objective import PatchObjective, Recipe
+from prism_bench.prism.patches import Patches, PatchSizes, coordinate_grid
+from prism_bench.prism.retrieval import Nearest, Retrieval
+from prism_bench.prism.rng import seed_for, torch_rng
+from prism_bench.prism.runtime import Report, Runtime
+from prism_bench.prism.sampling import ODESampler, Sampler
+from prism_bench.prism.schedules import Decreasing, Schedule
+from prism_bench.prism.training import Training, train
 
 WEIGHTS = "model.safetensors"
 
@@ -65,14 +65,14 @@ class PatchMethod(Method, name="patch"):
         self.denoiser.check(resolution, tuple(self.patches.sides(resolution)))
 
     def training_flops(self, resolution: int, embedding_dim: int) -> float:
-        """See `prism.flops`."""
-        from prism.flops import training_flops
+        """See `prism_bench.prism.flops`."""
+        from prism_bench.prism.flops import training_flops
 
         return training_flops(self, resolution, embedding_dim)
 
     def sampling_flops(self, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float:
-        """See `prism.flops`."""
-        from prism.flops import sampling_flops
+        """See `prism_bench.prism.flops`."""
+        from prism_bench.prism.flops import sampling_flops
 
         return sampling_flops(self, sampler, resolution, embedding_dim, k_sample)
 
@@ -130,7 +130,7 @@ class FittedPatchMethod:
 
     @torch.inference_mode()
     def sample(self, asked: Asked) -> Pixels:
-        """See `prism.method.Fitted`. The conditioning vector is the same for every denoising step."""
+        """See `prism_bench.prism.method.Fitted`. The conditioning vector is the same for every denoising step."""
         indices, sampler = asked.indices, asked.sampler
         if not isinstance(sampler, ODESampler):
             raise ComputeError(f"sampler {sampler.name} does not integrate a denoiser")

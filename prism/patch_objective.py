@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prism.diffusion import EDM, Network, denoising_loss
-from prism.method import TrainingData
-from prism.patches import Patches, coordinate_grid, crop, crop_coordinates, random_corners
-from prism.rng import numpy_rng, torch_rng
-from prism.schedules import Schedule
-from prism.training import Epochs, Training
+from prism_bench.prism.diffusion import EDM, Network, denoising_loss
+from prism_bench.prism.method import TrainingData
+from prism_bench.prism.patches import Patches, coordinate_grid, crop, crop_coordinates, random_corners
+from prism_bench.prism.rng import numpy_rng, torch_rng
+from prism_bench.prism.schedules import Schedule
+from prism_bench.prism.training import Epochs, Training
 
 
 class PatchBatch(NamedTuple):

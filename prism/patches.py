@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from prism.component import Component
-from prism.errors import InputError
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

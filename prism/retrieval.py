@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prism.component import Component
-from prism.data.split import Ids
-from prism.encoders.base import Encoder, Vectors
-from prism.encoders.pca import PixelsPCA
-from prism.errors import ComputeError, InputError
-from prism.rng import numpy_rng
+from prism_bench.prism.component import Component
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.encoders.base import Encoder, Vectors
+from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.rng import numpy_rng
 
 QUERY_BATCH = 1024
 """Queries per search, fixed: faiss distances differ in the last bits between batch sizes."""

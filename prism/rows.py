@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from prism.runtime import Report, StopRequestedError, write_bytes
+from prism_bench.prism.runtime import Report, StopRequestedError, write_bytes
 
 
 def fill_rows(

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from prism.component import Component
-from prism.errors import InputError
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(noisy [b, c, h, w], sigma scalar tensor) -> denoised [b, c, h, w]."""

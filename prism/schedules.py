@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Self
 
-from prism.component import Component
-from prism.errors import InputError
-from prism.rng import numpy_rng
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.rng import numpy_rng
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from prism.component import Json
-from prism.errors import InputError
-from prism.runtime import write_json
+from prism_bench.prism.component import Json
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.runtime import write_json
 
 MANIFEST = "stage.json"
 

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prism.checkpoint import Checkpoints
-from prism.component import Component
-from prism.data.split import Ids
-from prism.errors import ComputeError, InputError
-from prism.rng import numpy_rng, seed_for
-from prism.runtime import Report, Runtime, StopRequestedError
-from prism.training_log import TrainingLog
+from prism_bench.prism.checkpoint import Checkpoints
+from prism_bench.prism.component import Component
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.rng import numpy_rng, seed_for
+from prism_bench.prism.runtime import Report, Runtime, StopRequestedError
+from prism_bench.prism.training_log import TrainingLog
 
 ROWS = 200
 """Lines of the training log, evenly spaced over the images seen."""

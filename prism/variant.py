@@ -4,15 +4,15 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from prism.component import Component, member
-from prism.data.base import Dataset
-from prism.data.toyfaces import ToyFaces
-from prism.errors import InputError
-from prism.method import Method, TrainingSet, TrainShare, TrainSplit
-from prism.metrics.base import Metric
-from prism.patch_method import PatchMethod
-from prism.sampling import Heun, Sampler
-from prism.schedules import Schedule
+from prism_bench.prism.component import Component, member
+from prism_bench.prism.data.base import Dataset
+from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.method import Method, TrainingSet, TrainShare, TrainSplit
+from prism_bench.prism.metrics.base import Metric
+from prism_bench.prism.patch_method import PatchMethod
+from prism_bench.prism.sampling import Heun, Sampler
+from prism_bench.prism.schedules import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Scale(Component, family="scale", name="scale"):
         """The schedule of that name with this scale's sizes; InputError where there is none."""
         kind = member("schedule", name)
         if not issubclass(kind, Schedule):
-            raise InputError(f"schedule {name} does not subclass prism.schedules.Schedule")
+            raise InputError(f"schedule {name} does not subclass prism_bench.prism.schedules.Schedule")
         return kind.sized(k_max=self.k_max, fixed_k=self.fixed_k)
 
     @property

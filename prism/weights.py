@@ -6,8 +6,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from prism.errors import InputError
-from prism.store import file_digest
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.store import file_digest
 
 FOLDER_VARIABLE = "PRISM_BENCH_WEIGHTS"
 """A folder of weight files of the user's own, looked into first; nothing is written there."""

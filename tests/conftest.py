@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from prism.component import load_members
-from prism.images import Pixels
+from prism_bench.prism.component import load_members
+from prism_bench.prism.images import Pixels
 
 torch.set_num_threads(1)
 load_members()
@@ -37,7 +37,7 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.delenv("PRISM_BENCH_STORE", raising=False)
 
     def call(line: str) -> Spoken:
-        from experiments.cli import main
+        from prism_bench.experiments.cli import main
 
         monkeypatch.setattr(sys, "argv", ["prism-bench", *shlex.split(line)])
         code = 0

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from analysis.fields import as_object
-from analysis.records import Plan, Record, load_plan, record_from
+from prism_bench.analysis.fields import as_object
+from prism_bench.analysis.records import Plan, Record, load_plan, record_from
 
 Json = dict[str, Any]
 

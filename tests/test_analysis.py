@@ -23,18 +23,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import formatting, statistics
-from analysis.console import cells_wide, table_text
-from analysis.csv_table import table_csv
-from analysis.errors import AnalysisError
-from analysis.fields import as_object
-from analysis.figures import interval_plot, training_curves
-from analysis.latex import table_tex
-from analysis.layout import Hole, Measured, Quoted, Table, TableCell, Text
-from analysis.markdown import code, escape, table_markdown
-from analysis.records import Plan, Record, load_plan, load_records, record_from
-from analysis.report import FORMATS, write_report
-from analysis.table import build
+from prism_bench.analysis import formatting, statistics
+from prism_bench.analysis.console import cells_wide, table_text
+from prism_bench.analysis.csv_table import table_csv
+from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.fields import as_object
+from prism_bench.analysis.figures import interval_plot, training_curves
+from prism_bench.analysis.latex import table_tex
+from prism_bench.analysis.layout import Hole, Measured, Quoted, Table, TableCell, Text
+from prism_bench.analysis.markdown import code, escape, table_markdown
+from prism_bench.analysis.records import Plan, Record, load_plan, load_records, record_from
+from prism_bench.analysis.report import FORMATS, write_report
+from prism_bench.analysis.table import build
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "analysis"
@@ -608,7 +608,7 @@ def test_a_report_needs_neither_torch_nor_the_rest_of_the_project(tmp_path: Path
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
         "from pathlib import Path\n"
-        "from analysis.report import write_report\n"
+        "from prism_bench.analysis.report import write_report\n"
         "golden, out = map(Path, sys.argv[1:])\n"
         "print(len(write_report(golden / 'plan.json', golden, out)))\n"
     )

@@ -20,13 +20,16 @@ ALLOWED = {
 
 
 def imports(path: Path) -> set[str]:
-    """Top-level names of every import anywhere in a file."""
+    """Which of the four folders a file imports from, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
+        names = []
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        assert not {name.partition(".")[0] for name in names} & set(PACKAGES), f"{path}: name the package prism_bench"
+        found |= {name.split(".")[1] for name in names if name.startswith("prism_bench.")}
     return found
 
 
@@ -47,20 +50,20 @@ def modules_after(code: str) -> set[str]:
 
 
 def test_analysis_and_reports_need_no_torch() -> None:
-    loaded = modules_after("import analysis.report, analysis.console, experiments.reporting")
+    loaded = modules_after("import prism_bench.analysis.report, prism_bench.analysis.console, prism_bench.experiments.reporting")
     assert not loaded & {"torch", "mlflow", "faiss", "timm"}
 
 
 def test_help_loads_nothing_heavy_and_answers_at_once() -> None:
     code = (
-        "sys.argv = ['prism-bench', '--help']\nfrom experiments.cli import main\n"
+        "sys.argv = ['prism-bench', '--help']\nfrom prism_bench.experiments.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    print()"
     )
     assert not modules_after(code) & {"torch", "mlflow", "open_clip", "faiss", "pandas", "matplotlib", "scipy", "numpy"}
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import experiments.cli"], check=True, cwd=ROOT)
+        subprocess.run([sys.executable, "-c", "import prism_bench.experiments.cli"], check=True, cwd=ROOT)
         seconds.append(time.perf_counter() - started)
     # Half a second on an idle core; the bound leaves room for a busy one.
     assert min(seconds) < 2.0
@@ -70,8 +73,8 @@ def test_configured_paths_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     for path in project["tool"]["pytest"]["ini_options"]["testpaths"]:
         assert (ROOT / path).is_dir()
-    for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
-        assert (ROOT / package / "__init__.py").exists()
+    for folder in project["tool"]["setuptools"]["package-dir"].values():
+        assert (ROOT / folder / "__init__.py").exists()
     for target in project["project"]["entry-points"]["prism_bench.plugins"].values():
         assert modules_after(f"import importlib; importlib.import_module({target!r})")
     for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run", "docs/laptop-scale.md"):
@@ -84,7 +87,7 @@ def test_readme_commands_parse() -> None:
 
     from typer.main import get_command
 
-    from experiments.cli import app
+    from prism_bench.experiments.cli import app
 
     commands = get_command(app).commands  # type: ignore[attr-defined]
     lines = [
@@ -106,8 +109,8 @@ def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
     import torch
     from jaxtyping import TypeCheckError
 
-    from prism.diffusion import EDM
-    from prism.patches import crop
+    from prism_bench.prism.diffusion import EDM
+    from prism_bench.prism.patches import crop
 
     with pytest.raises(TypeCheckError):
         EDM().draw_sigma("4", torch.Generator())  # type: ignore[arg-type]

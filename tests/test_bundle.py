@@ -12,8 +12,8 @@ import pytest
 from conftest import Cli
 from tiny import copy_of, without_torch
 
-from experiments.bundling.anonymous import Anonymous
-from prism.store import Address, Store
+from prism_bench.experiments.bundling.anonymous import Anonymous
+from prism_bench.prism.store import Address, Store
 
 EXPERIMENT = "ablation-table3"
 

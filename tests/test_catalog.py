@@ -8,13 +8,13 @@ import pytest
 from conftest import TINY, Cli
 from rich.console import Console
 
-from experiments.asking import RunOptions, requests_of
-from experiments.names import PAPER_ORDER
-from experiments.paper import paper_numbers
-from experiments.plan import Plan, compile_plans, distinct_trainings, table_cells
-from experiments.scales import SCALES
-from prism.patch_method import PatchMethod
-from prism.store import Store
+from prism_bench.experiments.asking import RunOptions, requests_of
+from prism_bench.experiments.names import PAPER_ORDER
+from prism_bench.experiments.paper import paper_numbers
+from prism_bench.experiments.plan import Plan, compile_plans, distinct_trainings, table_cells
+from prism_bench.experiments.scales import SCALES
+from prism_bench.prism.patch_method import PatchMethod
+from prism_bench.prism.store import Store
 
 TABLES = ("table1", "table2", "table3", "table4", "table5")
 

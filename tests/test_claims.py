@@ -7,16 +7,16 @@ import pytest
 from handmade import cells, claim, plan_of, record, row
 from scipy import stats
 
-from analysis import statistics
-from analysis.agreement import agreements
-from analysis.caption import remarks
-from analysis.claims import ClaimResult, judge_claims
-from analysis.differences import differences_of
-from analysis.evidence import evidence_markdown
-from analysis.layout import Hole, Measured
-from analysis.lines import lines_of
-from analysis.statistics import BOOTSTRAP, STUDENT_T
-from analysis.table import build
+from prism_bench.analysis import statistics
+from prism_bench.analysis.agreement import agreements
+from prism_bench.analysis.caption import remarks
+from prism_bench.analysis.claims import ClaimResult, judge_claims
+from prism_bench.analysis.differences import differences_of
+from prism_bench.analysis.evidence import evidence_markdown
+from prism_bench.analysis.layout import Hole, Measured
+from prism_bench.analysis.lines import lines_of
+from prism_bench.analysis.statistics import BOOTSTRAP, STUDENT_T
+from prism_bench.analysis.table import build
 
 
 def judged(pairs: list[tuple[str, str]], numbers: dict[str, list[float]], seeds: int) -> ClaimResult:

@@ -135,7 +135,7 @@ def test_a_full_disk_fails_the_cell_with_the_remedy(cli: Cli, monkeypatch: pytes
         raise OSError(errno.ENOSPC, "No space left on device")
 
     assert cli(f"run ablation-table3 {TINY} --dry-run").code == 0
-    monkeypatch.setattr("prism.stages.model.TrainingStage.run", full)
+    monkeypatch.setattr("prism_bench.prism.stages.model.TrainingStage.run", full)
     said = cli(f"run ablation-table3 {TINY} --only variant=prism")
     assert said.code == 1
     assert "is full; free space and type the same command again" in said.out
@@ -145,7 +145,7 @@ def test_an_unforeseen_error_is_one_line_and_a_file(cli: Cli, monkeypatch: pytes
     def broken(*_: object, **__: object) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("prism.stages.model.TrainingStage.run", broken)
+    monkeypatch.setattr("prism_bench.prism.stages.model.TrainingStage.run", broken)
     said = cli(f"run ablation-table3 {TINY} --only variant=prism")
     assert said.code == 1
     assert "Traceback" not in said.out + said.err
@@ -155,7 +155,7 @@ def test_an_unforeseen_error_is_one_line_and_a_file(cli: Cli, monkeypatch: pytes
 
 
 def test_a_weight_file_with_a_wrong_checksum(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from prism.encoders.efficientnet import EfficientNetLite0
+    from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
 
     weights = tmp_path / "weights"
     weights.mkdir()
@@ -184,7 +184,7 @@ def test_same_encoder_for_retrieval_and_evaluation_is_pointed_out(cli: Cli) -> N
 
 
 def test_numbers_are_read_in_every_common_form() -> None:
-    from experiments.commands.options import parse_numbers
+    from prism_bench.experiments.commands.options import parse_numbers
 
     assert parse_numbers("0", "--seeds") == (0,)
     assert parse_numbers("0,2,1", "--seeds") == (0, 2, 1)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prism.encoders.clip import CLIP
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.encoders.clip import CLIP
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 
 class StandIn(nn.Module):

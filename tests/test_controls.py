@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from prism.aggregators import MeanMLP, SetTransformer, ZeroCondition
-from prism.data.split import Split
-from prism.errors import InputError
-from prism.method import TrainShare
-from prism.retrieval import Nearest, RandomNeighbours, Retrieval, ShuffledNeighbours
+from prism_bench.prism.aggregators import MeanMLP, SetTransformer, ZeroCondition
+from prism_bench.prism.data.split import Split
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.method import TrainShare
+from prism_bench.prism.retrieval import Nearest, RandomNeighbours, Retrieval, ShuffledNeighbours
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.standard_normal((60, 5)).astype(np.float32)

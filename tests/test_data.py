@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 from sklearn.datasets import load_digits
 
-from prism.data.digits import Digits
-from prism.data.split import Split
-from prism.data.toyfaces import CURTAIN, OVERSAMPLING, ToyFaces, _draw
-from prism.errors import InputError
+from prism_bench.prism.data.digits import Digits
+from prism_bench.prism.data.split import Split
+from prism_bench.prism.data.toyfaces import CURTAIN, OVERSAMPLING, ToyFaces, _draw
+from prism_bench.prism.errors import InputError
 
 Ids = npt.NDArray[np.int64]
 
@@ -63,7 +63,7 @@ def test_a_smaller_set_is_a_prefix_of_a_larger_one() -> None:
 
 def test_blocks_do_not_change_a_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ToyFaces(size=20).build().images
-    monkeypatch.setattr("prism.data.toyfaces.BLOCK", 7)
+    monkeypatch.setattr("prism_bench.prism.data.toyfaces.BLOCK", 7)
     np.testing.assert_array_equal(ToyFaces(size=20).build().images, whole)
 
 
@@ -114,7 +114,7 @@ def test_the_truth_is_what_is_drawn() -> None:
 
 
 def test_toyfaces_are_the_same_in_another_process() -> None:
-    code = "import hashlib; from prism.data.toyfaces import ToyFaces as T; "
+    code = "import hashlib; from prism_bench.prism.data.toyfaces import ToyFaces as T; "
     code += "print(hashlib.sha256(T(size=20, seed=3).build().images).hexdigest())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     here = ToyFaces(size=20, seed=3).build().images

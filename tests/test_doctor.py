@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 
-from experiments import doctor
-from prism.encoders.efficientnet import EfficientNetLite0
-from prism.encoders.inception import Inception
+from prism_bench.experiments import doctor
+from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
+from prism_bench.prism.encoders.inception import Inception
 
 
 @pytest.fixture(autouse=True)

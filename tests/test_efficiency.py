@@ -6,11 +6,11 @@ from typing import Any
 
 from PIL import Image
 
-from analysis.efficiency import efficiency_table, quality_plot
-from analysis.fields import as_object
-from analysis.layout import Text
-from analysis.records import Plan, Record, load_plan, record_from
-from analysis.table import build, further
+from prism_bench.analysis.efficiency import efficiency_table, quality_plot
+from prism_bench.analysis.fields import as_object
+from prism_bench.analysis.layout import Text
+from prism_bench.analysis.records import Plan, Record, load_plan, record_from
+from prism_bench.analysis.table import build, further
 
 COST = {
     "train_seconds": 60.0,

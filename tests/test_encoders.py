@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-import prism.encoders
-from prism.component import Component
-from prism.data.toyfaces import ToyFaces
-from prism.encoders.base import Embed, Encoder
-from prism.encoders.efficientnet import EfficientNetLite, EfficientNetLite0, EfficientNetLite2, preprocess
-from prism.encoders.pca import PixelsPCA
-from prism.errors import InputError
-from prism.images import Pixels
+import prism_bench.prism.encoders
+from prism_bench.prism.component import Component
+from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.encoders.base import Embed, Encoder
+from prism_bench.prism.encoders.efficientnet import EfficientNetLite, EfficientNetLite0, EfficientNetLite2, preprocess
+from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
-for _module in pkgutil.iter_modules(prism.encoders.__path__, "prism.encoders."):
+for _module in pkgutil.iter_modules(prism_bench.prism.encoders.__path__, "prism_bench.prism.encoders."):
     importlib.import_module(_module.name)
 ENCODERS = sorted(Component.members["encoder"])
 

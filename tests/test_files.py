@@ -19,10 +19,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from prism.data import sources
-from prism.data.decode import BadImageError, check_resolution, from_array, from_bytes
-from prism.data.files import QUEUED_PER_THREAD, THREADS, ImageFiles, _run_all, ingest, listing_digest
-from prism.errors import InputError
+from prism_bench.prism.data import sources
+from prism_bench.prism.data.decode import BadImageError, check_resolution, from_array, from_bytes
+from prism_bench.prism.data.files import QUEUED_PER_THREAD, THREADS, ImageFiles, _run_all, ingest, listing_digest
+from prism_bench.prism.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
 Files = dict[str, bytes]

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.scales import LAPTOP
-from prism.aggregators import NoConditioning
-from prism.flops import sampling_flops, training_flops
-from prism.patches import PatchSizes
-from prism.sampling import Heun
+from prism_bench.experiments.scales import LAPTOP
+from prism_bench.prism.aggregators import NoConditioning
+from prism_bench.prism.flops import sampling_flops, training_flops
+from prism_bench.prism.patches import PatchSizes
+from prism_bench.prism.sampling import Heun
 
 METHOD = LAPTOP.method
 

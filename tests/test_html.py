@@ -12,10 +12,10 @@ from conftest import TINY, Cli
 from handmade import Json, cells, claim, document, plan_of, record_json, row
 from PIL import Image
 
-from analysis.commands import cell_command
-from analysis.html_text import tag, text
-from analysis.report import Source, write_reports
-from analysis.statistics import BOOTSTRAP
+from prism_bench.analysis.commands import cell_command
+from prism_bench.analysis.html_text import tag, text
+from prism_bench.analysis.report import Source, write_reports
+from prism_bench.analysis.statistics import BOOTSTRAP
 
 VOID = {"meta", "img", "br", "hr"}
 NASTY = "<script>alert('x')</script> & \"quotes\""

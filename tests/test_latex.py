@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.latex import BEGIN_BODY, END_BODY, document_tex, table_body, table_tex
-from analysis.latex_text import _ACCENTS, _SYMBOLS, escape
-from analysis.layout import Table
-from analysis.records import load_plan, load_records
-from analysis.table import build
+from prism_bench.analysis.latex import BEGIN_BODY, END_BODY, document_tex, table_body, table_tex
+from prism_bench.analysis.latex_text import _ACCENTS, _SYMBOLS, escape
+from prism_bench.analysis.layout import Table
+from prism_bench.analysis.records import load_plan, load_records
+from prism_bench.analysis.table import build
 
 GOLDEN = Path(__file__).parent / "golden" / "analysis"
 

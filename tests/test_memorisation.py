@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.claims import judge_claims
-from analysis.fields import as_object
-from analysis.records import Cell, Claim, Limit, Plan, Record, Side, record_from
-from prism.data.split import Parts
-from prism.data.toyfaces import ToyFaces
-from prism.errors import ComputeError, InputError
-from prism.images import Pixels
-from prism.metrics.base import Evidence
-from prism.metrics.coherence import Coherence
-from prism.metrics.far_dependence import CELLS, FAR, FarDependence, far_dependence
-from prism.metrics.frechet import frechet_between
-from prism.metrics.frechet_parts import FrechetParts, drawn
-from prism.metrics.memorisation import Memorisation, resemblance
+from prism_bench.analysis.claims import judge_claims
+from prism_bench.analysis.fields import as_object
+from prism_bench.analysis.records import Cell, Claim, Limit, Plan, Record, Side, record_from
+from prism_bench.prism.data.split import Parts
+from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.metrics.base import Evidence
+from prism_bench.prism.metrics.coherence import Coherence
+from prism_bench.prism.metrics.far_dependence import CELLS, FAR, FarDependence, far_dependence
+from prism_bench.prism.metrics.frechet import frechet_between
+from prism_bench.prism.metrics.frechet_parts import FrechetParts, drawn
+from prism_bench.prism.metrics.memorisation import Memorisation, resemblance
 
 N, M, D = 60, 400, 12
 PARTS = Parts(np.arange(0, 280), np.arange(280, M))

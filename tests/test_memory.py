@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from prism.memory import CLEAR, peak_bytes, restart_peak
+from prism_bench.prism.memory import CLEAR, peak_bytes, restart_peak
 
 SIZE = 200_000_000
 

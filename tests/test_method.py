@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from experiments.scales import LAPTOP
-from prism.aggregators import MAB, Aggregator, CrossAttention, MeanPool, SetTransformer
-from prism.component import Component
-from prism.denoiser import DDPMpp, TokenAttention, normalised
-from prism.diffusion import EDM, denoising_loss
-from prism.errors import InputError
-from prism.patch_method import PatchMethod
-from prism.patches import PatchSizes, coordinate_grid, crop, crop_coordinates, random_corners
-from prism.schedules import Decreasing, Fixed, Increasing, Random, Schedule, Tabulated
+from prism_bench.experiments.scales import LAPTOP
+from prism_bench.prism.aggregators import MAB, Aggregator, CrossAttention, MeanPool, SetTransformer
+from prism_bench.prism.component import Component
+from prism_bench.prism.denoiser import DDPMpp, TokenAttention, normalised
+from prism_bench.prism.diffusion import EDM, denoising_loss
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.patch_method import PatchMethod
+from prism_bench.prism.patches import PatchSizes, coordinate_grid, crop, crop_coordinates, random_corners
+from prism_bench.prism.schedules import Decreasing, Fixed, Increasing, Random, Schedule, Tabulated
 
 
 def count(module: nn.Module) -> int:

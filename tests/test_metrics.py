@@ -9,21 +9,21 @@ import numpy.typing as npt
 import pytest
 import scipy
 
-import prism.metrics
-from prism.component import Component
-from prism.data.base import AgreeingRegions, Box, Dataset, Images
-from prism.data.split import Parts
-from prism.data.toyfaces import ToyFaces
-from prism.encoders.efficientnet import EfficientNetLite2
-from prism.encoders.pca import PixelsPCA
-from prism.errors import ComputeError, InputError
-from prism.images import Pixels
-from prism.metrics.base import Evidence, Metric
-from prism.metrics.coherence import Coherence, correlation, mean_colour
-from prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance
-from prism.metrics.kid import KernelDistance, kernel_distance
+import prism_bench.prism.metrics
+from prism_bench.prism.component import Component
+from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset, Images
+from prism_bench.prism.data.split import Parts
+from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
+from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.metrics.base import Evidence, Metric
+from prism_bench.prism.metrics.coherence import Coherence, correlation, mean_colour
+from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance
+from prism_bench.prism.metrics.kid import KernelDistance, kernel_distance
 
-for _module in pkgutil.iter_modules(prism.metrics.__path__, "prism.metrics."):
+for _module in pkgutil.iter_modules(prism_bench.prism.metrics.__path__, "prism_bench.prism.metrics."):
     importlib.import_module(_module.name)
 METRICS = sorted(Component.members["metric"])
 Matrix = npt.NDArray[np.float64]
@@ -263,7 +263,7 @@ def test_the_whole_sets_give_the_double_loop() -> None:
 
 @pytest.mark.parametrize(("subsets", "size"), [(40, 12), (3, 9)], ids=["kernel values shared", "subset by subset"])
 def test_subsets_give_the_mean_of_double_loops(subsets: int, size: int) -> None:
-    from prism.rng import numpy_rng
+    from prism_bench.prism.rng import numpy_rng
 
     x, y = normal(30, 5, 1), normal(25, 5, 2, shift=0.3)
     loops = []
@@ -277,7 +277,7 @@ def test_subsets_give_the_mean_of_double_loops(subsets: int, size: int) -> None:
 def test_blocks_of_rows_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = normal(30, 5, 1), normal(25, 5, 2)
     whole = kernel_distance(x, y, subsets=40, subset_size=12)
-    monkeypatch.setattr("prism.metrics.kid.ROWS", 7)
+    monkeypatch.setattr("prism_bench.prism.metrics.kid.ROWS", 7)
     assert kernel_distance(x, y, subsets=40, subset_size=12) == pytest.approx(whole, rel=1e-9)
 
 

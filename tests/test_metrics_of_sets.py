@@ -11,17 +11,17 @@ import numpy.typing as npt
 import pytest
 from conftest import TINY, Cli
 
-from experiments.measuring import with_metrics
-from experiments.scales import SCALES
-from prism.data.toyfaces import ToyFaces
-from prism.encoders.efficientnet import EfficientNetLite2
-from prism.encoders.pca import PixelsPCA
-from prism.errors import ComputeError, InputError
-from prism.metrics.base import Evidence
-from prism.metrics.cmmd import CMMD, gaussian_mmd2
-from prism.metrics.fd_infinity import FrechetInfinity, at_infinity, straight_line
-from prism.metrics.frechet import frechet_between
-from prism.metrics.prdc import PrecisionRecall, precision_recall
+from prism_bench.experiments.measuring import with_metrics
+from prism_bench.experiments.scales import SCALES
+from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
+from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.metrics.base import Evidence
+from prism_bench.prism.metrics.cmmd import CMMD, gaussian_mmd2
+from prism_bench.prism.metrics.fd_infinity import FrechetInfinity, at_infinity, straight_line
+from prism_bench.prism.metrics.frechet import frechet_between
+from prism_bench.prism.metrics.prdc import PrecisionRecall, precision_recall
 
 Matrix = npt.NDArray[np.float64]
 
@@ -72,7 +72,7 @@ def test_the_four_numbers_are_the_double_loops(n: int, m: int, k: int, shift: fl
 def test_blocks_of_rows_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     generated, reference = normal(50, 4, 3), normal(70, 4, 4)
     whole = precision_recall(generated, reference, k=4)
-    monkeypatch.setattr("prism.metrics.prdc.ROWS", 7)
+    monkeypatch.setattr("prism_bench.prism.metrics.prdc.ROWS", 7)
     assert precision_recall(generated, reference, k=4) == whole
 
 
@@ -136,7 +136,7 @@ def test_the_estimate_is_the_papers_sum(monkeypatch: pytest.MonkeyPatch) -> None
 
     slow = off_diagonal(x) + off_diagonal(y) - 2 * np.mean([[k(a, b) for b in y] for a in x])
     assert gaussian_mmd2(x, y, sigma) == pytest.approx(slow, rel=1e-9)
-    monkeypatch.setattr("prism.metrics.cmmd.ROWS", 5)
+    monkeypatch.setattr("prism_bench.prism.metrics.cmmd.ROWS", 5)
     assert gaussian_mmd2(x, y, sigma) == pytest.approx(slow, rel=1e-9)
 
 

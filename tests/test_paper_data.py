@@ -16,14 +16,14 @@ import pytest
 from conftest import Cli
 from PIL import Image
 
-from prism.data.afhqv2 import AFHQv2
-from prism.data.celeba import CelebA
-from prism.data.cifar10 import FOLDER, Cifar10
-from prism.data.decode import from_bytes
-from prism.data.imagenet100 import BATCHES, CLASS_MAP, USUAL, ImageNet100
-from prism.data.pickles import read_batch
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.data.afhqv2 import AFHQv2
+from prism_bench.prism.data.celeba import CelebA
+from prism_bench.prism.data.cifar10 import FOLDER, Cifar10
+from prism_bench.prism.data.decode import from_bytes
+from prism_bench.prism.data.imagenet100 import BATCHES, CLASS_MAP, USUAL, ImageNet100
+from prism_bench.prism.data.pickles import read_batch
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 STORE = Path("prism-bench-store")
 SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=64 --set sampler.steps=2"

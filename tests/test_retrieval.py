@@ -5,10 +5,10 @@ import pytest
 import reference
 import torch
 
-from prism.encoders.base import Vectors
-from prism.encoders.pca import PixelsPCA
-from prism.errors import ComputeError, InputError
-from prism.retrieval import QUERY_BATCH, Nearest, nearest
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.retrieval import QUERY_BATCH, Nearest, nearest
 
 RNG = np.random.default_rng(0)
 VECTORS: Vectors = RNG.standard_normal((60, 5)).astype(np.float32)

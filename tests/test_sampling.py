@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from prism.component import Component
-from prism.errors import InputError
-from prism.sampling import DPMSolverPP2M, Heun, ODESampler
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.sampling import DPMSolverPP2M, Heun, ODESampler
 
 S = 0.5
 """Standard deviation of the data."""

@@ -6,10 +6,10 @@ import pytest
 from handmade import Json, cells, plan_of, record, row
 from PIL import Image
 
-from analysis.layout import Hole, Measured, Quoted
-from analysis.records import Plan, Record
-from analysis.sweep import paper_form, sweep_of
-from analysis.sweep_figures import sweep_figures
+from prism_bench.analysis.layout import Hole, Measured, Quoted
+from prism_bench.analysis.records import Plan, Record
+from prism_bench.analysis.sweep import paper_form, sweep_of
+from prism_bench.analysis.sweep_figures import sweep_figures
 
 K = (1, 4)
 FD = {"decreasing": {1: 10.0, 4: 14.0}, "fixed": {1: 20.0, 4: 13.9}}

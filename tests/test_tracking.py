@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from experiments.tracking import SyncCount, Tracker, sync, tracking_uri, ui_command
-from experiments.tracking.connection import connect
-from experiments.tracking.facts import (
+from prism_bench.experiments.tracking import SyncCount, Tracker, sync, tracking_uri, ui_command
+from prism_bench.experiments.tracking.connection import connect
+from prism_bench.experiments.tracking.facts import (
     cell_name,
     final_metrics,
     flat_params,
@@ -24,8 +24,8 @@ from experiments.tracking.facts import (
     plan_note,
     training_points,
 )
-from experiments.tracking.owner import alive, began
-from prism.errors import ComputeError, InputError
+from prism_bench.experiments.tracking.owner import alive, began
+from prism_bench.prism.errors import ComputeError, InputError
 
 CONFIG = {
     "component": "method/patch",
@@ -383,7 +383,7 @@ class TestProgress:
 
 PROGRAM = """
 import json, pathlib, signal, sys
-from experiments.tracking import Tracker
+from prism_bench.experiments.tracking import Tracker
 store, plan = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 tracker = Tracker.open(store, print)
 tracker.begin(plan)

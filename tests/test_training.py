@@ -8,20 +8,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from prism.data.split import Split
-from prism.data.toyfaces import ToyFaces
-from prism.denoiser import DDPMpp
-from prism.encoders.pca import PixelsPCA
-from prism.method import AllImages, Asked, Gallery, TrainingData, TrainSplit, pseudo_queries
-from prism.patch_method import WEIGHTS, PatchMethod
-from prism.patch_objective import PatchObjective, Recipe
-from prism.retrieval import Nearest, nearest
-from prism.rows import fill_rows
-from prism.runtime import Report, Runtime, StopRequestedError
-from prism.sampling import DPMSolverPP2M
-from prism.schedules import Decreasing
-from prism.training import DivergedError, Training
-from prism.training_log import read_log
+from prism_bench.prism.data.split import Split
+from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.denoiser import DDPMpp
+from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.method import AllImages, Asked, Gallery, TrainingData, TrainSplit, pseudo_queries
+from prism_bench.prism.patch_method import WEIGHTS, PatchMethod
+from prism_bench.prism.patch_objective import PatchObjective, Recipe
+from prism_bench.prism.retrieval import Nearest, nearest
+from prism_bench.prism.rows import fill_rows
+from prism_bench.prism.runtime import Report, Runtime, StopRequestedError
+from prism_bench.prism.sampling import DPMSolverPP2M
+from prism_bench.prism.schedules import Decreasing
+from prism_bench.prism.training import DivergedError, Training
+from prism_bench.prism.training_log import read_log
 
 METHOD = PatchMethod(
     schedule=Decreasing(k_max=4),

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.rissole.blocks import conditions, split
-from baselines.rissole.ddpm import DDPM
-from baselines.rissole.first_stage import Autoencoder, Codes
-from baselines.rissole.unet import UNet
-from prism.data.split import Ids
-from prism.rng import numpy_rng, torch_rng
-from prism.training import Epochs
+from prism_bench.baselines.rissole.blocks import conditions, split
+from prism_bench.baselines.rissole.ddpm import DDPM
+from prism_bench.baselines.rissole.first_stage import Autoencoder, Codes
+from prism_bench.baselines.rissole.unet import UNet
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.rng import numpy_rng, torch_rng
+from prism_bench.prism.training import Epochs
 
 
 class BlockBatch(NamedTuple):

@@ -6,11 +6,11 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
-from baselines.rissole.blocks import split
-from baselines.rissole.first_stage import BATCH, Autoencoder, Codes
-from prism.data.split import Ids
-from prism.encoders.base import Vectors
-from prism.retrieval import nearest
+from prism_bench.baselines.rissole.blocks import split
+from prism_bench.baselines.rissole.first_stage import BATCH, Autoencoder, Codes
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.retrieval import nearest
 
 
 class Database(NamedTuple):

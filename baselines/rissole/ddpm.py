@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from prism.component import Component
-from prism.errors import InputError
-from prism.sampling import Sampler
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.sampling import Sampler
 
 Predict = Callable[[Tensor, int], Tensor]
 """(noisy [b, ...], time step from 0) -> the noise in it."""

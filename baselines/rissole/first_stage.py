@@ -13,15 +13,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from baselines.trivial import in_random_order
-from prism.checkpoint import Checkpoints
-from prism.component import canonical, from_json
-from prism.data.split import Ids
-from prism.errors import ComputeError, InputError
-from prism.images import Pixels, to_uint8
-from prism.method import Asked, Fitted, Method, TrainingData
-from prism.runtime import Report, Runtime
-from prism.sampling import Sampler
+from prism_bench.baselines.trivial import in_random_order
+from prism_bench.prism.checkpoint import Checkpoints
+from prism_bench.prism.component import canonical, from_json
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.images import Pixels, to_uint8
+from prism_bench.prism.method import Asked, Fitted, Method, TrainingData
+from prism_bench.prism.runtime import Report, Runtime
+from prism_bench.prism.sampling import Sampler
 
 Codes = np.ndarray[Any, np.dtype[np.integer[Any]]]
 """[n, ...]: how latents are stored."""

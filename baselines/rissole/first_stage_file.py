@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from baselines.rissole.first_stage import Autoencoder, FirstStage, open_autoencoder, told_of
-from prism.errors import InputError
-from prism.method import TrainingData
-from prism.own_files import OwnFiles
-from prism.runtime import Report, Runtime
+from prism_bench.baselines.rissole.first_stage import Autoencoder, FirstStage, open_autoencoder, told_of
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.method import TrainingData
+from prism_bench.prism.own_files import OwnFiles
+from prism_bench.prism.runtime import Report, Runtime
 
 
 def _file(path: Path) -> Path:

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.rissole.blocks import assemble, conditions
-from baselines.rissole.database import Database
-from baselines.rissole.ddpm import DDPM, DDPMSampler
-from baselines.rissole.first_stage import Autoencoder
-from baselines.rissole.unet import UNet
-from prism.errors import ComputeError
-from prism.images import Pixels, to_uint8
-from prism.method import Asked
-from prism.rng import torch_rng
+from prism_bench.baselines.rissole.blocks import assemble, conditions
+from prism_bench.baselines.rissole.database import Database
+from prism_bench.baselines.rissole.ddpm import DDPM, DDPMSampler
+from prism_bench.baselines.rissole.first_stage import Autoencoder
+from prism_bench.baselines.rissole.unet import UNet
+from prism_bench.prism.errors import ComputeError
+from prism_bench.prism.images import Pixels, to_uint8
+from prism_bench.prism.method import Asked
+from prism_bench.prism.rng import torch_rng
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FittedRissole:
 
     @torch.inference_mode()
     def sample(self, asked: Asked) -> Pixels:
-        """See `prism.method.Fitted`. A pseudo-query is its own first neighbour; k is that of training.
+        """See `prism_bench.prism.method.Fitted`. A pseudo-query is its own first neighbour; k is that of training.
 
         Differs from the paper: pseudo-queries are images of D, those of every other method, not of all the database.
         """

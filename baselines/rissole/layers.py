@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from prism.errors import InputError
+from prism_bench.prism.errors import InputError
 
 GROUPS = 8
 """Of every GroupNorm in a residual block; divides every width."""

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.rissole.block_objective import BlockObjective, Views
-from baselines.rissole.database import Database, keys, retrieve
-from baselines.rissole.ddpm import DDPM, DDPMSampler
-from baselines.rissole.first_stage import (
+from prism_bench.baselines.rissole.block_objective import BlockObjective, Views
+from prism_bench.baselines.rissole.database import Database, keys, retrieve
+from prism_bench.baselines.rissole.ddpm import DDPM, DDPMSampler
+from prism_bench.baselines.rissole.first_stage import (
     WEIGHTS,
     Autoencoder,
     Codes,
@@ -24,19 +24,19 @@ from baselines.rissole.first_stage import (
     told_as,
     told_of,
 )
-from baselines.rissole.fitted import FittedRissole
-from baselines.rissole.unet import BlockUNet, UNet
-from baselines.rissole.vqgan import VQGAN
-from prism.checkpoint import Checkpoints
-from prism.data.split import Parts
-from prism.encoders.base import Vectors
-from prism.errors import ComputeError, InputError
-from prism.flops import BACKWARD
-from prism.method import AllImages, Fitted, Method, TrainingData, TrainingSet
-from prism.rng import seed_for
-from prism.runtime import Report, Runtime
-from prism.sampling import Sampler
-from prism.training import Training, train
+from prism_bench.baselines.rissole.fitted import FittedRissole
+from prism_bench.baselines.rissole.unet import BlockUNet, UNet
+from prism_bench.baselines.rissole.vqgan import VQGAN
+from prism_bench.prism.checkpoint import Checkpoints
+from prism_bench.prism.data.split import Parts
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.flops import BACKWARD
+from prism_bench.prism.method import AllImages, Fitted, Method, TrainingData, TrainingSet
+from prism_bench.prism.rng import seed_for
+from prism_bench.prism.runtime import Report, Runtime
+from prism_bench.prism.sampling import Sampler
+from prism_bench.prism.training import Training, train
 
 FIRST, UNET = "first_stage.", "unet."
 

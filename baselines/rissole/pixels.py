@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from baselines.rissole.first_stage import Autoencoder, FirstStage
-from prism.method import TrainingData
-from prism.runtime import Report, Runtime
+from prism_bench.baselines.rissole.first_stage import Autoencoder, FirstStage
+from prism_bench.prism.method import TrainingData
+from prism_bench.prism.runtime import Report, Runtime
 
 
 @dataclass(frozen=True, kw_only=True)

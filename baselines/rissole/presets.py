@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from baselines.rissole.ddpm import Ancestral
-from baselines.rissole.method import Rissole
-from baselines.rissole.unet import BlockUNet
-from baselines.rissole.vqgan import VQGAN
-from prism.component import Component
-from prism.errors import InputError
-from prism.method import AllImages, Method
-from prism.sampling import Sampler
-from prism.training import Training
-from prism.variant import System
+from prism_bench.baselines.rissole.ddpm import Ancestral
+from prism_bench.baselines.rissole.method import Rissole
+from prism_bench.baselines.rissole.unet import BlockUNet
+from prism_bench.baselines.rissole.vqgan import VQGAN
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.method import AllImages, Method
+from prism_bench.prism.sampling import Sampler
+from prism_bench.prism.training import Training
+from prism_bench.prism.variant import System
 
 
 def clean(method: Method) -> Rissole:

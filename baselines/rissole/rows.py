@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from baselines.rissole.method import Rissole
-from baselines.rissole.presets import clean, literal, rissole_of
-from prism.data.base import Dataset
-from prism.errors import InputError
-from prism.method import Method, TrainSplit
-from prism.sampling import Sampler
-from prism.variant import Scale, System, Variant
+from prism_bench.baselines.rissole.method import Rissole
+from prism_bench.baselines.rissole.presets import clean, literal, rissole_of
+from prism_bench.prism.data.base import Dataset
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.method import Method, TrainSplit
+from prism_bench.prism.sampling import Sampler
+from prism_bench.prism.variant import Scale, System, Variant
 
 DIM = 64
 """Width of the neighbours' embedding where PRISM's operations are counted; it hardly matters to them."""

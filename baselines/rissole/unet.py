@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from baselines.rissole.layers import GROUPS, SelfAttention, check_widths
-from prism.component import Component
-from prism.denoiser import positional_embedding
-from prism.errors import InputError
+from prism_bench.baselines.rissole.layers import GROUPS, SelfAttention, check_widths
+from prism_bench.prism.component import Component
+from prism_bench.prism.denoiser import positional_embedding
+from prism_bench.prism.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

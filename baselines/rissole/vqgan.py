@@ -8,16 +8,16 @@ from typing import Self
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.rissole.first_stage import Autoencoder, FirstStage
-from baselines.rissole.layers import check_widths
-from baselines.rissole.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
-from baselines.rissole.vqgan_objective import Losses, Players, VQGANObjective
-from prism.errors import InputError
-from prism.flops import BACKWARD
-from prism.method import TrainingData
-from prism.rng import seed_for
-from prism.runtime import Report, Runtime
-from prism.training import Training, train
+from prism_bench.baselines.rissole.first_stage import Autoencoder, FirstStage
+from prism_bench.baselines.rissole.layers import check_widths
+from prism_bench.baselines.rissole.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
+from prism_bench.baselines.rissole.vqgan_objective import Losses, Players, VQGANObjective
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.flops import BACKWARD
+from prism_bench.prism.method import TrainingData
+from prism_bench.prism.rng import seed_for
+from prism_bench.prism.runtime import Report, Runtime
+from prism_bench.prism.training import Training, train
 
 
 @dataclass(frozen=True, kw_only=True)

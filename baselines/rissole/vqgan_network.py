@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
-from baselines.rissole.first_stage import Autoencoder
-from baselines.rissole.layers import GROUPS, SelfAttention
+from prism_bench.baselines.rissole.first_stage import Autoencoder
+from prism_bench.baselines.rissole.layers import GROUPS, SelfAttention
 
 SLOPE = 0.2
 """Of every leaky ReLU."""
@@ -17,7 +17,7 @@ JUDGE = 64
 
 
 class Widths(NamedTuple):
-    """See `baselines.rissole.vqgan.VQGAN`."""
+    """See `prism_bench.baselines.rissole.vqgan.VQGAN`."""
 
     channels: tuple[int, ...]
     latent: int

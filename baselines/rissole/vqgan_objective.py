@@ -8,17 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.rissole.vqgan_network import Discriminator, QuantisedAutoencoder
-from prism.method import TrainingData
-from prism.rng import numpy_rng
-from prism.training import Epochs
+from prism_bench.baselines.rissole.vqgan_network import Discriminator, QuantisedAutoencoder
+from prism_bench.prism.method import TrainingData
+from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.training import Epochs
 
 LARGEST = 1e4
 """Bound of the adaptive factor (Esser et al. 2021)."""
 
 
 class Losses(NamedTuple):
-    """Weights of the losses; see `baselines.rissole.vqgan.VQGAN`."""
+    """Weights of the losses; see `prism_bench.baselines.rissole.vqgan.VQGAN`."""
 
     quantisation: float
     commitment: float

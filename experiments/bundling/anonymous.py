@@ -10,7 +10,7 @@ from html import escape as html_escape
 from pathlib import Path
 from typing import Any
 
-from analysis.latex_text import escape as latex_escape
+from prism_bench.analysis.latex_text import escape as latex_escape
 
 STORE = "STORE"
 """What stands for the store's folder."""

@@ -5,9 +5,9 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from experiments.bundling.contents import CHUNK, Contents
-from prism.errors import InputError
-from prism.store import file_digest
+from prism_bench.experiments.bundling.contents import CHUNK, Contents
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.store import file_digest
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member: the earliest that a zip can hold."""

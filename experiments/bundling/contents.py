@@ -8,13 +8,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from experiments.bundling.anonymous import Anonymous
-from experiments.bundling.readme import readme
-from experiments.caching.collecting import INTERMEDIATE
-from experiments.caching.inventory import Asked, Inventory
-from experiments.reporting import report_folder
-from prism.errors import InputError, closest
-from prism.store import MANIFEST, file_digest
+from prism_bench.experiments.bundling.anonymous import Anonymous
+from prism_bench.experiments.bundling.readme import readme
+from prism_bench.experiments.caching.collecting import INTERMEDIATE
+from prism_bench.experiments.caching.inventory import Asked, Inventory
+from prism_bench.experiments.reporting import report_folder
+from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.store import MANIFEST, file_digest
 
 SMALL = ("values.json", "metrics.jsonl")
 """Files of stages that always go along: measured values and the curves of trainings."""
@@ -175,7 +175,7 @@ def _reports(inventory: Inventory, plans: Sequence[Asked], clean: Anonymous, con
 
 def _front(plans: Sequence[Asked], records: dict[str, dict[str, Any]], choice: Choice, contents: Contents) -> None:
     """README.txt, environment.json and, last, MANIFEST.json with the digests of all others."""
-    from experiments.recording import environment
+    from prism_bench.experiments.recording import environment
 
     computed = {json.dumps(record.get("environment", {}), sort_keys=True) for record in records.values()}
     versions = {"bundled with": environment(), "computed with": [json.loads(text) for text in sorted(computed)]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.caching.inventory import Asked
+from prism_bench.experiments.caching.inventory import Asked
 
 TEXT = """\
 Results of prism-bench

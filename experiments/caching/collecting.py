@@ -10,11 +10,11 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from experiments.amounts import counted, size
-from experiments.caching.inventory import Asked, Inventory, key_of, stages_of
-from experiments.caching.underway import bytes_in, is_locked, work_folders
-from prism.errors import InputError
-from prism.store import Address, Store
+from prism_bench.experiments.amounts import counted, size
+from prism_bench.experiments.caching.inventory import Asked, Inventory, key_of, stages_of
+from prism_bench.experiments.caching.underway import bytes_in, is_locked, work_folders
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.store import Address, Store
 
 INTERMEDIATE = ("embeddings", "features", "neighbours")
 """Kinds that no table or picture shows: a finished plan does without them, and they can be made again."""

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from experiments.amounts import counted, duration, size
-from experiments.caching.inventory import KINDS, Asked, Held, Inventory, rank
-from experiments.caching.underway import bytes_in, work_folders
-from prism.errors import InputError, closest
+from prism_bench.experiments.amounts import counted, duration, size
+from prism_bench.experiments.caching.inventory import KINDS, Asked, Held, Inventory, rank
+from prism_bench.experiments.caching.underway import bytes_in, work_folders
+from prism_bench.prism.errors import InputError, closest
 
 BESIDES = ("records", "reports", "logs", "imports", "mlflow-artifacts")
 """Folders of a store that hold no stages."""

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prism.component import canonical, digest_of
-from prism.errors import InputError
-from prism.stages.base import KEY_LENGTH
-from prism.store import Address, Store
+from prism_bench.prism.component import canonical, digest_of
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.stages.base import KEY_LENGTH
+from prism_bench.prism.store import Address, Store
 
 Identity = dict[str, Any]
 """The nested description whose hash is a stage's key: kind, version, parameters, inputs."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from experiments.caching.inventory import Identity, Inventory
-from prism.component import Json, leaves
+from prism_bench.experiments.caching.inventory import Identity, Inventory
+from prism_bench.prism.component import Json, leaves
 
 SHOWN = 5
 """Differences that are spelt out."""

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import chain
 
-from experiments.amounts import counted, duration, size
-from experiments.caching.inventory import KINDS, Asked, Held, Identity, Inventory, key_of, rank, stages_of
-from experiments.caching.likeness import differences, guessed
-from experiments.caching.underway import Work, work_folders
-from prism.component import Json, canonical, leaves
-from prism.errors import InputError, closest
-from prism.store import Address
+from prism_bench.experiments.amounts import counted, duration, size
+from prism_bench.experiments.caching.inventory import KINDS, Asked, Held, Identity, Inventory, key_of, rank, stages_of
+from prism_bench.experiments.caching.likeness import differences, guessed
+from prism_bench.experiments.caching.underway import Work, work_folders
+from prism_bench.prism.component import Json, canonical, leaves
+from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.store import Address
 
 MANY = 4
 """Lines of one sort before the rest is counted."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from prism.store import Address, Store
+from prism_bench.prism.store import Address, Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from experiments.caching.inventory import Inventory
-from experiments.caching.underway import bytes_in
-from prism.store import Address
+from prism_bench.experiments.caching.inventory import Inventory
+from prism_bench.experiments.caching.underway import bytes_in
+from prism_bench.prism.store import Address
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import DEFAULT_STORE, StoreOption
+from prism_bench.experiments.commands.options import DEFAULT_STORE, StoreOption
 
 SHOWN = 20
 """Missing things that are named on the screen; README.txt names all."""
@@ -23,10 +23,10 @@ def bundle(
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Write a zip of records, tables, pictures, logs and versions, from which the tables can be rebuilt anywhere."""
-    from experiments.amounts import counted, size
-    from experiments.bundling.archive import check_target, write_bundle
-    from experiments.bundling.contents import Choice, choose, gather
-    from experiments.caching.inventory import Inventory
+    from prism_bench.experiments.amounts import counted, size
+    from prism_bench.experiments.bundling.archive import check_target, write_bundle
+    from prism_bench.experiments.bundling.contents import Choice, choose, gather
+    from prism_bench.experiments.caching.inventory import Inventory
 
     check_target(out, force=force)
     inventory = Inventory.read(store)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.commands.options import DEFAULT_STORE, StoreOption
+from prism_bench.experiments.commands.options import DEFAULT_STORE, StoreOption
 
 if TYPE_CHECKING:
-    from experiments.caching.collecting import Item
-    from experiments.caching.inventory import Inventory
-    from experiments.caching.verifying import Checked
+    from prism_bench.experiments.caching.collecting import Item
+    from prism_bench.experiments.caching.inventory import Inventory
+    from prism_bench.experiments.caching.verifying import Checked
 
 app = typer.Typer(
     help="What the store holds: ls, why, verify, gc.",
@@ -31,8 +31,8 @@ def list_(
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """List the kinds of stages with their sizes, or every stage of one kind."""
-    from experiments.caching.holdings import overview, stages_of_kind
-    from experiments.caching.inventory import Inventory
+    from prism_bench.experiments.caching.holdings import overview, stages_of_kind
+    from prism_bench.experiments.caching.inventory import Inventory
 
     inventory = Inventory.read(store)
     _print(overview(inventory) if kind is None else stages_of_kind(kind, inventory))
@@ -44,8 +44,8 @@ def why(
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Say what a stage, a record or an experiment is, what it rests on and who needs it."""
-    from experiments.caching.inventory import Inventory
-    from experiments.caching.tracing import why as explain
+    from prism_bench.experiments.caching.inventory import Inventory
+    from prism_bench.experiments.caching.tracing import why as explain
 
     inventory = Inventory.read(store)
     _print([*explain(inventory, name), f"In {inventory.store.root}"])
@@ -59,9 +59,9 @@ def verify(
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Read every file of every stage and compare checksums; exit code 1 where one is bad."""
-    from experiments.amounts import counted, size
-    from experiments.caching.inventory import Inventory
-    from experiments.caching.verifying import amount, bundled, check
+    from prism_bench.experiments.amounts import counted, size
+    from prism_bench.experiments.caching.inventory import Inventory
+    from prism_bench.experiments.caching.verifying import amount, bundled, check
 
     inventory = Inventory.read(store)
     bad: list[Checked] = []
@@ -84,7 +84,7 @@ def verify(
 
 
 def _mend(bad: "Iterable[Checked]", inventory: "Inventory", *, set_aside: bool) -> None:
-    from experiments.caching.verifying import remedies
+    from prism_bench.experiments.caching.verifying import remedies
 
     addresses = [one.address for one in bad]
     if set_aside:
@@ -115,10 +115,10 @@ def gc(
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Remove stages that no plan needs, old interrupted work and corrupted files; never records, plans or reports."""
-    from experiments.amounts import counted, size
-    from experiments.caching.collecting import Wish, sweep
-    from experiments.caching.inventory import Inventory
-    from prism.errors import InputError
+    from prism_bench.experiments.amounts import counted, size
+    from prism_bench.experiments.caching.collecting import Wish, sweep
+    from prism_bench.experiments.caching.inventory import Inventory
+    from prism_bench.prism.errors import InputError
 
     inventory = Inventory.read(store)
     found = sweep(inventory, Wish(keep_latest=keep_latest, older_than=older_than, kinds=tuple(kind)))
@@ -141,7 +141,7 @@ def gc(
 
 
 def _show(items: "Iterable[Item]") -> None:
-    from experiments.amounts import size
+    from prism_bench.experiments.amounts import size
 
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
@@ -154,8 +154,8 @@ def _show(items: "Iterable[Item]") -> None:
 
 
 def _remove(items: "Iterable[Item]", inventory: "Inventory") -> None:
-    from experiments.amounts import counted, size
-    from experiments.caching.collecting import remove
+    from prism_bench.experiments.amounts import counted, size
+    from prism_bench.experiments.caching.collecting import remove
 
     freed, outcomes = 0, Counter[bool]()
     for item, gone in remove(inventory.store, tuple(items)):

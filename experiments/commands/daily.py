@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import (
+from prism_bench.experiments.commands.options import (
     DEFAULT_STORE,
     DeviceOption,
     DryRunOption,
@@ -30,7 +30,7 @@ def train(
     dry_run: DryRunOption = False,
 ) -> None:
     """Train one variant and look at its samples; tables find it trained, and it finds what tables trained."""
-    from experiments.daily.training import run_train
+    from prism_bench.experiments.daily.training import run_train
 
     raise typer.Exit(run_train(variant, shared.options(dry_run=dry_run)))
 
@@ -61,7 +61,7 @@ def sample(
     plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """Draw images from a trained variant."""
-    from experiments.daily.sampling import SampleOptions, run_sample
+    from prism_bench.experiments.daily.sampling import SampleOptions, run_sample
 
     run_sample(
         SampleOptions(
@@ -107,7 +107,7 @@ def evaluate(
     plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """Measure a trained variant against its own data, or one set of pictures against another."""
-    from experiments.daily.evaluating import EvaluateOptions, run_evaluate
+    from prism_bench.experiments.daily.evaluating import EvaluateOptions, run_evaluate
 
     run_evaluate(
         EvaluateOptions(
@@ -139,6 +139,6 @@ def compare(
     plugin: PluginOption = [],  # noqa: B006
 ) -> None:
     """Put computed rows side by side: settings, metrics with paired intervals, samples from the same noise."""
-    from experiments.daily.comparing import CompareOptions, run_compare
+    from prism_bench.experiments.daily.comparing import CompareOptions, run_compare
 
     run_compare(CompareOptions(what=tuple(what), out=out, store=store, plugins=tuple(plugin)))

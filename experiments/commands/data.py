@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import DEFAULT_STORE, DeviceOption, StoreOption
+from prism_bench.experiments.commands.options import DEFAULT_STORE, DeviceOption, StoreOption
 
 app = typer.Typer(
     help="The paper's datasets: list, prepare, verify.",
@@ -40,7 +40,7 @@ def prepare(
     """Read a dataset's official files once; every table finds it then, memory-mapped."""
     from rich.console import Console
 
-    from experiments.preparing import PrepareOptions, prepare
+    from prism_bench.experiments.preparing import PrepareOptions, prepare
 
     options = PrepareOptions(
         name=name, source=source, download=download, resolution=resolution, classes=classes, store=store
@@ -53,9 +53,9 @@ def prepare(
 @app.command("list")
 def list_(store: StoreOption = Path(DEFAULT_STORE)) -> None:
     """What is ready, and what each missing one needs: files, size, page, licence."""
-    from experiments.preparing import note_of, prepared
-    from experiments.scales import PAPER_DATASETS
-    from prism.store import Store
+    from prism_bench.experiments.preparing import note_of, prepared
+    from prism_bench.experiments.scales import PAPER_DATASETS
+    from prism_bench.prism.store import Store
 
     kept = Store(store)
     for name, dataset in PAPER_DATASETS.items():
@@ -79,9 +79,9 @@ def verify(
     store: StoreOption = Path(DEFAULT_STORE),
 ) -> None:
     """Check the prepared copies against their checksums and the official numbers of images."""
-    from experiments.preparing import note_of, paper_dataset, prepared, verified
-    from experiments.scales import PAPER_DATASETS
-    from prism.store import Store
+    from prism_bench.experiments.preparing import note_of, paper_dataset, prepared, verified
+    from prism_bench.experiments.scales import PAPER_DATASETS
+    from prism_bench.prism.store import Store
 
     kept = Store(store)
     chosen = [paper_dataset(name) for name in names or ()]
@@ -114,7 +114,7 @@ def export(
     """Embed all images of a dataset, where that has not been done, and write them to one file."""
     from rich.console import Console
 
-    from experiments.embeddings import ExportOptions, export_embeddings
+    from prism_bench.experiments.embeddings import ExportOptions, export_embeddings
 
     options = ExportOptions(
         data=data,
@@ -141,7 +141,7 @@ def import_(
     """Take such a file into the store; runs on the same images find it there and need no weights."""
     from rich.console import Console
 
-    from experiments.embeddings import DataOptions, import_embeddings
+    from prism_bench.experiments.embeddings import DataOptions, import_embeddings
 
     options = DataOptions(data=data, dataset=dataset, resolution=resolution, store=store)
     typer.echo(f"Ready: {import_embeddings(file, options, Console(highlight=False))}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from experiments.asking import RunOptions
+    from prism_bench.experiments.asking import RunOptions
 
 DEFAULT_STORE = "prism-bench-store"
 
@@ -73,7 +73,7 @@ class Shared:
 
     def options(self, **own: Any) -> "RunOptions":
         """Parsed, with what the command itself was given; settings of its own come before `--set`."""
-        from experiments.asking import RunOptions
+        from prism_bench.experiments.asking import RunOptions
 
         return RunOptions(
             scale=self.scale,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import (
+from prism_bench.experiments.commands.options import (
     DryRunOption,
     MetricsOption,
     OnlyOption,
@@ -31,7 +31,7 @@ def run(
     dry_run: DryRunOption = False,
 ) -> None:
     """Compute experiments, print their tables, and say where the files are. The same command resumes."""
-    from experiments.running import run_experiments
+    from prism_bench.experiments.running import run_experiments
 
     options = shared.options(
         experiments=tuple(experiments),
@@ -64,7 +64,7 @@ def schedule_sweep(
     dry_run: DryRunOption = False,
 ) -> None:
     """Table 4: schedules of k_train against k_sample. One training serves a schedule's whole column."""
-    from experiments.running import run_experiments
+    from prism_bench.experiments.running import run_experiments
 
     asked = {
         "schedules": schedules,

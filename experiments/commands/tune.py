@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import MetricsOption, Shared, parse_names, parse_numbers, takes_shared
+from prism_bench.experiments.commands.options import MetricsOption, Shared, parse_names, parse_numbers, takes_shared
 
 
 @takes_shared
@@ -29,7 +29,7 @@ def tune(
     ] = False,
 ) -> None:
     """Find the best k_max (and more) on the same seeds; resumable, and several processes may share a study."""
-    from experiments.tuning.loop import TuneOptions, run_tune
+    from prism_bench.experiments.tuning.loop import TuneOptions, run_tune
 
     options = TuneOptions(
         target=target,

@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from analysis.differences import differences_of
-from analysis.formatting import decimals, fixed, p_value
-from analysis.records import Plan, Record, load_plan, load_records
-from analysis.report import draw, write_report
-from analysis.table import build
-from experiments.commands.options import command_line
-from experiments.daily.lookup import row_of
-from experiments.pictures import COLUMNS, overview
-from experiments.reporting import table_text
-from experiments.running import LEAST_WIDTH
-from prism.component import Json, diff, digest_of, from_json, load_members, load_plugin
-from prism.errors import InputError
-from prism.images import Pixels
-from prism.stages.data import open_images
-from prism.store import Address, Store
+from prism_bench.analysis.differences import differences_of
+from prism_bench.analysis.formatting import decimals, fixed, p_value
+from prism_bench.analysis.records import Plan, Record, load_plan, load_records
+from prism_bench.analysis.report import draw, write_report
+from prism_bench.analysis.table import build
+from prism_bench.experiments.commands.options import command_line
+from prism_bench.experiments.daily.lookup import row_of
+from prism_bench.experiments.pictures import COLUMNS, overview
+from prism_bench.experiments.reporting import table_text
+from prism_bench.experiments.running import LEAST_WIDTH
+from prism_bench.prism.component import Json, diff, digest_of, from_json, load_members, load_plugin
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.stages.data import open_images
+from prism_bench.prism.store import Address, Store
 
 
 @dataclass(frozen=True, kw_only=True)

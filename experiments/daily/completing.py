@@ -7,14 +7,14 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from experiments.display import Display
-from experiments.runner import Run, missing
-from experiments.running import interruptible
-from experiments.workers import Pool
-from prism.errors import ComputeError
-from prism.runtime import Runtime
-from prism.stages.base import Stage, walk
-from prism.store import Store
+from prism_bench.experiments.display import Display
+from prism_bench.experiments.runner import Run, missing
+from prism_bench.experiments.running import interruptible
+from prism_bench.experiments.workers import Pool
+from prism_bench.prism.errors import ComputeError
+from prism_bench.prism.runtime import Runtime
+from prism_bench.prism.stages.base import Stage, walk
+from prism_bench.prism.store import Store
 
 
 def complete(

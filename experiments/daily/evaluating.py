@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments.daily.completing import complete
-from experiments.daily.lookup import Trained, find_trained
-from experiments.daily.sampling import runtime_of, sampler_of, samples_stage
-from experiments.layout import measured_by
-from experiments.measuring import metric_called
-from experiments.scales import LAPTOP, METRICS
-from prism.component import from_json, load_members, load_plugin, member, with_setting
-from prism.data.files import ImageFiles, ingest, native_side
-from prism.encoders.base import Vectors
-from prism.errors import InputError
-from prism.images import Pixels
-from prism.metrics.base import EncodedMetric, Evidence, Metric, Value
-from prism.rng import numpy_rng
-from prism.runtime import Runtime, write_json
-from prism.store import Address, Store
+from prism_bench.experiments.daily.completing import complete
+from prism_bench.experiments.daily.lookup import Trained, find_trained
+from prism_bench.experiments.daily.sampling import runtime_of, sampler_of, samples_stage
+from prism_bench.experiments.layout import measured_by
+from prism_bench.experiments.measuring import metric_called
+from prism_bench.experiments.scales import LAPTOP, METRICS
+from prism_bench.prism.component import from_json, load_members, load_plugin, member, with_setting
+from prism_bench.prism.data.files import ImageFiles, ingest, native_side
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.metrics.base import EncodedMetric, Evidence, Metric, Value
+from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.runtime import Runtime, write_json
+from prism_bench.prism.store import Address, Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.reporting import load_plans
-from prism.component import Json, from_json
-from prism.errors import InputError, closest
-from prism.patch_method import PatchMethod
-from prism.sampling import Heun, Sampler
-from prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
-from prism.stages.model import TrainingStage
-from prism.store import Address, Store
+from prism_bench.experiments.reporting import load_plans
+from prism_bench.prism.component import Json, from_json
+from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.patch_method import PatchMethod
+from prism_bench.prism.sampling import Heun, Sampler
+from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
+from prism_bench.prism.stages.model import TrainingStage
+from prism_bench.prism.store import Address, Store
 
 SHOWN = 5
 

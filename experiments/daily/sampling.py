@@ -8,23 +8,23 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments.asking import device_called
-from experiments.daily.completing import complete
-from experiments.daily.lookup import Trained, find_trained
-from experiments.daily.writing import check_out, write_samples
-from prism.component import load_members, load_plugin, member
-from prism.data.decode import BadImageError, from_bytes
-from prism.data.split import Ids
-from prism.encoders.base import Vectors
-from prism.errors import InputError
-from prism.images import Pixels
-from prism.method import Asked, Gallery
-from prism.retrieval import Nearest, check_k, nearest
-from prism.runtime import Runtime, usable_cores
-from prism.sampling import Sampler
-from prism.stages.data import NeighboursStage, open_images, open_parts
-from prism.stages.model import SamplesStage, TrainingStage
-from prism.store import Store
+from prism_bench.experiments.asking import device_called
+from prism_bench.experiments.daily.completing import complete
+from prism_bench.experiments.daily.lookup import Trained, find_trained
+from prism_bench.experiments.daily.writing import check_out, write_samples
+from prism_bench.prism.component import load_members, load_plugin, member
+from prism_bench.prism.data.decode import BadImageError, from_bytes
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.method import Asked, Gallery
+from prism_bench.prism.retrieval import Nearest, check_k, nearest
+from prism_bench.prism.runtime import Runtime, usable_cores
+from prism_bench.prism.sampling import Sampler
+from prism_bench.prism.stages.data import NeighboursStage, open_images, open_parts
+from prism_bench.prism.stages.model import SamplesStage, TrainingStage
+from prism_bench.prism.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from experiments.asking import RunOptions, variant_called
-from experiments.running import run_experiments
-from experiments.scales import scale_named
-from experiments.single import Single
-from prism.component import load_members, load_plugin
-from prism.errors import InputError
+from prism_bench.experiments.asking import RunOptions, variant_called
+from prism_bench.experiments.running import run_experiments
+from prism_bench.experiments.scales import scale_named
+from prism_bench.experiments.single import Single
+from prism_bench.prism.component import load_members, load_plugin
+from prism_bench.prism.errors import InputError
 
 
 def run_train(variant: str, options: RunOptions) -> int:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from prism.data.split import Ids
-from prism.errors import InputError
-from prism.images import Pixels, grid, png
-from prism.runtime import write_bytes
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels, grid, png
+from prism_bench.prism.runtime import write_bytes
 
 COLUMNS = 8
 ENDINGS = (".png", ".npz")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from prism.errors import InputError
+from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prism.component import canonical, leaves
+from prism_bench.prism.component import canonical, leaves
 
 _LONGEST_PARAM = 500
 _LONGEST_NAME = 250

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.tracking.runs import every
+from prism_bench.experiments.tracking.runs import every
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

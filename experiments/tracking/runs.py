@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from experiments.tracking.facts import Point
+from prism_bench.experiments.tracking.facts import Point
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

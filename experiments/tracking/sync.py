@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.tracking.connection import tracking_uri
-from experiments.tracking.runs import now_ms
-from experiments.tracking.tracker import describe, open_view
-from experiments.tracking.view import View
-from prism.errors import ComputeError, InputError
+from prism_bench.experiments.tracking.connection import tracking_uri
+from prism_bench.experiments.tracking.runs import now_ms
+from prism_bench.experiments.tracking.tracker import describe, open_view
+from prism_bench.experiments.tracking.view import View
+from prism_bench.prism.errors import ComputeError, InputError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.tracking.connection import connect, tracking_uri, ui_command
-from experiments.tracking.owner import close_stale
-from experiments.tracking.runs import now_ms
-from experiments.tracking.view import View
+from prism_bench.experiments.tracking.connection import connect, tracking_uri, ui_command
+from prism_bench.experiments.tracking.owner import close_stale
+from prism_bench.experiments.tracking.runs import now_ms
+from prism_bench.experiments.tracking.view import View
 
 _PAUSE_SECONDS = 60.0
 _LONGEST_MESSAGE = 240

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.tracking import facts
-from experiments.tracking.connection import ARTIFACTS, DATABASE, artifact_location, is_inside
-from experiments.tracking.owner import PREFIX, owner_tags
-from experiments.tracking.runs import Run, RunWriter, now_ms
-from prism.errors import InputError
+from prism_bench.experiments.tracking import facts
+from prism_bench.experiments.tracking.connection import ARTIFACTS, DATABASE, artifact_location, is_inside
+from prism_bench.experiments.tracking.owner import PREFIX, owner_tags
+from prism_bench.experiments.tracking.runs import Run, RunWriter, now_ms
+from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

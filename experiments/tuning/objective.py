@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from rich.console import Console
 
-from experiments.asking import RunOptions, requests_of
-from experiments.display import Display
-from experiments.plan import Plan, compile_plans
-from experiments.recording import stored_record
-from experiments.runner import Run, check_weights, survey
-from experiments.single import Tuned
-from experiments.tuning.space import Point, Space
-from experiments.workers import Pool
-from prism.data.split import Parts
-from prism.errors import ComputeError, InputError
-from prism.metrics.base import Evidence, Metric, Value
-from prism.runtime import Runtime
-from prism.store import Address, Store
-from prism.variant import Scale, Variant
+from prism_bench.experiments.asking import RunOptions, requests_of
+from prism_bench.experiments.display import Display
+from prism_bench.experiments.plan import Plan, compile_plans
+from prism_bench.experiments.recording import stored_record
+from prism_bench.experiments.runner import Run, check_weights, survey
+from prism_bench.experiments.single import Tuned
+from prism_bench.experiments.tuning.space import Point, Space
+from prism_bench.experiments.workers import Pool
+from prism_bench.prism.data.split import Parts
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.metrics.base import Evidence, Metric, Value
+from prism_bench.prism.runtime import Runtime
+from prism_bench.prism.store import Address, Store
+from prism_bench.prism.variant import Scale, Variant
 
 PROXY_IMAGES = 4
 """A proxy trains on the images of a trial divided by this."""

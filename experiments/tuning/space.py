@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from prism.component import Json
-from prism.errors import InputError, closest
-from prism.rng import numpy_rng
-from prism.variant import Scale
+from prism_bench.prism.component import Json
+from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.variant import Scale
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

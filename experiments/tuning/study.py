@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from experiments.tracking.owner import alive, began
-from experiments.tuning.space import LARGEST_GRID, Point, Space
-from prism.component import Json, digest_of
-from prism.errors import InputError
+from prism_bench.experiments.tracking.owner import alive, began
+from prism_bench.experiments.tuning.space import LARGEST_GRID, Point, Space
+from prism_bench.prism.component import Json, digest_of
+from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

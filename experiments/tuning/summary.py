@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.formatting import decimals, fixed
-from analysis.statistics import Interval, kendall_tau, mean_interval, paired_difference
-from analysis.tuning_figures import Tried, sensitivity
-from experiments.asking import RunOptions
-from experiments.tuning.space import Space, words
-from experiments.tuning.study import KILLED, REASON, Trials, best_of, point_of
-from prism.runtime import write_bytes
+from prism_bench.analysis.formatting import decimals, fixed
+from prism_bench.analysis.statistics import Interval, kendall_tau, mean_interval, paired_difference
+from prism_bench.analysis.tuning_figures import Tried, sensitivity
+from prism_bench.experiments.asking import RunOptions
+from prism_bench.experiments.tuning.space import Space, words
+from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, best_of, point_of
+from prism_bench.prism.runtime import write_bytes
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.tracking.connection import artifact_location, connect
-from experiments.tracking.owner import PREFIX, owner_tags
-from experiments.tracking.runs import Run, RunWriter, now_ms
+from prism_bench.experiments.tracking.connection import artifact_location, connect
+from prism_bench.experiments.tracking.owner import PREFIX, owner_tags
+from prism_bench.experiments.tracking.runs import Run, RunWriter, now_ms
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from prism.data.base import Images
-from prism.data.files import Progress, open_source
-from prism.data.paper import PaperDataset, Supply, decode_pictures
-from prism.errors import InputError
+from prism_bench.prism.data.base import Images
+from prism_bench.prism.data.files import Progress, open_source
+from prism_bench.prism.data.paper import PaperDataset, Supply, decode_pictures
+from prism_bench.prism.errors import InputError
 
 PARTITIONS = ("train", "test")
 

@@ -12,9 +12,9 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from prism.data.decode import from_array
-from prism.data.sources import MAX_FILE, ONE_CLASS, Job, Source, refuse_bomb
-from prism.errors import InputError
+from prism_bench.prism.data.decode import from_array
+from prism_bench.prism.data.sources import MAX_FILE, ONE_CLASS, Job, Source, refuse_bomb
+from prism_bench.prism.errors import InputError
 
 IMAGES = ("images", "arr_0")
 CHANNELS = (1, 3, 4)

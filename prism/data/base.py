@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from prism.component import Component
-from prism.images import Pixels
+from prism_bench.prism.component import Component
+from prism_bench.prism.images import Pixels
 
 PAPER_RETRIEVAL_FRACTION = 162 / 232
 """CelebA's |D| : |X| in the paper (section 5.1, Table 1), our default for data the paper does not name."""

@@ -7,11 +7,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.base import Images
-from prism.data.files import Progress, open_source
-from prism.data.paper import PaperDataset, Supply, decode_pictures
-from prism.data.sources import ONE_CLASS
-from prism.errors import InputError
+from prism_bench.prism.data.base import Images
+from prism_bench.prism.data.files import Progress, open_source
+from prism_bench.prism.data.paper import PaperDataset, Supply, decode_pictures
+from prism_bench.prism.data.sources import ONE_CLASS
+from prism_bench.prism.errors import InputError
 
 PARTITIONS = "list_eval_partition.txt"
 ATTRIBUTES = "list_attr_celeba.txt"

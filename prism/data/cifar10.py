@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.base import Images
-from prism.data.files import Progress
-from prism.data.paper import PaperDataset, Supply, resized
-from prism.data.pickles import read_batch
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.data.base import Images
+from prism_bench.prism.data.files import Progress
+from prism_bench.prism.data.paper import PaperDataset, Supply, resized
+from prism_bench.prism.data.pickles import read_batch
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"

@@ -18,8 +18,8 @@ import io
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 MAX_PIXELS = 80_000_000

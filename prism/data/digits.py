@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prism.data.base import Dataset, Images
-from prism.data.decode import check_resolution
-from prism.errors import InputError
+from prism_bench.prism.data.base import Dataset, Images
+from prism_bench.prism.data.decode import check_resolution
+from prism_bench.prism.errors import InputError
 
 SIDE = 8
 WHITE = 16

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from prism.component import Json, canonical, digest_of
-from prism.data.arrays import ArraySource
-from prism.data.base import Dataset, Images, labels_of
-from prism.data.decode import BadImageError, check_resolution
-from prism.data.sources import FolderSource, Job, Source, ZipSource
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.component import Json, canonical, digest_of
+from prism_bench.prism.data.arrays import ArraySource
+from prism_bench.prism.data.base import Dataset, Images, labels_of
+from prism_bench.prism.data.decode import BadImageError, check_resolution
+from prism_bench.prism.data.sources import FolderSource, Job, Source, ZipSource
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 VERSION = 1
 """Raise it when the same files begin to give other pixels, order or classes."""
@@ -70,8 +70,8 @@ class Ingested:
 def ingest(path: Path, *, resolution: int, skip_bad: bool = False, progress: Progress | None = None) -> Ingested:
     """List, check and decode the pictures at `path` to uint8 [N, 3, R, R], sorted by name.
 
-    How a picture becomes RGB of the resolution is told in `prism.data.decode`, what counts as a picture and which
-    class it has in `prism.data.sources`, what an .npz holds in `prism.data.arrays`. Besides the result, memory holds
+    How a picture becomes RGB of the resolution is told in `prism_bench.prism.data.decode`, what counts as a picture and which
+    class it has in `prism_bench.prism.data.sources`, what an .npz holds in `prism_bench.prism.data.arrays`. Besides the result, memory holds
     a few originals at a time. `progress` hears (done, total) after each picture.
 
     Raises:

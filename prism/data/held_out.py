@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from prism.data.base import Dataset, Images
-from prism.data.decode import check_resolution
-from prism.errors import InputError
+from prism_bench.prism.data.base import Dataset, Images
+from prism_bench.prism.data.decode import check_resolution
+from prism_bench.prism.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,19 +10,19 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.base import Images, labels_of
-from prism.data.files import Progress, open_source
-from prism.data.paper import PaperDataset, Supply, decode_pictures, resized
-from prism.data.pickles import read_batch
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.data.base import Images, labels_of
+from prism_bench.prism.data.files import Progress, open_source
+from prism_bench.prism.data.paper import PaperDataset, Supply, decode_pictures, resized
+from prism_bench.prism.data.pickles import read_batch
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 SIDE = 64
 BATCHES = tuple(f"train_data_batch_{number}" for number in range(1, 11))
 CLASS_MAP = "map_clsloc.txt"
 COUNT = 100
 WORDNET_ID = re.compile(r"n\d{8}")
-USUAL = tuple(files("prism.data").joinpath("imagenet100.txt").read_text().split())
+USUAL = tuple(files("prism_bench.prism.data").joinpath("imagenet100.txt").read_text().split())
 """The hundred WordNet ids of Contrastive Multiview Coding (Tian et al. 2019, arXiv:1906.05849), the list most work on
 "ImageNet-100" uses, sorted. The paper does not say which it used."""
 

@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.base import Dataset, Images, labels_of
-from prism.data.decode import check_resolution, from_array
-from prism.data.files import Progress, complaint, decode_all
-from prism.data.held_out import HeldOutImages
-from prism.data.sources import Source
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.data.base import Dataset, Images, labels_of
+from prism_bench.prism.data.decode import check_resolution, from_array
+from prism_bench.prism.data.files import Progress, complaint, decode_all
+from prism_bench.prism.data.held_out import HeldOutImages
+from prism_bench.prism.data.sources import Source
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def decode_pictures(source: Source, resolution: int, progress: Progress) -> Pixe
 
 
 def resized(pixels: Pixels, resolution: int) -> Pixels:
-    """uint8 [n, 3, S, S] at another side, each picture by the filters of `prism.data.decode`."""
+    """uint8 [n, 3, S, S] at another side, each picture by the filters of `prism_bench.prism.data.decode`."""
     if pixels.shape[-1] == resolution:
         return pixels
     return np.stack([from_array(image.transpose(1, 2, 0), resolution) for image in pixels])

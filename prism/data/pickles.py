@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 _REBUILD = np.empty(0).__reduce__()[0]
 _ALLOWED: dict[tuple[str, str], Any] = {

@@ -22,9 +22,9 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from PIL import Image
 
-from prism.data.decode import BadImageError, from_bytes
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.data.decode import BadImageError, from_bytes
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 Job = Callable[[int], Pixels]
 """Reads and decodes one picture to the given resolution; BadImageError where that fails. Safe in any thread."""

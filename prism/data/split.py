@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from prism.component import Component
-from prism.data.base import PAPER_RETRIEVAL_FRACTION
-from prism.errors import InputError
-from prism.rng import numpy_rng
+from prism_bench.prism.component import Component
+from prism_bench.prism.data.base import PAPER_RETRIEVAL_FRACTION
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.rng import numpy_rng
 
 Ids = npt.NDArray[np.int64]
 

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.base import AgreeingRegions, Box, Dataset, Images
-from prism.errors import InputError
-from prism.rng import numpy_rng
+from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset, Images
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.rng import numpy_rng
 
 Array = npt.NDArray[np.float32]
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.component import Component
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 Vectors = npt.NDArray[np.float32]
 Embed = Callable[[Pixels], Vectors]

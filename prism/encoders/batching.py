@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prism.encoders.base import Embed, Vectors
-from prism.errors import ComputeError
-from prism.images import Pixels
+from prism_bench.prism.encoders.base import Embed, Vectors
+from prism_bench.prism.errors import ComputeError
+from prism_bench.prism.images import Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from prism.encoders.base import Embed, Encoder
-from prism.encoders.batching import in_batches
-from prism.errors import InputError
-from prism.images import Pixels
-from prism.weights import FOLDER_VARIABLE, own_folder
+from prism_bench.prism.encoders.base import Embed, Encoder
+from prism_bench.prism.encoders.batching import in_batches
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.weights import FOLDER_VARIABLE, own_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from prism.encoders.base import Embed, Encoder
-from prism.encoders.batching import in_batches
-from prism.images import Pixels
-from prism.weights import WeightFile
+from prism_bench.prism.encoders.base import Embed, Encoder
+from prism_bench.prism.encoders.batching import in_batches
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.weights import WeightFile
 
 if TYPE_CHECKING:
     from torch import Tensor

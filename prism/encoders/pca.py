@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from prism.encoders.base import Embed, Encoder, Vectors
-from prism.errors import InputError
-from prism.images import Pixels
+from prism_bench.prism.encoders.base import Embed, Encoder, Vectors
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
 
 FIT_ON = 20_000
 """At most this many images of D, evenly spaced, decide the components."""

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from prism.component import Component, digest_of
-from prism.data.base import Dataset
-from prism.data.split import Ids, Parts
-from prism.encoders.base import Encoder, Vectors
-from prism.encoders.efficientnet import EfficientNetLite0
-from prism.errors import ComputeError, InputError
-from prism.images import Pixels
+from prism_bench.prism.component import Component, digest_of
+from prism_bench.prism.data.base import Dataset
+from prism_bench.prism.data.split import Ids, Parts
+from prism_bench.prism.encoders.base import Encoder, Vectors
+from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.images import Pixels
 
 Better = Literal["lower", "higher"]
 

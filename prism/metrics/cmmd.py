@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prism.encoders.base import Encoder, Vectors
-from prism.encoders.clip import CLIP
-from prism.errors import ComputeError, InputError
-from prism.metrics.base import FeatureMetric, Value
+from prism_bench.prism.encoders.base import Encoder, Vectors
+from prism_bench.prism.encoders.clip import CLIP
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.metrics.base import FeatureMetric, Value
 
 Matrix = npt.NDArray[np.float64]
 ROWS = 1024

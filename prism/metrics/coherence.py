@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.base import AgreeingRegions, Box, Dataset
-from prism.images import Pixels
-from prism.metrics.base import Evidence, ImageMetric, Value
+from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.metrics.base import Evidence, ImageMetric, Value
 
 Colours = npt.NDArray[np.float64]
 NO_VARIANCE = 1e-20

@@ -28,10 +28,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from prism.errors import InputError
-from prism.images import Pixels
-from prism.metrics.base import Evidence, ImageMetric, Value
-from prism.rng import numpy_rng
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.metrics.base import Evidence, ImageMetric, Value
+from prism_bench.prism.rng import numpy_rng
 
 Array = npt.NDArray[np.float64]
 CELLS = 4

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prism.encoders.base import Vectors
-from prism.errors import ComputeError
-from prism.metrics.base import FeatureMetric, Value
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.errors import ComputeError
+from prism_bench.prism.metrics.base import FeatureMetric, Value
 
 Matrix = npt.NDArray[np.float64]
 

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from prism.data.split import Parts
-from prism.encoders.base import Vectors
-from prism.metrics.base import Evidence, Measurement, SplitMetric, Value
-from prism.metrics.frechet import frechet_between
-from prism.rng import numpy_rng
+from prism_bench.prism.data.split import Parts
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.metrics.base import Evidence, Measurement, SplitMetric, Value
+from prism_bench.prism.metrics.frechet import frechet_between
+from prism_bench.prism.rng import numpy_rng
 
 GROUP = "Other reference sets"
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prism.encoders.base import Vectors
-from prism.errors import InputError
-from prism.metrics.base import FeatureMetric, Value
-from prism.rng import numpy_rng
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.metrics.base import FeatureMetric, Value
+from prism_bench.prism.rng import numpy_rng
 
 Matrix = npt.NDArray[np.float64]
 ROWS = 1024

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prism.data.split import Ids, Parts
-from prism.encoders.base import Vectors
-from prism.errors import ComputeError, InputError
-from prism.metrics.base import Better, Evidence, Measurement, SplitMetric, Value
+from prism_bench.prism.data.split import Ids, Parts
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.metrics.base import Better, Evidence, Measurement, SplitMetric, Value
 
 Distances = npt.NDArray[np.float64]
 GROUP = "Memorisation"

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from prism.encoders.base import Vectors
-from prism.errors import InputError
-from prism.metrics.base import FeatureMetric, Value
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.metrics.base import FeatureMetric, Value
 
 Distances = npt.NDArray[np.float32]
 ROWS = 1024

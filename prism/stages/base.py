@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from prism.component import Json, digest_of, leaves
-from prism.memory import peak_bytes, restart_peak
-from prism.runtime import Report, Runtime
-from prism.store import Address, Store
+from prism_bench.prism.component import Json, digest_of, leaves
+from prism_bench.prism.memory import peak_bytes, restart_peak
+from prism_bench.prism.runtime import Report, Runtime
+from prism_bench.prism.store import Address, Store
 
 KEY_LENGTH = 20
 """Hex characters of a key: 80 bits."""

@@ -7,16 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from prism.component import Json
-from prism.data.base import Dataset, Images
-from prism.data.split import Parts, Split
-from prism.encoders.base import Encoder
-from prism.images import Pixels
-from prism.retrieval import Retrieval
-from prism.rows import fill_rows
-from prism.runtime import Runtime, write_json
-from prism.stages.base import Bench, Stage
-from prism.store import Store
+from prism_bench.prism.component import Json
+from prism_bench.prism.data.base import Dataset, Images
+from prism_bench.prism.data.split import Parts, Split
+from prism_bench.prism.encoders.base import Encoder
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.retrieval import Retrieval
+from prism_bench.prism.rows import fill_rows
+from prism_bench.prism.runtime import Runtime, write_json
+from prism_bench.prism.stages.base import Bench, Stage
+from prism_bench.prism.store import Store
 
 
 def save_images(folder: Path, images: Images) -> None:

@@ -5,15 +5,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from prism.component import Json
-from prism.data.split import Ids, Parts
-from prism.encoders.base import Encoder, Vectors
-from prism.metrics.base import Evidence, Metric
-from prism.rng import numpy_rng
-from prism.runtime import write_json
-from prism.stages.base import Bench, Stage
-from prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
-from prism.stages.model import SamplesStage
+from prism_bench.prism.component import Json
+from prism_bench.prism.data.split import Ids, Parts
+from prism_bench.prism.encoders.base import Encoder, Vectors
+from prism_bench.prism.metrics.base import Evidence, Metric
+from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.runtime import write_json
+from prism_bench.prism.stages.base import Bench, Stage
+from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
+from prism_bench.prism.stages.model import SamplesStage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from prism.component import Json
-from prism.method import Asked, Gallery, Method, TrainingData, pseudo_queries
-from prism.rows import fill_rows
-from prism.sampling import Sampler
-from prism.stages.base import Bench, Stage
-from prism.stages.data import DatasetStage, NeighboursStage, SplitStage, open_images, open_parts
+from prism_bench.prism.component import Json
+from prism_bench.prism.method import Asked, Gallery, Method, TrainingData, pseudo_queries
+from prism_bench.prism.rows import fill_rows
+from prism_bench.prism.sampling import Sampler
+from prism_bench.prism.stages.base import Bench, Stage
+from prism_bench.prism.stages.data import DatasetStage, NeighboursStage, SplitStage, open_images, open_parts
 
 
 def open_gallery(bench: Bench) -> Gallery | None:
