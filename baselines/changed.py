@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from prism_bench.baselines.table3 import Prism
+from prism_bench.prism.conditioning.schedules import Schedule
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.method import Method, TrainingSet
-from prism_bench.prism.patch_method import PatchMethod
-from prism_bench.prism.patches import Patches
-from prism_bench.prism.schedules import Schedule
-from prism_bench.prism.variant import Scale, Variant
+from prism_bench.prism.methods.method import Method, TrainingSet
+from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
+from prism_bench.prism.patch_diffusion.patches import Patches
+from prism_bench.prism.variants.variant import Scale, Variant
 
 
 @dataclass(frozen=True, kw_only=True)

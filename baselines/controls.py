@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from prism_bench.baselines.table3 import Prism, SetTransformerRag, set_transformer_of
-from prism_bench.prism.aggregators import CrossAttention, MeanMLP, ZeroCondition
-from prism_bench.prism.method import Method
-from prism_bench.prism.retrieval import RandomNeighbours, Retrieval, ShuffledNeighbours
-from prism_bench.prism.variant import Scale, Variant
+from prism_bench.prism.conditioning.aggregators import CrossAttention, MeanMLP, ZeroCondition
+from prism_bench.prism.conditioning.retrieval import RandomNeighbours, Retrieval, ShuffledNeighbours
+from prism_bench.prism.methods.method import Method
+from prism_bench.prism.variants.variant import Scale, Variant
 
 
 @dataclass(frozen=True, kw_only=True)

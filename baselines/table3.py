@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from prism_bench.prism.aggregators import MeanPool, NoConditioning, SetTransformer
-from prism_bench.prism.method import AllImages, Method, TrainSplit
-from prism_bench.prism.schedules import Decreasing, Fixed
-from prism_bench.prism.variant import Scale, Variant
+from prism_bench.prism.conditioning.aggregators import MeanPool, NoConditioning, SetTransformer
+from prism_bench.prism.conditioning.schedules import Decreasing, Fixed
+from prism_bench.prism.methods.method import AllImages, Method, TrainSplit
+from prism_bench.prism.variants.variant import Scale, Variant
 
 
 @dataclass(frozen=True, kw_only=True)

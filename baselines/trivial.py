@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from safetensors.torch import save_file
-
+from prism_bench.prism.conditioning.retrieval import Nearest, Retrieval
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.split import Ids
+from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.method import Asked, Fitted, Method, TrainingData
-from prism_bench.prism.retrieval import Nearest, Retrieval
+from prism_bench.prism.methods.method import Asked, Fitted, Method, TrainingData
 from prism_bench.prism.rng import numpy_rng
-from prism_bench.prism.runtime import Report, Runtime
-from prism_bench.prism.variant import Scale, Variant
+from prism_bench.prism.variants.variant import Scale, Variant
+from safetensors.torch import save_file
 
 
 def in_random_order(indices: range, n: int, seed: int) -> Ids:
@@ -67,7 +66,7 @@ class Drawing:
     resolution: int
 
     def sample(self, asked: Asked) -> Pixels:
-        """See `prism_bench.prism.method.Fitted`; sampler and number of neighbours do not matter."""
+        """See `prism.methods.method.Fitted`; sampler and number of neighbours do not matter."""
         return self.method.draw(self.images, asked, self.resolution)
 
 

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-
 from prism_bench.prism.metrics.frechet import frechet_between, frechet_distance
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from prism_bench.prism.component import load_members
 from prism_bench.prism.images import Pixels
 
@@ -37,7 +36,7 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.delenv("PRISM_BENCH_STORE", raising=False)
 
     def call(line: str) -> Spoken:
-        from prism_bench.experiments.cli import main
+        from prism_bench.experiments.cli.main import main
 
         monkeypatch.setattr(sys, "argv", ["prism-bench", *shlex.split(line)])
         code = 0

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from prism_bench.analysis.fields import as_object
-from prism_bench.analysis.records import Plan, Record, load_plan, record_from
+from prism_bench.analysis.schema.json_fields import as_object
+from prism_bench.analysis.schema.records import Plan, Record, load_plan, record_from
 
 Json = dict[str, Any]
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,29 +19,75 @@ ALLOWED = {
     "analysis": {"analysis"},
     "experiments": set(PACKAGES),
 }
+ROOMS = {
+    "prism": (
+        ". engine weights data data/user_images data/official encoders conditioning methods training patch_diffusion "
+        "metrics variants stages"
+    ),
+    "baselines": ". rissole/first_stage rissole",
+    "analysis": ". schema frame stats table figures formats formats/html report",
+    "experiments": (". paper data planning store reports mlflow_view execution tools tools/bundling tuning cli"),
+}
+"""The folders of each package, from the ground up: a file imports from its own folder and from those before it."""
 
 
-def imports(path: Path) -> set[str]:
-    """Which of the four folders a file imports from, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
+def files_of(package: str) -> list[Path]:
+    return [path.relative_to(ROOT) for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a module of ours by its dotted name below prism_bench; None where there is no such module."""
+    path = Path(*name.split("."))
+    found = [one for one in (path.with_suffix(".py"), path / "__init__.py") if (ROOT / one).is_file()]
+    return found[0] if found else None
+
+
+def imports(path: Path) -> set[Path]:
+    """Our files that a file of ours imports, anywhere in it."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        assert not {name.partition(".")[0] for name in names} & set(PACKAGES), f"{path}: name the package prism_bench"
-        found |= {name.split(".")[1] for name in names if name.startswith("prism_bench.")}
-    return found
+            # `from package import module` and `from module import name`
+            own = [f"{node.module}.{alias.name}" for alias in node.names]
+            names += [name for name in own if module_file(name.removeprefix("prism_bench."))] or [node.module]
+    assert not {name.partition(".")[0] for name in names} & set(PACKAGES), f"{path}: name the package prism_bench"
+    found = (module_file(name.removeprefix("prism_bench.")) for name in names if name.startswith("prism_bench."))
+    return {one for one in found if one is not None} - {path}
+
+
+def room_of(path: Path) -> str:
+    """The folder of a file, below its package."""
+    return Path(*path.parent.parts[1:]).as_posix()
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_imports_go_one_way(package: str) -> None:
-    files = list((ROOT / package).rglob("*.py"))
-    assert files
-    for path in files:
-        wrong = (imports(path) & set(PACKAGES)) - ALLOWED[package]
-        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+def test_imports_go_one_way_between_packages(package: str) -> None:
+    for path in files_of(package):
+        wrong = {one.parts[0] for one in imports(path)} - ALLOWED[package]
+        assert not wrong, f"{path} imports {wrong}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_go_one_way_between_folders(package: str) -> None:
+    rooms = ROOMS[package].split()
+    assert {room_of(path) for path in files_of(package)} == set(rooms)
+    for path in files_of(package):
+        for needed in imports(path):
+            if needed.parts[0] == package:
+                assert rooms.index(room_of(needed)) <= rooms.index(room_of(path)), f"{path} imports {needed}"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = {path: imports(path) for package in PACKAGES for path in files_of(package)}
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folders_hold_a_dozen_files(package: str) -> None:
+    sizes = Counter(path.parent for path in files_of(package) if path.name != "__init__.py")
+    assert max(sizes.values()) <= 13, sizes.most_common(3)
 
 
 def modules_after(code: str) -> set[str]:
@@ -50,20 +98,23 @@ def modules_after(code: str) -> set[str]:
 
 
 def test_analysis_and_reports_need_no_torch() -> None:
-    loaded = modules_after("import prism_bench.analysis.report, prism_bench.analysis.console, prism_bench.experiments.reporting")
+    loaded = modules_after(
+        "from prism_bench import analysis, experiments\nimport prism_bench.analysis.report.write_report\n"
+        "import prism_bench.analysis.formats.console, prism_bench.experiments.reports.reporting"
+    )
     assert not loaded & {"torch", "mlflow", "faiss", "timm"}
 
 
 def test_help_loads_nothing_heavy_and_answers_at_once() -> None:
     code = (
-        "sys.argv = ['prism-bench', '--help']\nfrom prism_bench.experiments.cli import main\n"
+        "sys.argv = ['prism-bench', '--help']\nfrom prism_bench.experiments.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    print()"
     )
     assert not modules_after(code) & {"torch", "mlflow", "open_clip", "faiss", "pandas", "matplotlib", "scipy", "numpy"}
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import prism_bench.experiments.cli"], check=True, cwd=ROOT)
+        subprocess.run([sys.executable, "-c", "import prism_bench.experiments.cli.main"], check=True, cwd=ROOT)
         seconds.append(time.perf_counter() - started)
     # Half a second on an idle core; the bound leaves room for a busy one.
     assert min(seconds) < 2.0
@@ -85,9 +136,8 @@ def test_readme_commands_parse() -> None:
     """Every `prism-bench` line of the README names real commands, options, experiments, variants and settings."""
     import shlex
 
+    from prism_bench.experiments.cli.main import app
     from typer.main import get_command
-
-    from prism_bench.experiments.cli import app
 
     commands = get_command(app).commands  # type: ignore[attr-defined]
     lines = [
@@ -108,9 +158,8 @@ def test_readme_commands_parse() -> None:
 def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
     import torch
     from jaxtyping import TypeCheckError
-
-    from prism_bench.prism.diffusion import EDM
-    from prism_bench.prism.patches import crop
+    from prism_bench.prism.patch_diffusion.diffusion import EDM
+    from prism_bench.prism.patch_diffusion.patches import crop
 
     with pytest.raises(TypeCheckError):
         EDM().draw_sigma("4", torch.Generator())  # type: ignore[arg-type]

@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Cli
-
 from prism_bench.baselines.controls import CrossAttentionRag
 from prism_bench.baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
 from prism_bench.baselines.table3 import PatchD, SetTransformerRag
 from prism_bench.baselines.trivial import NearestImage, Noise, RealImages
-from prism_bench.experiments.scales import LAPTOP
+from prism_bench.experiments.paper.scales import LAPTOP
+from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.method import Asked, Gallery, Method, TrainingData, pseudo_queries
-from prism_bench.prism.patch_method import PatchMethod
-from prism_bench.prism.patches import PatchSizes, ProgressivePatches
-from prism_bench.prism.runtime import Report, Runtime
-from prism_bench.prism.sampling import Heun
+from prism_bench.prism.methods.method import Asked, Gallery, Method, TrainingData, pseudo_queries
+from prism_bench.prism.methods.sampling import Heun
+from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
+from prism_bench.prism.patch_diffusion.patches import PatchSizes, ProgressivePatches
 
 SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=64 --set training.images=64 --set sampler.steps=2"
 R = 16

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from conftest import Cli
+from prism_bench.experiments.tools.bundling.anonymous import Anonymous
+from prism_bench.prism.engine.store import Address, Store
 from tiny import copy_of, without_torch
-
-from prism_bench.experiments.bundling.anonymous import Anonymous
-from prism_bench.prism.store import Address, Store
 
 EXPERIMENT = "ablation-table3"
 

@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 from conftest import Cli
-from tiny import RUN, without_torch
-
-from prism_bench.experiments.caching.collecting import Wish, sweep
-from prism_bench.experiments.caching.inventory import Inventory, key_of, lineage_of, nested
+from prism_bench.experiments.store.gc import Wish, sweep
+from prism_bench.experiments.store.inventory import Inventory, key_of, lineage_of, nested
 from prism_bench.prism.component import digest_of
-from prism_bench.prism.stages.base import KEY_LENGTH
+from prism_bench.prism.engine.stage import KEY_LENGTH
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
+from tiny import RUN, without_torch
 
 EXPERIMENT = "ablation-table3"
 
@@ -89,10 +88,10 @@ def test_keys_are_the_hashes_of_the_identities_in_the_manifests(made: Path) -> N
 
 
 def test_lineages_read_from_manifests_are_those_that_stages_give() -> None:
+    from prism_bench.prism.conditioning.retrieval import Nearest
     from prism_bench.prism.data.split import Split
     from prism_bench.prism.data.toyfaces import ToyFaces
     from prism_bench.prism.encoders.pca import PixelsPCA
-    from prism_bench.prism.retrieval import Nearest
 
     data = DatasetStage(dataset=ToyFaces(size=64))
     split = SplitStage(data=data, split=Split())
@@ -386,7 +385,7 @@ def test_gc_never_removes_what_a_process_is_using(cli: Cli, store: Path) -> None
 
 
 def test_a_lock_taken_between_the_look_and_the_removal_is_respected(store: Path) -> None:
-    from prism_bench.experiments.caching.collecting import remove
+    from prism_bench.experiments.store.gc import remove
 
     key = add_stage(store, "training", training_of(store, "prism"), train_seed=5)
     inventory = Inventory.read(store)

@@ -5,18 +5,17 @@ import math
 import numpy as np
 import pytest
 from handmade import cells, claim, plan_of, record, row
+from prism_bench.analysis.formats.claims_markdown import evidence_markdown
+from prism_bench.analysis.frame.joined_rows import lines_of
+from prism_bench.analysis.stats import statistics
+from prism_bench.analysis.stats.agreement import agreements
+from prism_bench.analysis.stats.claims import ClaimResult, judge_claims
+from prism_bench.analysis.stats.differences import differences_of
+from prism_bench.analysis.stats.statistics import BOOTSTRAP, STUDENT_T
+from prism_bench.analysis.table.build import build
+from prism_bench.analysis.table.caption import remarks
+from prism_bench.analysis.table.table_model import Hole, Measured
 from scipy import stats
-
-from prism_bench.analysis import statistics
-from prism_bench.analysis.agreement import agreements
-from prism_bench.analysis.caption import remarks
-from prism_bench.analysis.claims import ClaimResult, judge_claims
-from prism_bench.analysis.differences import differences_of
-from prism_bench.analysis.evidence import evidence_markdown
-from prism_bench.analysis.layout import Hole, Measured
-from prism_bench.analysis.lines import lines_of
-from prism_bench.analysis.statistics import BOOTSTRAP, STUDENT_T
-from prism_bench.analysis.table import build
 
 
 def judged(pairs: list[tuple[str, str]], numbers: dict[str, list[float]], seeds: int) -> ClaimResult:

@@ -184,7 +184,7 @@ def test_same_encoder_for_retrieval_and_evaluation_is_pointed_out(cli: Cli) -> N
 
 
 def test_numbers_are_read_in_every_common_form() -> None:
-    from prism_bench.experiments.commands.options import parse_numbers
+    from prism_bench.experiments.cli.options import parse_numbers
 
     assert parse_numbers("0", "--seeds") == (0,)
     assert parse_numbers("0,2,1", "--seeds") == (0, 2, 1)

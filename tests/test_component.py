@@ -5,14 +5,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
-
-from prism_bench.prism.aggregators import MeanPool, NoConditioning, SetTransformer
 from prism_bench.prism.component import Component, diff, from_json, load_plugin, member, with_setting
-from prism_bench.prism.denoiser import DDPMpp
+from prism_bench.prism.conditioning.aggregators import MeanPool, NoConditioning, SetTransformer
+from prism_bench.prism.conditioning.schedules import Decreasing, Fixed, Increasing, Schedule, Tabulated
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.patch_method import PatchMethod
-from prism_bench.prism.schedules import Decreasing, Fixed, Increasing, Schedule, Tabulated
-from prism_bench.prism.training import Training
+from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
+from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
+from prism_bench.prism.training.loop import Training
 
 EVERY = [(family, name) for family, members in Component.members.items() for name in members]
 
@@ -45,7 +44,7 @@ def test_any_field_of_a_method_changes_its_digest() -> None:
 
 
 def test_digest_is_the_same_in_another_process() -> None:
-    code = "from prism_bench.prism.patch_method import PatchMethod; print(PatchMethod().digest())"
+    code = "from prism_bench.prism.patch_diffusion.patch_method import PatchMethod; print(PatchMethod().digest())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == PatchMethod().digest()
 
@@ -128,7 +127,7 @@ def test_a_plugin_file_adds_a_member(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
         "from dataclasses import dataclass\n"
-        "from prism_bench.prism.schedules import Schedule\n"
+        "from prism_bench.prism.conditioning.schedules import Schedule\n"
         "@dataclass(frozen=True, kw_only=True)\n"
         "class Two(Schedule, name='always-two'):\n"
         "    '''Two neighbours.'''\n"

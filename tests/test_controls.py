@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-
-from prism_bench.prism.aggregators import MeanMLP, SetTransformer, ZeroCondition
+from prism_bench.prism.conditioning.aggregators import MeanMLP, SetTransformer, ZeroCondition
+from prism_bench.prism.conditioning.retrieval import Nearest, RandomNeighbours, Retrieval, ShuffledNeighbours
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.method import TrainShare
-from prism_bench.prism.retrieval import Nearest, RandomNeighbours, Retrieval, ShuffledNeighbours
+from prism_bench.prism.methods.method import TrainShare
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.standard_normal((60, 5)).astype(np.float32)

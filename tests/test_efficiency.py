@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-
-from prism_bench.analysis.efficiency import efficiency_table, quality_plot
-from prism_bench.analysis.fields import as_object
-from prism_bench.analysis.layout import Text
-from prism_bench.analysis.records import Plan, Record, load_plan, record_from
-from prism_bench.analysis.table import build, further
+from prism_bench.analysis.figures.quality_compute import quality_plot
+from prism_bench.analysis.schema.json_fields import as_object
+from prism_bench.analysis.schema.records import Plan, Record, load_plan, record_from
+from prism_bench.analysis.table.build import build, further
+from prism_bench.analysis.table.efficiency import efficiency_table
+from prism_bench.analysis.table.table_model import Text
 
 COST = {
     "train_seconds": 60.0,

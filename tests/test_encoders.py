@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import prism_bench.prism.encoders
 import pytest
 import torch
-
-import prism_bench.prism.encoders
 from prism_bench.prism.component import Component
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.base import Embed, Encoder

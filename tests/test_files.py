@@ -18,10 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-
-from prism_bench.prism.data import sources
 from prism_bench.prism.data.decode import BadImageError, check_resolution, from_array, from_bytes
-from prism_bench.prism.data.files import QUEUED_PER_THREAD, THREADS, ImageFiles, _run_all, ingest, listing_digest
+from prism_bench.prism.data.user_images import picture_sources as sources
+from prism_bench.prism.data.user_images.image_files import (
+    QUEUED_PER_THREAD,
+    THREADS,
+    ImageFiles,
+    _run_all,
+    ingest,
+    listing_digest,
+)
 from prism_bench.prism.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]

@@ -2,13 +2,11 @@
 
 import pytest
 import torch
+from prism_bench.experiments.paper.scales import LAPTOP
+from prism_bench.prism.conditioning.aggregators import NoConditioning
+from prism_bench.prism.methods.sampling import Heun
+from prism_bench.prism.patch_diffusion.patches import PatchSizes
 from torch.utils.flop_counter import FlopCounterMode
-
-from prism_bench.experiments.scales import LAPTOP
-from prism_bench.prism.aggregators import NoConditioning
-from prism_bench.prism.flops import sampling_flops, training_flops
-from prism_bench.prism.patches import PatchSizes
-from prism_bench.prism.sampling import Heun
 
 METHOD = LAPTOP.method
 
@@ -27,20 +25,20 @@ def measured(side: int) -> float:
 def test_training_is_what_a_real_step_takes(side: int, sizes: PatchSizes) -> None:
     one = METHOD.replace(patches=sizes, training=METHOD.training.replace(images=1))
     # The first layer needs no gradient of its input, which "twice the forward pass" does not know.
-    assert training_flops(one, 16, 64) == pytest.approx(measured(side), rel=0.03)
+    assert one.training_flops(16, 64) == pytest.approx(measured(side), rel=0.03)
 
 
 def test_training_is_linear_in_images_and_patches_are_cheaper_than_images() -> None:
     twice = METHOD.replace(training=METHOD.training.replace(images=2 * METHOD.training.images))
-    assert training_flops(twice, 16, 64) == pytest.approx(2 * training_flops(METHOD, 16, 64))
+    assert twice.training_flops(16, 64) == pytest.approx(2 * METHOD.training_flops(16, 64))
     whole = METHOD.replace(patches=PatchSizes(full=1.0))
-    assert training_flops(METHOD, 16, 64) < training_flops(whole, 16, 64) / 3
+    assert METHOD.training_flops(16, 64) < whole.training_flops(16, 64) / 3
 
 
 def test_sampling_is_linear_in_evaluations_but_for_the_aggregator() -> None:
-    few, many = (sampling_flops(METHOD, Heun(steps=steps), 16, 64, 4) for steps in (5, 9))
+    few, many = (METHOD.sampling_flops(Heun(steps=steps), 16, 64, 4) for steps in (5, 9))
     plain = METHOD.replace(aggregator=NoConditioning())
-    bare = [sampling_flops(plain, Heun(steps=steps), 16, 0, 1) for steps in (5, 9)]
+    bare = [plain.sampling_flops(Heun(steps=steps), 16, 0, 1) for steps in (5, 9)]
     assert bare[1] / bare[0] == pytest.approx(Heun(steps=9).evaluations / Heun(steps=5).evaluations)
     assert many - few == pytest.approx(bare[1] - bare[0])
     assert few > bare[0]

@@ -11,11 +11,10 @@ import pytest
 from conftest import TINY, Cli
 from handmade import Json, cells, claim, document, plan_of, record_json, row
 from PIL import Image
-
-from prism_bench.analysis.commands import cell_command
-from prism_bench.analysis.html_text import tag, text
-from prism_bench.analysis.report import Source, write_reports
-from prism_bench.analysis.statistics import BOOTSTRAP
+from prism_bench.analysis.formats.html.html_escape import tag, text
+from prism_bench.analysis.formats.rerun_command import cell_command
+from prism_bench.analysis.report.write_report import Source, write_reports
+from prism_bench.analysis.stats.statistics import BOOTSTRAP
 
 VOID = {"meta", "img", "br", "hr"}
 NASTY = "<script>alert('x')</script> & \"quotes\""

@@ -9,12 +9,11 @@ import torch
 from cleanfid import fid
 from conftest import TINY, Cli
 from PIL import Image
-
 from prism_bench.prism.encoders.inception import Inception, InceptionClean, InceptionLegacy
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.frechet import FrechetDistance
-from prism_bench.prism.weights import WeightFile, cache_folder
+from prism_bench.prism.weights.published_files import WeightFile, cache_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*")
 

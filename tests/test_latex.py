@@ -8,12 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-
-from prism_bench.analysis.latex import BEGIN_BODY, END_BODY, document_tex, table_body, table_tex
-from prism_bench.analysis.latex_text import _ACCENTS, _SYMBOLS, escape
-from prism_bench.analysis.layout import Table
-from prism_bench.analysis.records import load_plan, load_records
-from prism_bench.analysis.table import build
+from prism_bench.analysis.formats.latex import BEGIN_BODY, END_BODY, document_tex, table_body, table_tex
+from prism_bench.analysis.formats.latex_escape import _ACCENTS, _SYMBOLS, escape
+from prism_bench.analysis.schema.records import load_plan, load_records
+from prism_bench.analysis.table.build import build
+from prism_bench.analysis.table.table_model import Table
 
 GOLDEN = Path(__file__).parent / "golden" / "analysis"
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from prism_bench.analysis.claims import judge_claims
-from prism_bench.analysis.fields import as_object
-from prism_bench.analysis.records import Cell, Claim, Limit, Plan, Record, Side, record_from
+from prism_bench.analysis.schema.json_fields import as_object
+from prism_bench.analysis.schema.records import Cell, Claim, Limit, Plan, Record, Side, record_from
+from prism_bench.analysis.stats.claims import judge_claims
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.errors import ComputeError, InputError

@@ -8,17 +8,22 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
-
-from prism_bench.experiments.scales import LAPTOP
-from prism_bench.prism.aggregators import MAB, Aggregator, CrossAttention, MeanPool, SetTransformer
+from prism_bench.experiments.paper.scales import LAPTOP
 from prism_bench.prism.component import Component
-from prism_bench.prism.denoiser import DDPMpp, TokenAttention, normalised
-from prism_bench.prism.diffusion import EDM, denoising_loss
+from prism_bench.prism.conditioning.aggregators import MAB, Aggregator, CrossAttention, MeanPool, SetTransformer
+from prism_bench.prism.conditioning.schedules import Decreasing, Fixed, Increasing, Random, Schedule, Tabulated
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.patch_method import PatchMethod
-from prism_bench.prism.patches import PatchSizes, coordinate_grid, crop, crop_coordinates, random_corners
-from prism_bench.prism.schedules import Decreasing, Fixed, Increasing, Random, Schedule, Tabulated
+from prism_bench.prism.patch_diffusion.denoiser import DDPMpp, TokenAttention, normalised
+from prism_bench.prism.patch_diffusion.diffusion import EDM, denoising_loss
+from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
+from prism_bench.prism.patch_diffusion.patches import (
+    PatchSizes,
+    coordinate_grid,
+    crop,
+    crop_coordinates,
+    random_corners,
+)
+from torch import Tensor, nn
 
 
 def count(module: nn.Module) -> int:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import prism_bench.prism.metrics
 import pytest
 import scipy
-
-import prism_bench.prism.metrics
 from prism_bench.prism.component import Component
 from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset, Images
 from prism_bench.prism.data.split import Parts

@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 from conftest import Cli
 from PIL import Image
-
-from prism_bench.prism.data.afhqv2 import AFHQv2
-from prism_bench.prism.data.celeba import CelebA
-from prism_bench.prism.data.cifar10 import FOLDER, Cifar10
 from prism_bench.prism.data.decode import from_bytes
-from prism_bench.prism.data.imagenet100 import BATCHES, CLASS_MAP, USUAL, ImageNet100
-from prism_bench.prism.data.pickles import read_batch
+from prism_bench.prism.data.official.afhqv2 import AFHQv2
+from prism_bench.prism.data.official.celeba import CelebA
+from prism_bench.prism.data.official.cifar10 import FOLDER, Cifar10
+from prism_bench.prism.data.official.imagenet100 import BATCHES, CLASS_MAP, USUAL, ImageNet100
+from prism_bench.prism.data.official.pickles import read_batch
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 

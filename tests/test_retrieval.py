@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import reference
 import torch
-
+from prism_bench.prism.conditioning.retrieval import QUERY_BATCH, Nearest, nearest
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.retrieval import QUERY_BATCH, Nearest, nearest
 
 RNG = np.random.default_rng(0)
 VECTORS: Vectors = RNG.standard_normal((60, 5)).astype(np.float32)

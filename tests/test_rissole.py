@@ -9,30 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-
 from prism_bench.baselines.rissole.block_objective import BlockObjective, Views
 from prism_bench.baselines.rissole.blocks import assemble, conditions, split
 from prism_bench.baselines.rissole.database import Database, keys, retrieve
 from prism_bench.baselines.rissole.ddpm import DDIM, DDPM, Ancestral
-from prism_bench.baselines.rissole.first_stage import FirstStage
+from prism_bench.baselines.rissole.first_stage.first_stage import FirstStage
+from prism_bench.baselines.rissole.first_stage.pixels import Identity, PixelStage
+from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
+from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
+from prism_bench.baselines.rissole.first_stage.vqgan_objective import Losses, Players, VQGANObjective
 from prism_bench.baselines.rissole.fitted import FittedRissole
 from prism_bench.baselines.rissole.method import Rissole
-from prism_bench.baselines.rissole.pixels import Identity, PixelStage
 from prism_bench.baselines.rissole.presets import RissoleClean, RissoleRepo, RissoleSmall, rissole_of
 from prism_bench.baselines.rissole.rows import RissoleOnTrain, RissoleRow
 from prism_bench.baselines.rissole.unet import BlockUNet
-from prism_bench.baselines.rissole.vqgan import VQGAN
-from prism_bench.baselines.rissole.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
-from prism_bench.baselines.rissole.vqgan_objective import Losses, Players, VQGANObjective
-from prism_bench.experiments.scales import LAPTOP, SMOKE
+from prism_bench.experiments.paper.scales import LAPTOP, SMOKE
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.method import AllImages, Asked, TrainingData, TrainSplit
-from prism_bench.prism.runtime import Report, Runtime, StopRequestedError
-from prism_bench.prism.sampling import Heun
-from prism_bench.prism.training import Training
+from prism_bench.prism.methods.method import AllImages, Asked, TrainingData, TrainSplit
+from prism_bench.prism.methods.sampling import Heun
+from prism_bench.prism.training.loop import Training
+from torch import Tensor, nn
 
 R, N = 16, 40
 SHORT = Training(images=96, batch=8, learning_rate=1e-3, rampup_images=0, ema_halflife=16)

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Cli
+from prism_bench.baselines.rissole.first_stage.first_stage_file import FILES
+from prism_bench.prism.engine.store import Address, Store
 from safetensors import safe_open
-
-from prism_bench.baselines.rissole.first_stage_file import FILES
-from prism_bench.prism.store import Address, Store
 
 SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=256 --set rissole.sampler.steps=3"
 STORE = Path("prism-bench-store")

@@ -14,7 +14,7 @@ import pytest
 from conftest import TINY, Cli
 from PIL import Image
 
-PROGRAM = [sys.executable, "-m", "prism_bench.experiments.cli"]
+PROGRAM = [sys.executable, "-m", "prism_bench"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "160", "OMP_NUM_THREADS": "1"}
 
 
@@ -257,7 +257,7 @@ def test_a_diverged_cell_fails_with_its_reason_and_the_others_go_on(cli: Cli, tm
     plugin = tmp_path / "wild.py"
     plugin.write_text(
         "from dataclasses import dataclass\n"
-        "from prism_bench.prism.variant import Variant\n"
+        "from prism_bench.prism.variants.variant import Variant\n"
         "@dataclass(frozen=True, kw_only=True)\n"
         "class Wild(Variant, name='wild'):\n"
         "    '''PRISM with an absurd learning rate.'''\n"

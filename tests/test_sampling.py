@@ -5,11 +5,10 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
-
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.sampling import DPMSolverPP2M, Heun, ODESampler
+from prism_bench.prism.methods.sampling import DPMSolverPP2M, Heun, ODESampler
+from torch import Tensor
 
 S = 0.5
 """Standard deviation of the data."""

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-
 from prism_bench.prism.component import Json
+from prism_bench.prism.conditioning.retrieval import Nearest
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.stage import Bench, Stage, explain, perform
+from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.method import AllImages
-from prism_bench.prism.patch_method import PatchMethod
-from prism_bench.prism.retrieval import Nearest
-from prism_bench.prism.runtime import Runtime
-from prism_bench.prism.sampling import Heun
-from prism_bench.prism.stages.base import Bench, Stage, explain, perform
+from prism_bench.prism.methods.method import AllImages
+from prism_bench.prism.methods.sampling import Heun
+from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
 from prism_bench.prism.stages.model import SamplesStage, TrainingStage
-from prism_bench.prism.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 from handmade import Json, cells, plan_of, record, row
 from PIL import Image
-
-from prism_bench.analysis.layout import Hole, Measured, Quoted
-from prism_bench.analysis.records import Plan, Record
-from prism_bench.analysis.sweep import paper_form, sweep_of
-from prism_bench.analysis.sweep_figures import sweep_figures
+from prism_bench.analysis.figures.sweep_figures import sweep_figures
+from prism_bench.analysis.schema.records import Plan, Record
+from prism_bench.analysis.table.sweep import paper_form, sweep_of
+from prism_bench.analysis.table.table_model import Hole, Measured, Quoted
 
 K = (1, 4)
 FD = {"decreasing": {1: 10.0, 4: 14.0}, "fixed": {1: 20.0, 4: 13.9}}

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from prism_bench.experiments.tracking import SyncCount, Tracker, sync, tracking_uri, ui_command
-from prism_bench.experiments.tracking.connection import connect
-from prism_bench.experiments.tracking.facts import (
+from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri, ui_command
+from prism_bench.experiments.mlflow_view.payload import (
     cell_name,
     final_metrics,
     flat_params,
@@ -24,7 +22,9 @@ from prism_bench.experiments.tracking.facts import (
     plan_note,
     training_points,
 )
-from prism_bench.experiments.tracking.owner import alive, began
+from prism_bench.experiments.mlflow_view.process_owner import alive, began
+from prism_bench.experiments.mlflow_view.sync import SyncCount, sync
+from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.prism.errors import ComputeError, InputError
 
 CONFIG = {
@@ -383,7 +383,7 @@ class TestProgress:
 
 PROGRAM = """
 import json, pathlib, signal, sys
-from prism_bench.experiments.tracking import Tracker
+from prism_bench.experiments.mlflow_view.tracker import Tracker
 store, plan = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 tracker = Tracker.open(store, print)
 tracker.begin(plan)

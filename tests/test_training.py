@@ -6,22 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-
+from prism_bench.prism.conditioning.retrieval import Nearest, nearest
+from prism_bench.prism.conditioning.schedules import Decreasing
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.data.toyfaces import ToyFaces
-from prism_bench.prism.denoiser import DDPMpp
 from prism_bench.prism.encoders.pca import PixelsPCA
-from prism_bench.prism.method import AllImages, Asked, Gallery, TrainingData, TrainSplit, pseudo_queries
-from prism_bench.prism.patch_method import WEIGHTS, PatchMethod
-from prism_bench.prism.patch_objective import PatchObjective, Recipe
-from prism_bench.prism.retrieval import Nearest, nearest
-from prism_bench.prism.rows import fill_rows
-from prism_bench.prism.runtime import Report, Runtime, StopRequestedError
-from prism_bench.prism.sampling import DPMSolverPP2M
-from prism_bench.prism.schedules import Decreasing
-from prism_bench.prism.training import DivergedError, Training
-from prism_bench.prism.training_log import read_log
+from prism_bench.prism.engine.resumable_array import fill_rows
+from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
+from prism_bench.prism.methods.method import AllImages, Asked, Gallery, TrainingData, TrainSplit, pseudo_queries
+from prism_bench.prism.methods.sampling import DPMSolverPP2M
+from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
+from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
+from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe
+from prism_bench.prism.training.loop import DivergedError, Training
+from prism_bench.prism.training.training_log import read_log
+from safetensors.torch import load_file
 
 METHOD = PatchMethod(
     schedule=Decreasing(k_max=4),

@@ -15,8 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from PIL import Image
-
-from prism_bench.analysis.tuning_figures import Tried, sensitivity
+from prism_bench.analysis.figures.tuning_figures import Tried, sensitivity
 from prism_bench.experiments.tuning.space import Parameter, Space
 
 LINE = TINY.replace("training.images=128", "training.images=32").replace("sampler.steps=3", "sampler.steps=2")
@@ -82,7 +81,12 @@ def test_what_a_table_computed_costs_a_study_nothing(cli: Cli) -> None:
 
 def test_two_processes_share_a_study_without_duplicates(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "prism_bench.experiments.cli", *f"tune k-max --values 1,2,3,4 {LINE} --trials 4".split()]
+    command = [
+        sys.executable,
+        "-m",
+        "prism_bench",
+        *f"tune k-max --values 1,2,3,4 {LINE} --trials 4".split(),
+    ]
     both = [
         subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(2)

@@ -26,7 +26,7 @@ def made_by(line: str, factory: pytest.TempPathFactory, name: str) -> Path:
     """The store that a command leaves, made once for each name."""
     store = factory.getbasetemp() / name / STORE
     if not store.exists():
-        from prism_bench.experiments.cli import main
+        from prism_bench.experiments.cli.main import main
 
         store.parent.mkdir()
         with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +48,7 @@ def without_torch(line: str, folder: Path) -> "subprocess.CompletedProcess[str]"
     """A command in a process of its own, where importing torch fails."""
     code = (
         "import sys\nsys.modules['torch'] = None\n"
-        f"sys.argv = ['prism-bench', *{line.split()!r}]\nfrom prism_bench.experiments.cli import main\nmain()"
+        f"sys.argv = ['prism-bench', *{line.split()!r}]\nfrom prism_bench.experiments.cli.main import main\nmain()"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "160"}
     return subprocess.run(

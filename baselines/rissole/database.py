@@ -5,12 +5,11 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-
 from prism_bench.baselines.rissole.blocks import split
-from prism_bench.baselines.rissole.first_stage import BATCH, Autoencoder, Codes
+from prism_bench.baselines.rissole.first_stage.first_stage import BATCH, Autoencoder, Codes
+from prism_bench.prism.conditioning.retrieval import nearest
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.encoders.base import Vectors
-from prism_bench.prism.retrieval import nearest
 
 
 class Database(NamedTuple):

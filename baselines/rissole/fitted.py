@@ -4,17 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
-
 from prism_bench.baselines.rissole.blocks import assemble, conditions
 from prism_bench.baselines.rissole.database import Database
 from prism_bench.baselines.rissole.ddpm import DDPM, DDPMSampler
-from prism_bench.baselines.rissole.first_stage import Autoencoder
+from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder
 from prism_bench.baselines.rissole.unet import UNet
 from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels, to_uint8
-from prism_bench.prism.method import Asked
+from prism_bench.prism.methods.method import Asked
 from prism_bench.prism.rng import torch_rng
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class FittedRissole:
 
     @torch.inference_mode()
     def sample(self, asked: Asked) -> Pixels:
-        """See `prism_bench.prism.method.Fitted`. A pseudo-query is its own first neighbour; k is that of training.
+        """See `prism.methods.method.Fitted`. A pseudo-query is its own first neighbour; k is that of training.
 
         Differs from the paper: pseudo-queries are images of D, those of every other method, not of all the database.
         """

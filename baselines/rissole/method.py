@@ -7,13 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch.utils.flop_counter import FlopCounterMode
-
 from prism_bench.baselines.rissole.block_objective import BlockObjective, Views
 from prism_bench.baselines.rissole.database import Database, keys, retrieve
 from prism_bench.baselines.rissole.ddpm import DDPM, DDPMSampler
-from prism_bench.baselines.rissole.first_stage import (
+from prism_bench.baselines.rissole.first_stage.first_stage import (
     WEIGHTS,
     Autoencoder,
     Codes,
@@ -24,19 +21,21 @@ from prism_bench.baselines.rissole.first_stage import (
     told_as,
     told_of,
 )
+from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.fitted import FittedRissole
 from prism_bench.baselines.rissole.unet import BlockUNet, UNet
-from prism_bench.baselines.rissole.vqgan import VQGAN
-from prism_bench.prism.checkpoint import Checkpoints
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.flops import BACKWARD
-from prism_bench.prism.method import AllImages, Fitted, Method, TrainingData, TrainingSet
+from prism_bench.prism.methods.method import AllImages, Fitted, Method, TrainingData, TrainingSet
+from prism_bench.prism.methods.sampling import Sampler
+from prism_bench.prism.patch_diffusion.flops import BACKWARD
 from prism_bench.prism.rng import seed_for
-from prism_bench.prism.runtime import Report, Runtime
-from prism_bench.prism.sampling import Sampler
-from prism_bench.prism.training import Training, train
+from prism_bench.prism.training.checkpoint import Checkpoints
+from prism_bench.prism.training.loop import Training, train
+from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
 
 FIRST, UNET = "first_stage.", "unet."
 

@@ -7,9 +7,9 @@ from prism_bench.baselines.rissole.method import Rissole
 from prism_bench.baselines.rissole.presets import clean, literal, rissole_of
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.method import Method, TrainSplit
-from prism_bench.prism.sampling import Sampler
-from prism_bench.prism.variant import Scale, System, Variant
+from prism_bench.prism.methods.method import Method, TrainSplit
+from prism_bench.prism.methods.sampling import Sampler
+from prism_bench.prism.variants.variant import Scale, System, Variant
 
 DIM = 64
 """Width of the neighbours' embedding where PRISM's operations are counted; it hardly matters to them."""

@@ -4,21 +4,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-
-from prism_bench.experiments.amounts import counted
-from prism_bench.experiments.asking import RunOptions, resources, variant_called
-from prism_bench.experiments.running import interruptible
-from prism_bench.experiments.scales import scale_named
+from prism_bench.experiments.execution.run_experiments import interruptible
+from prism_bench.experiments.formatting import counted
+from prism_bench.experiments.paper.scales import scale_named
+from prism_bench.experiments.planning.resolve_options import RunOptions, resources, variant_called
+from prism_bench.experiments.tuning.mlflow_study import StudyView
 from prism_bench.experiments.tuning.objective import Objective, metric_values
 from prism_bench.experiments.tuning.space import Point, Space, parameters, words
 from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, open_study, point_of
 from prism_bench.experiments.tuning.summary import Summary, spelled, summarise
-from prism_bench.experiments.tuning.view import StudyView
 from prism_bench.prism.component import Json, load_members, load_plugin
+from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError, closest
 from prism_bench.prism.metrics.base import Value
-from prism_bench.prism.store import Store
+from rich.console import Console
 
 if TYPE_CHECKING:
     from optuna import Trial

@@ -5,22 +5,22 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.console import Console
-
-from prism_bench.experiments.asking import RunOptions, requests_of
-from prism_bench.experiments.display import Display
-from prism_bench.experiments.plan import Plan, compile_plans
-from prism_bench.experiments.recording import stored_record
-from prism_bench.experiments.runner import Run, check_weights, survey
-from prism_bench.experiments.single import Tuned
+from prism_bench.experiments.execution.cell_record import stored_record
+from prism_bench.experiments.execution.progress_display import Display
+from prism_bench.experiments.execution.run_plans import Run
+from prism_bench.experiments.paper.one_variant import Tuned
+from prism_bench.experiments.planning.plan import Plan, compile_plans
+from prism_bench.experiments.planning.resolve_options import RunOptions, requests_of
+from prism_bench.experiments.planning.survey import check_weights, survey
 from prism_bench.experiments.tuning.space import Point, Space
-from prism_bench.experiments.workers import Pool
 from prism_bench.prism.data.split import Parts
+from prism_bench.prism.engine.local_pool import Pool
+from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import Evidence, Metric, Value
-from prism_bench.prism.runtime import Runtime
-from prism_bench.prism.store import Address, Store
-from prism_bench.prism.variant import Scale, Variant
+from prism_bench.prism.variants.variant import Scale, Variant
+from rich.console import Console
 
 PROXY_IMAGES = 4
 """A proxy trains on the images of a trial divided by this."""

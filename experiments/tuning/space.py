@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prism_bench.prism.component import Json
 from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.rng import numpy_rng
-from prism_bench.prism.variant import Scale
+from prism_bench.prism.variants.variant import Scale
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -17,7 +17,6 @@ import io
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-
 from prism_bench.prism.encoders import clip_files
 from prism_bench.prism.encoders.base import Embed, EmbedTexts, Encoder, Vectors
 from prism_bench.prism.encoders.batching import in_batches
 from prism_bench.prism.errors import InputError, first_line
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.own_files import PREFIX
-from prism_bench.prism.weights import kept_digest
+from prism_bench.prism.weights.published_files import kept_digest
+from prism_bench.prism.weights.user_files import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +33,7 @@ class CLIP(Encoder, name="clip"):
 
     Attributes: model and pretrained, as `open_clip.list_pretrained()` names them. OpenAI's weights need the model with
     QuickGELU; open_clip itself only warns of the other. Weights by tag come from the Hugging Face cache or the network;
-    `pretrained` may also be "sha256:" and the digest of a weight file (`prism_bench.prism.encoders.clip_files`).
+    `pretrained` may also be "sha256:" and the digest of a weight file (`prism.encoders.clip_files`).
     precision: what the network computes in; float16 and bfloat16 are for a GPU.
     """
 

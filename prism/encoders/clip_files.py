@@ -1,12 +1,12 @@
 """CLIP weights as a file of the user's own: where it lies, and the digest that stands for it.
 
-See `prism_bench.prism.own_files`.
+See `prism.weights.user_files`.
 """
 
 from pathlib import Path
 
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.own_files import OwnFiles
+from prism_bench.prism.weights.user_files import OwnFiles
 
 VARIABLE = "PRISM_BENCH_CLIP_WEIGHTS"
 READ = (".safetensors", ".bin", ".pt", ".pth")

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-
 from prism_bench.prism.encoders.base import Embed, Encoder
 from prism_bench.prism.encoders.batching import in_batches
 from prism_bench.prism.errors import InputError, first_line
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.weights import kept_digest
+from prism_bench.prism.weights.published_files import kept_digest
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
-
 from prism_bench.prism.encoders.base import Embed, Encoder
 from prism_bench.prism.encoders.batching import in_batches
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.weights import FOLDER_VARIABLE, own_folder
+from prism_bench.prism.weights.published_files import FOLDER_VARIABLE, own_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

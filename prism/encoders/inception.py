@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-
 from prism_bench.prism.encoders.base import Embed, Encoder
 from prism_bench.prism.encoders.batching import in_batches
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.weights import WeightFile
+from prism_bench.prism.weights.published_files import WeightFile
 
 if TYPE_CHECKING:
     from torch import Tensor

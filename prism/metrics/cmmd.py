@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.errors import ComputeError, InputError

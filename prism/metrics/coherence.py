@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-
 from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.base import Evidence, ImageMetric, Value

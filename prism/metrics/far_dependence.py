@@ -27,7 +27,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.base import Evidence, ImageMetric, Value

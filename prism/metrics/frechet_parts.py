@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.metrics.base import Evidence, Measurement, SplitMetric, Value

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
 from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import ComputeError, InputError

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-
 from prism_bench.prism.component import Json
+from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.data.base import Dataset, Images
 from prism_bench.prism.data.split import Parts, Split
 from prism_bench.prism.encoders.base import Encoder
+from prism_bench.prism.engine.resumable_array import fill_rows
+from prism_bench.prism.engine.runtime import Runtime, write_json
+from prism_bench.prism.engine.stage import Bench, Stage
+from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.retrieval import Retrieval
-from prism_bench.prism.rows import fill_rows
-from prism_bench.prism.runtime import Runtime, write_json
-from prism_bench.prism.stages.base import Bench, Stage
-from prism_bench.prism.store import Store
 
 
 def save_images(folder: Path, images: Images) -> None:

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-
 from prism_bench.prism.component import Json
 from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Encoder, Vectors
+from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.engine.stage import Bench, Stage
 from prism_bench.prism.metrics.base import Evidence, Metric
 from prism_bench.prism.rng import numpy_rng
-from prism_bench.prism.runtime import write_json
-from prism_bench.prism.stages.base import Bench, Stage
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
 

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-
 from prism_bench.prism.component import Json
-from prism_bench.prism.method import Asked, Gallery, Method, TrainingData, pseudo_queries
-from prism_bench.prism.rows import fill_rows
-from prism_bench.prism.sampling import Sampler
-from prism_bench.prism.stages.base import Bench, Stage
+from prism_bench.prism.engine.resumable_array import fill_rows
+from prism_bench.prism.engine.stage import Bench, Stage
+from prism_bench.prism.methods.method import Asked, Gallery, Method, TrainingData, pseudo_queries
+from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.stages.data import DatasetStage, NeighboursStage, SplitStage, open_images, open_parts
 
 

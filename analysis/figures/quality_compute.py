@@ -1,0 +1,58 @@
+"""Quality against compute."""
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+from prism_bench.analysis import formatting
+from prism_bench.analysis.figures.plots import plain_style, save
+from prism_bench.analysis.frame.joined_rows import lines_of
+from prism_bench.analysis.schema.records import Record, index_records
+from prism_bench.analysis.table.efficiency import mean_cost
+from prism_bench.analysis.table.table_model import Measured, Table
+
+PICTURE = "quality-compute.png"
+LABEL = 100
+"""Letters of a label in the legend before it is broken."""
+
+
+def quality_plot(table: Table, records: Iterable[Record], path: Path) -> Path | None:
+    """The main table's first metric over the operations of the training, a point with its interval for each row.
+
+    A PNG; None where fewer than two rows have both.
+    """
+    lines = {line.row.id: line for line in lines_of(table.plan, index_records(records)) if not line.one_of_several}
+    first = next((index for index, column in enumerate(table.columns) if column.kind == "measured"), None)
+    if first is None:
+        return None
+    points = []
+    for row in table.rows:
+        cell, line = row.cells[first], lines.get(row.id)
+        compute = None if line is None else mean_cost(line, lambda record: record.train_flops)
+        if isinstance(cell, Measured) and compute:
+            points.append((row, compute, cell))
+    if len(points) < 2:
+        return None
+    column = table.columns[first]
+    with plain_style():
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
+        labels = [textwrap.fill(row.label, LABEL) for row, _, _ in points]
+        # One column: labels that carry settings are long, and a legend beside them would squeeze the picture.
+        height = 3.9 + 0.19 * sum(label.count("\n") + 1 for label in labels)
+        figure = Figure(figsize=(8.5, height), layout="constrained")
+        axes = figure.subplots()
+        for number, ((row, compute, cell), label) in enumerate(zip(points, labels, strict=True)):
+            # Ten colours, then the same with another mark.
+            marker = ("s" if row.kind == "control" else "o") if number < 10 else "D"
+            colour, width = f"C{number % 10}", cell.half_width
+            axes.errorbar(compute, cell.mean, yerr=width, label=label, fmt=marker, color=colour, capsize=3)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(lambda value, _: formatting.operations(value))
+        axes.set_xlabel("floating-point operations of the training")
+        axes.set_ylabel(f"{column.label} {column.arrow}".strip())
+        axes.grid(alpha=0.3)
+        figure.legend(loc="outside lower left", frameon=False, fontsize="small")
+        save(figure, path)
+    return path

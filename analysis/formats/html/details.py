@@ -1,0 +1,80 @@
+"""What stands behind a table: total cost, choices in force, changes, cells with their commands, environment."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from prism_bench.analysis.formats.html.html_escape import Markup, simple_table, tag, text
+from prism_bench.analysis.formats.rerun_command import cell_command
+from prism_bench.analysis.frame.joined_rows import why_missing
+from prism_bench.analysis.schema.records import Plan, Record
+
+SHORT = 12
+"""Characters of a digest that are shown; the whole stands in its title."""
+
+
+def total_cost(plan: Plan, records: Mapping[str, Record]) -> tuple[float, float]:
+    """(seconds of training, seconds of sampling) of the distinct trainings and samples of a plan."""
+    trainings: dict[str, float] = {}
+    samples: dict[str, float] = {}
+    for row in plan.rows:
+        for cell in row.cells:
+            record = records.get(cell.record)
+            if record is not None and record.status == "done":
+                trainings[record.stages.get("training", record.record)] = record.train_seconds or 0.0
+                samples[record.stages.get("samples", record.record)] = record.sample_seconds or 0.0
+    return sum(trainings.values()), sum(samples.values())
+
+
+def choices_html(plan: Plan) -> Markup:
+    """The paper's open choices, with the values in force."""
+    return simple_table(["Choice", "Value"], [[name, _plain(value)] for name, value in plan.choices.items()], 9)
+
+
+def changes_html(plan: Plan) -> Markup:
+    """What each row changes of the base method."""
+    rows = []
+    for row in plan.rows:
+        changed = [f"{path}: {_plain(old)} → {_plain(new)}" for path, (old, new) in row.changes.items()]
+        rows.append([row.label, "; ".join(changed) or (row.declined or "nothing, it is the base")])
+    return simple_table(["Variant", "Changes"], rows, 9)
+
+
+def cells_html(plan: Plan, records: Mapping[str, Record]) -> Markup:
+    """Every cell: its record (the run's name in MLflow), the digests of its training and samples, its command."""
+    rows = []
+    for row in plan.rows:
+        for cell in row.cells:
+            record = records.get(cell.record)
+            stages = {} if record is None else record.stages
+            rows.append(
+                [
+                    row.label,
+                    str(cell.seed),
+                    "" if cell.k_sample is None else str(cell.k_sample),
+                    why_missing(record, None) or "done",
+                    _digest(cell.record),
+                    _digest(stages.get("training", "")),
+                    _digest(stages.get("samples", "")),
+                    tag("code", cell_command(plan, row, cell)),
+                ]
+            )
+    head = ["Variant", "Seed", "k_sample", "Status", "Record", "Training", "Samples", "Command"]
+    return simple_table(head, rows, 9)
+
+
+def environment_html(records: Sequence[Record]) -> Markup:
+    """The versions that the records were made with; more than one column where they differ."""
+    kinds = list(dict.fromkeys(tuple(sorted(record.environment.items())) for record in records if record.environment))
+    if not kinds:
+        return tag("p", "No record says what it was made with.")
+    names = sorted({name for kind in kinds for name, _ in kind})
+    rows = [[name, *(dict(kind).get(name, "") for kind in kinds)] for name in names]
+    return simple_table(["Library", *(f"records {index}" for index in range(1, len(kinds) + 1))], rows, 9)
+
+
+def _digest(digest: str) -> Markup:
+    return tag("code", digest[:SHORT], title=digest) if digest else text("")
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

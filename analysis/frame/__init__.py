@@ -1,0 +1,1 @@
+"""Records joined with the rows of their plan."""

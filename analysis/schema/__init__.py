@@ -1,0 +1,1 @@
+"""Plans and records: what is written is what is read."""

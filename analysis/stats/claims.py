@@ -1,0 +1,235 @@
+"""The paper's claims, each with a verdict of its own."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prism_bench.analysis import formatting
+from prism_bench.analysis.schema.records import Claim, Pair, Plan, Record, Side, Value, index_records
+from prism_bench.analysis.stats.comparison import (
+    SIGNIFICANT,
+    Comparison,
+    adjusted,
+    compare,
+    improvement,
+    numbers,
+    values_of,
+)
+from prism_bench.analysis.stats.limit_claims import Verdict, judge_limit
+from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator, seeds_needed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairResult:
+    """One pair in one metric: the difference is positive where it is as claimed.
+
+    `needed`: paired seeds that would decide it at the claim's level, if the observed mean and spread were the true
+    ones; None where it is decided or nothing can be said. `missing`: why it could not be tested.
+    """
+
+    better: str
+    worse: str
+    factors: tuple[str, ...]
+    comparison: Comparison
+    needed: int | None = None
+    missing: str | None = None
+
+    @property
+    def mean(self) -> float | None:
+        """The mean difference."""
+        return None if self.comparison.interval is None else self.comparison.interval.mean
+
+    @property
+    def decided(self) -> bool:
+        """Whether the pair is significant, either way."""
+        return self.comparison.significant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """A claim in one metric."""
+
+    metric: str
+    verdict: Verdict
+    sentence: str
+    pairs: tuple[PairResult, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimResult:
+    """A claim judged on the primary metric; `others` say what the further metrics would have said."""
+
+    claim: Claim
+    primary: Judgement
+    others: tuple[Judgement, ...]
+
+
+def judge_claims(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> tuple[ClaimResult, ...]:
+    """Every claim of a plan, on the first metric of its records and, for information, on all others."""
+    known = index_records(records)
+    return tuple(_claim(claim, known, estimator) for claim in plan.claims if claim.pairs or claim.limit)
+
+
+def _claim(claim: Claim, records: Mapping[str, Record], estimator: Estimator) -> ClaimResult:
+    if claim.limit is not None:
+        metric, verdict, sentence = judge_limit(claim.limit, records, estimator)
+        return ClaimResult(
+            claim=claim, primary=Judgement(metric=metric, verdict=verdict, sentence=sentence, pairs=()), others=()
+        )
+    metrics = _metrics(claim, records)
+    if not metrics:
+        missing = tuple(_untested(pair, claim, _absent(pair, records, None)) for pair in claim.pairs)
+        sentence = "not tested: none of its cells is finished"
+        return ClaimResult(
+            claim=claim,
+            primary=Judgement(metric="", verdict="not tested", sentence=sentence, pairs=missing),
+            others=(),
+        )
+    first, *rest = (_judge(claim, metric, records, estimator) for metric in metrics)
+    return ClaimResult(claim=claim, primary=first, others=tuple(rest))
+
+
+def _metrics(claim: Claim, records: Mapping[str, Record]) -> list[Value]:
+    """Metrics of the main table, in the order of the records."""
+    found: dict[str, Value] = {}
+    for side in claim.sides:
+        for cell in side.cells:
+            record = records.get(cell.record)
+            for value in record.values if record is not None and record.status == "done" else ():
+                if not value.group:
+                    found.setdefault(value.name, value)
+    return list(found.values())
+
+
+def _judge(claim: Claim, metric: Value, records: Mapping[str, Record], estimator: Estimator) -> Judgement:
+    sign = improvement(metric.better)
+    compared = []
+    for pair in claim.pairs:
+        better = values_of(pair.better.cells, records, metric.name)
+        worse = values_of(pair.worse.cells, records, metric.name)
+        compared.append(compare(numbers(worse, sign), numbers(better, sign), estimator))
+    pairs = tuple(
+        _pair(pair, claim, comparison, _absent(pair, records, metric.name))
+        for pair, comparison in zip(claim.pairs, adjusted(compared), strict=True)
+    )
+    verdict, sentence = _verdict(pairs, metric)
+    return Judgement(metric=metric.label, verdict=verdict, sentence=sentence, pairs=pairs)
+
+
+def _pair(pair: Pair, claim: Claim, comparison: Comparison, missing: str | None) -> PairResult:
+    level = 1 - SIGNIFICANT / len(claim.pairs)
+    untold = comparison.significant or len(comparison.differences) < 2
+    return PairResult(
+        better=_name(pair.better, claim),
+        worse=_name(pair.worse, claim),
+        factors=pair.factors,
+        comparison=comparison,
+        needed=None if untold else _needed(comparison.differences, level),
+        missing=missing if comparison.interval is None else None,
+    )
+
+
+def _needed(differences: Sequence[float], level: float) -> int | None:
+    """More than there are: these did not suffice."""
+    estimate = seeds_needed(differences, level)
+    return None if estimate is None else max(estimate, len(differences) + 1)
+
+
+def _untested(pair: Pair, claim: Claim, missing: str) -> PairResult:
+    nothing = Comparison(interval=None, differences=(), p=None)
+    return PairResult(
+        better=_name(pair.better, claim),
+        worse=_name(pair.worse, claim),
+        factors=pair.factors,
+        comparison=nothing,
+        missing=missing,
+    )
+
+
+def _name(side: Side, claim: Claim) -> str:
+    """A side's label, with its k_sample where the claim is about several of the row's."""
+    several = len({other.k_sample for other in claim.sides if other.row == side.row}) > 1
+    return f"{side.label} (k_sample {side.k_sample})" if several else side.label
+
+
+def _absent(pair: Pair, records: Mapping[str, Record], metric: str | None) -> str:
+    """Which cells of a pair have no value."""
+    parts = []
+    for side in (pair.better, pair.worse):
+        there = {cell.seed for cell in side.cells if cell.record in records and records[cell.record].status == "done"}
+        if metric is not None:
+            there &= values_of(side.cells, records, metric).keys()
+        seeds = [cell.seed for cell in side.cells if cell.seed not in there]
+        if seeds:
+            parts.append(f"{side.label} has no result for seed{'s' * (len(seeds) > 1)} {formatting.listing(seeds)}")
+    return "; ".join(parts) or "the two sides share no seed"
+
+
+def _verdict(pairs: Sequence[PairResult], metric: Value) -> tuple[Verdict, str]:
+    """The verdict over all pairs, and one sentence of evidence."""
+    against = [pair for pair in pairs if pair.decided and pair.mean is not None and pair.mean < 0]
+    if against:
+        return "not reproduced", f"not reproduced: {_told(against, metric)}, significantly the other way"
+    absent = [pair for pair in pairs if pair.missing is not None]
+    if absent:
+        return "not tested", f"not tested: {absent[0].missing}"
+    if all(pair.decided for pair in pairs):
+        return "reproduced", f"reproduced: {_told(pairs, metric)}"
+    return "undecided", f"undecided {_after(pairs)}: {_open(pairs, metric)}"
+
+
+def _after(pairs: Sequence[PairResult]) -> str:
+    counts = sorted({len(pair.comparison.differences) for pair in pairs})
+    return f"after {formatting.listing(counts)} seed{'s' if counts != [1] else ''}"
+
+
+def _told(pairs: Sequence[PairResult], metric: Value) -> str:
+    """The weakest of the pairs in numbers, and how many there are."""
+    weakest = max(pairs, key=lambda pair: (pair.comparison.adjusted or 0.0, -abs(pair.mean or 0.0)))
+    more = f" (the weakest of {len(pairs)} pairs)" if len(pairs) > 1 else ""
+    return f"{_difference(weakest, metric)}{more}"
+
+
+def _open(pairs: Sequence[PairResult], metric: Value) -> str:
+    undecided = [pair for pair in pairs if not pair.decided]
+    hardest = max(undecided, key=lambda pair: (pair.needed or math.inf, pair.comparison.adjusted or 0.0))
+    told = _difference(hardest, metric)
+    if len(pairs) > 1:
+        as_claimed = sum((pair.mean or 0.0) > 0 for pair in pairs)
+        told += (
+            f" (the least certain of {len(pairs)} pairs; {as_claimed} of {len(pairs)} differ as claimed, "
+            f"{len(pairs) - len(undecided)} of them separably)"
+        )
+    return f"{told}; {_advice(undecided)}"
+
+
+def _advice(undecided: Sequence[PairResult]) -> str:
+    if any(len(pair.comparison.differences) < 2 for pair in undecided):
+        return "a single seed has no interval; run at least three"
+    wrong = [pair for pair in undecided if pair.mean is not None and pair.mean <= 0]
+    known = [pair.needed for pair in undecided if pair.needed is not None]
+    seeds = (
+        f"about {max(known)} seeds would decide it"
+        if len(known) == len(undecided)
+        else ("more seeds than can be estimated would be needed")
+    )
+    if wrong:
+        verb = "points" if len(wrong) == 1 else "point"
+        seeds += f", and would be expected to refute it: {len(wrong)} of its differences {verb} the other way"
+    return f"{seeds}, if these means and spreads are the true ones"
+
+
+def _difference(pair: PairResult, metric: Value) -> str:
+    interval, comparison = pair.comparison.interval, pair.comparison
+    if interval is None:
+        return f"{pair.better} and {pair.worse} cannot be compared"
+    ends = [interval.mean, *(end for end in (interval.low, interval.high) if end is not None)]
+    places = formatting.decimals(ends)
+    direction = "better" if interval.mean > 0 else "worse" if interval.mean < 0 else "different"
+    size = formatting.fixed(abs(interval.mean), places)
+    spread = ""
+    if interval.low is not None and interval.high is not None:
+        low, high = sorted((interval.low, interval.high) if interval.mean >= 0 else (-interval.high, -interval.low))
+        spread = f" [{formatting.fixed(low, places)}, {formatting.fixed(high, places)}]"
+    p = "" if comparison.adjusted is None else f", Holm {formatting.p_value(comparison.adjusted)}"
+    return f"{pair.better} is {size}{spread} {direction} than {pair.worse} in {metric.label}{p}"

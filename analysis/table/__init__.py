@@ -1,0 +1,1 @@
+"""What a table consists of, and how it is made of a plan and its records."""

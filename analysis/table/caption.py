@@ -1,0 +1,116 @@
+"""The sentences under a table: what was measured on what, how often, and how far it may be compared."""
+
+from collections.abc import Mapping
+
+from prism_bench.analysis import formatting
+from prism_bench.analysis.frame.joined_rows import Line
+from prism_bench.analysis.schema.records import Plan, Value
+from prism_bench.analysis.stats.statistics import Estimator
+
+
+def caption(
+    plan: Plan, metrics: Mapping[str, Value], estimator: Estimator, small_mark: str, quoted_mark: str, group: str = ""
+) -> tuple[str, ...]:
+    """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings.
+
+    That of a further table (`group`) says what its numbers are; published numbers stand in the main one.
+    """
+    origin = f" ({plan.paper_table} of the paper)" if plan.paper_table else ""
+    abouts = dict.fromkeys(value.about for value in metrics.values() if value.about)
+    sentences = [
+        f"{group}: {plan.title}{origin}." if group else f"{plan.title}{origin}.",
+        *(f"{about}." for about in abouts),
+        f"Scale {plan.scale}: {plan.dataset} at {plan.resolution}x{plan.resolution}, "
+        f"{formatting.count(plan.images)} images, {formatting.count(plan.retrieval)} of them in the retrieval set D "
+        f"and {formatting.count(plan.train)} in X_train (split seed {plan.split_seed}).",
+        *(_numbers(plan, metrics, estimator) if plan.kind != "grid" else ["Samples to look at; nothing is measured."]),
+    ]
+    if any(value.floor is not None for value in metrics.values()):
+        sentences.append("Floor: real images in place of generated ones, against the other real ones.")
+    if any(row.quoted for row in plan.rows):
+        if plan.scale != "paper":
+            sentences.append(f"{small_mark} Measured here at scale {plan.scale}, not at the scale of the publication.")
+        if not group:
+            sentences.append(_quoted(plan, small_mark, quoted_mark))
+    if any(row.control for row in plan.rows):
+        sentences.append("Rows marked (control) are not in the paper's table.")
+    return tuple(sentences)
+
+
+def _numbers(plan: Plan, metrics: Mapping[str, Value], estimator: Estimator) -> list[str]:
+    return [*_sizes(plan, metrics), *_ways(metrics), _estimator(plan, estimator)]
+
+
+def remarks(plan: Plan, lines: tuple[Line, ...], metrics: Mapping[str, Value]) -> tuple[str, ...]:
+    """What the table cannot show in a cell: metrics that every record declined, scales that differ from the plan's."""
+    declined: dict[str, dict[str, None]] = {}
+    for line in lines:
+        for record in line.done():
+            for name, reason in sorted(record.declined.items()):
+                if name not in metrics:
+                    declined.setdefault(name, {}).setdefault(reason)
+    sentences = [f"{name} was not measured: {formatting.listing(reasons)}." for name, reasons in declined.items()]
+    scales = {value.scale for line in lines for _, value in line.every_value()} - {plan.scale}
+    if scales:
+        sentences.append(f"Some values were recorded at scale {formatting.listing(sorted(scales))}, not {plan.scale}.")
+    sentences += _confounded(plan)
+    return tuple(sentences)
+
+
+def _confounded(plan: Plan) -> list[str]:
+    """Where two rows that a claim compares differ in more than one thing, their difference has no single cause."""
+    controls = any(row.control for row in plan.rows)
+    more = "the rows marked (control) separate some of them" if controls else "--controls adds rows that separate them"
+    pairs = {
+        (pair.worse.label, pair.better.label): pair.factors
+        for claim in plan.claims
+        for pair in claim.pairs
+        if len(pair.factors) > 1
+    }
+    return [
+        f"{worse} and {better} differ in {' and '.join(factors)}, so their difference has no single cause; {more}."
+        for (worse, better), factors in pairs.items()
+    ]
+
+
+def _sizes(plan: Plan, metrics: Mapping[str, Value]) -> list[str]:
+    groups: dict[tuple[int, int], list[str]] = {}
+    for value in metrics.values():
+        groups.setdefault((value.n, value.reference_n), []).append(value.label)
+    sentences = []
+    for (n, reference_n), labels in groups.items():
+        which = "" if len(groups) == 1 else f"{formatting.listing(labels)}: "
+        sizes = f"{formatting.count(n)} generated images"
+        if reference_n:
+            which_ones = "" if any(value.group for value in metrics.values()) else f" ({plan.reference})"
+            sizes += f" against {formatting.count(reference_n)} real ones{which_ones}"
+        sentences.append(f"{which}n = {sizes}.")
+    return sentences or [f"Reference: {plan.reference}."]
+
+
+def _ways(metrics: Mapping[str, Value]) -> list[str]:
+    """Each metric by its full name, encoder included, and the start of the fingerprint of how it was measured."""
+    if not metrics:
+        return ["No cell has been measured yet."]
+    named = [f"{value.label} [{value.fingerprint[:8]}]" for value in metrics.values()]
+    return [f"Metrics, encoder in the name, with the fingerprint of the measurement: {formatting.listing(named)}."]
+
+
+def _estimator(plan: Plan, estimator: Estimator) -> str:
+    if len(plan.seeds) < 2:
+        seeds = f"One seed ({plan.seeds[0]})" if plan.seeds else "No seed"
+        return f"{seeds}: single values without an interval, so nothing is bold."
+    return (
+        f"Cells are mean ± half-width of the {estimator.words} over seeds {formatting.listing(plan.seeds)} "
+        f"({estimator.note}); "
+        f"a variant without ± has a single seed. Bold: the best measured row, only where the {estimator.words} of its "
+        "paired difference to the next best excludes 0."
+    )
+
+
+def _quoted(plan: Plan, small_mark: str, quoted_mark: str) -> str:
+    source = f" from {plan.quoted_source}" if plan.quoted_source else ""
+    told = f"{quoted_mark} Published numbers{source}; quoted, not measured here."
+    if plan.scale == "paper":
+        return told
+    return f"{told} Another scale and another metric: not comparable with the columns marked {small_mark}."

@@ -1,0 +1,104 @@
+"""What a table consists of: columns, rows, and cells that are measured, quoted, missing or words."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prism_bench.analysis.schema.records import Better, Plan
+from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Mean over seeds; half the width of its 95% interval, None with one seed; `values` are (seed, value)."""
+
+    mean: float
+    half_width: float | None
+    values: tuple[tuple[int, float], ...]
+    best: bool = False
+    note: str | None = None
+
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds the mean is over."""
+        return len(self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quoted:
+    """A published number, not measured here."""
+
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hole:
+    """A cell without a number, why, and the letter of the note that says so below the table."""
+
+    reason: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Words or an already spelled number; empty where nothing belongs."""
+
+    text: str
+
+
+TableCell = Measured | Quoted | Hole | Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column after the label. `mark` refers to a sentence of the caption.
+
+    `decimals` spell its numbers; `widest` is its largest half-width, None where no cell has an interval.
+    """
+
+    key: str
+    label: str
+    kind: Literal["words", "measured", "count", "quoted"]
+    better: Better | None = None
+    fingerprint: str | None = None
+    mark: str = ""
+    decimals: int = 0
+    widest: float | None = None
+
+    @property
+    def arrow(self) -> str:
+        """The direction in which the metric improves: a down or up arrow, or nothing."""
+        return {"lower": "↓", "higher": "↑", None: ""}[self.better]
+
+    @property
+    def heading(self) -> str:
+        """Label, arrow and mark in plain text."""
+        return " ".join(part for part in (self.label, self.arrow, self.mark) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line: its label and a cell for each column. `k_sample` where its variant has a line for each of several."""
+
+    id: str
+    label: str
+    kind: Literal["variant", "control", "floor"]
+    cells: tuple[TableCell, ...]
+    k_sample: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Everything an output needs. `notes` belong to the letters a, b, ... of cells; `caption` is plain sentences.
+
+    `stub` heads the column of row labels. `group`: what a further table of the same plan shows; empty for the main one.
+    """
+
+    plan: Plan
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
+    estimator: Estimator = STUDENT_T
+    stub: str = "Variant"
+    group: str = ""

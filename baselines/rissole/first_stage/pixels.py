@@ -1,0 +1,54 @@
+"""A first stage that changes nothing: diffusion of blocks of pixels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Integer
+from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, FirstStage
+from prism_bench.prism.engine.runtime import Report, Runtime
+from prism_bench.prism.methods.method import TrainingData
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelStage(FirstStage, name="pixels"):
+    """The identity: latents are the images. Nothing to train; RISSOLE without its autoencoder."""
+
+    def check(self, resolution: int) -> None:
+        """Fits any resolution."""
+
+    def latent(self, resolution: int) -> tuple[int, int]:
+        """(3, R)."""
+        return 3, resolution
+
+    def autoencoder(self, resolution: int) -> Autoencoder:
+        """No weights."""
+        return Identity()
+
+    def trained(
+        self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report
+    ) -> tuple[FirstStage, Autoencoder]:
+        """At once."""
+        report(1, 1, "images")
+        return self, Identity()
+
+    def training_flops(self, resolution: int, embedding_dim: int) -> float:
+        """None."""
+        return 0.0
+
+
+class Identity(Autoencoder):
+    """Codes are bytes, latents numbers in [-1, 1]."""
+
+    def encode(self, images: Float[Tensor, "b 3 r r"]) -> Integer[Tensor, "b 3 r r"]:
+        """uint8."""
+        return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+    def latents(self, codes: Integer[Tensor, "*b 3 r r"]) -> Float[Tensor, "*b 3 r r"]:
+        """In [-1, 1]."""
+        return codes.to(torch.float32) / 127.5 - 1
+
+    def decode(self, latents: Float[Tensor, "b 3 r r"]) -> Float[Tensor, "b 3 r r"]:
+        """As they are."""
+        return latents

@@ -1,0 +1,102 @@
+"""The VQ-GAN's modules: encoder, codewords, decoder, discriminator."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Integer
+from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder
+from prism_bench.baselines.rissole.first_stage.layers import GROUPS, SelfAttention
+from torch import Tensor, nn
+
+SLOPE = 0.2
+"""Of every leaky ReLU."""
+JUDGE = 64
+"""Channels of the discriminator's first layer."""
+
+
+class Widths(NamedTuple):
+    """See `baselines.rissole.vqgan.VQGAN`."""
+
+    channels: tuple[int, ...]
+    latent: int
+    codebook: int
+    heads: int
+    head_dim: int
+
+
+class Residual(nn.Module):
+    """Twice convolution, norm, SiLU; and a skip connection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.GroupNorm(GROUPS, channels), nn.SiLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, c, h, w]."""
+        out: Tensor = x + self.layers(x)
+        return out
+
+
+class QuantisedAutoencoder(Autoencoder):
+    """Each place of a latent is one of the codewords; codes are their numbers, int16 [b, s, s]."""
+
+    def __init__(self, own: Widths) -> None:
+        super().__init__()
+        last = own.channels[-1]
+        down: list[nn.Module] = []
+        for inputs, outputs in zip((3, *own.channels[:-1]), own.channels, strict=True):
+            down += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE), Residual(outputs)]
+        attend = SelfAttention(last, own.heads, own.head_dim)
+        self.encoder = nn.Sequential(*down, attend, Residual(last), nn.Conv2d(last, own.latent, 3, padding=1))
+        self.codewords = nn.Parameter(torch.empty(own.codebook, own.latent).uniform_(-1 / own.latent, 1 / own.latent))
+        up: list[nn.Module] = []
+        for inputs, outputs in zip(own.channels[::-1], (*own.channels[-2::-1], own.channels[0]), strict=True):
+            doubled = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+            up += [Residual(inputs), doubled, nn.LeakyReLU(SLOPE)]
+        attend = SelfAttention(last, own.heads, own.head_dim)
+        first = nn.Conv2d(own.latent, last, 3, padding=1)
+        self.decoder_end = nn.Conv2d(own.channels[0], 3, 3, padding=1)
+        self.decoder = nn.Sequential(first, nn.SiLU(), Residual(last), attend, *up)
+
+    def nearest(self, z: Float[Tensor, "b c s s"]) -> Integer[Tensor, "b s s"]:
+        """The number of the codeword nearest to each place."""
+        flat = z.movedim(1, -1).reshape(-1, z.shape[1])
+        distances = (self.codewords**2).sum(1) - 2 * flat @ self.codewords.T
+        return distances.argmin(1).reshape(len(z), *z.shape[2:])
+
+    def latents(self, codes: Integer[Tensor, "*b s s"]) -> Float[Tensor, "*b c s s"]:
+        """The codewords."""
+        return F.embedding(codes.long(), self.codewords).movedim(-1, -3)
+
+    def encode(self, images: Float[Tensor, "b 3 r r"]) -> Integer[Tensor, "b s s"]:
+        """int16."""
+        return self.nearest(self.encoder(images)).to(torch.int16)
+
+    def decode(self, latents: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 r r"]:
+        """Of the nearest codewords."""
+        return self.restore(self.latents(self.nearest(latents)))
+
+    def restore(self, codewords: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 r r"]:
+        """The images that codewords stand for."""
+        return torch.tanh(self.decoder_end(self.decoder(codewords)))
+
+
+class Discriminator(nn.Module):
+    """Judges overlapping parts of an image: the log odds of being real, [b, 1, h, w]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, JUDGE, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        for width in (JUDGE, 2 * JUDGE):
+            conv = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False)
+            layers += [conv, nn.BatchNorm2d(2 * width), nn.LeakyReLU(SLOPE)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(4 * JUDGE, 1, 3, padding=1))
+
+    def forward(self, images: Float[Tensor, "b 3 r r"]) -> Float[Tensor, "b 1 h w"]:
+        """See the class."""
+        out: Tensor = self.layers(images)
+        return out

@@ -1,0 +1,171 @@
+"""`prism-bench cache`: what the store holds, why, whether it is sound, and what can go."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from prism_bench.experiments.cli.options import StoreOption
+from prism_bench.prism.engine.store import DEFAULT_STORE
+
+if TYPE_CHECKING:
+    from prism_bench.experiments.store.gc import Item
+    from prism_bench.experiments.store.inventory import Inventory
+    from prism_bench.experiments.store.verify import Checked
+
+app = typer.Typer(
+    help="What the store holds: ls, why, verify, gc.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command("ls")
+def list_(
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="dataset, split, embeddings, neighbours, training, samples, features, metric..."),
+    ] = None,
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """List the kinds of stages with their sizes, or every stage of one kind."""
+    from prism_bench.experiments.store.inventory import Inventory
+    from prism_bench.experiments.store.ls import overview, stages_of_kind
+
+    inventory = Inventory.read(store)
+    _print(overview(inventory) if kind is None else stages_of_kind(kind, inventory))
+
+
+@app.command()
+def why(
+    name: Annotated[str, typer.Argument(help="A stage's key, a record or an experiment; its beginning is enough.")],
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Say what a stage, a record or an experiment is, what it rests on and who needs it."""
+    from prism_bench.experiments.store.inventory import Inventory
+    from prism_bench.experiments.store.why import why as explain
+
+    inventory = Inventory.read(store)
+    _print([*explain(inventory, name), f"In {inventory.store.root}"])
+
+
+@app.command()
+def verify(
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="Move corrupted stages to corrupted/, so that they are made again.")
+    ] = False,
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Read every file of every stage and compare checksums; exit code 1 where one is bad."""
+    from prism_bench.experiments.formatting import counted, size
+    from prism_bench.experiments.store.inventory import Inventory
+    from prism_bench.experiments.store.verify import amount, bundled, check
+
+    inventory = Inventory.read(store)
+    bad: list[Checked] = []
+    with typer.progressbar(length=amount(inventory), label="Checksums", file=sys.stderr) as bar:
+        for checked in check(inventory):
+            bar.update(checked.bytes)
+            bad += [checked] if checked.fault is not None else []
+    for one in bad:
+        typer.echo(f"bad: {one.address.kind} {one.address.key}: {one.fault}")
+    for path in inventory.unreadable:
+        typer.echo(f"bad: {path} cannot be read as JSON of its kind; delete it and run its command again")
+    if bad:
+        _mend(bad, inventory, set_aside=set_aside)
+    if bundled(inventory) is not None:
+        typer.echo("This is an unpacked bundle: what it left out is not missed.")
+    count = len(inventory.stages) + len(inventory.broken)
+    found = counted(len(bad) + len(inventory.unreadable), "fault") if bad or inventory.unreadable else "all sound"
+    typer.echo(f"{counted(count, 'stage')}, {size(amount(inventory))} read in {inventory.store.root}: {found}")
+    raise typer.Exit(1 if bad or inventory.unreadable else 0)
+
+
+def _mend(bad: "Iterable[Checked]", inventory: "Inventory", *, set_aside: bool) -> None:
+    from prism_bench.experiments.store.verify import remedies
+
+    addresses = [one.address for one in bad]
+    if set_aside:
+        for address in addresses:
+            typer.echo(f"set aside: {inventory.store.set_aside(address)}")
+    else:
+        typer.echo("Left in place; `prism-bench cache verify --set-aside` moves them out of the way.")
+    for command, stages in remedies(inventory, addresses).items():
+        names = ", ".join(f"{address.kind} {address.key}" for address in stages)
+        typer.echo(f"{names}: made again by: {command}" if command else f"{names}: no plan is known to need it")
+
+
+@app.command()
+def gc(
+    keep_latest: Annotated[
+        bool, typer.Option("--keep-latest", help="Keep what experiments' latest plans need (default: any plan's).")
+    ] = False,
+    older_than: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Days (default: an hour for stages, 30 days for interrupted work)."),
+    ] = None,
+    kind: Annotated[
+        list[str],
+        typer.Option(help="Also embeddings, neighbours or features that finished tables rest on (repeatable)."),
+    ] = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: StoreOption = Path(DEFAULT_STORE),
+) -> None:
+    """Remove stages that no plan needs, old interrupted work and corrupted files; never records, plans or reports."""
+    from prism_bench.experiments.formatting import counted, size
+    from prism_bench.experiments.store.gc import Wish, sweep
+    from prism_bench.experiments.store.inventory import Inventory
+    from prism_bench.prism.errors import InputError
+
+    inventory = Inventory.read(store)
+    found = sweep(inventory, Wish(keep_latest=keep_latest, older_than=older_than, kinds=tuple(kind)))
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+    if not found.items:
+        typer.echo(f"Nothing to remove in {inventory.store.root}")
+        return
+    _show(found.items)
+    total = f"{counted(len(found.items), 'folder')}, {size(found.bytes)}"
+    if dry_run:
+        typer.echo(f"Would remove {total} in {inventory.store.root}; nothing was removed (--dry-run)")
+        return
+    if not yes and not sys.stdin.isatty():
+        raise InputError(f"would remove {total}, and there is no terminal to ask at; add --yes, or --dry-run to look")
+    if not yes and not typer.confirm(f"Remove {total}?"):
+        typer.echo("Nothing was removed.")
+        return
+    _remove(found.items, inventory)
+
+
+def _show(items: "Iterable[Item]") -> None:
+    from prism_bench.experiments.formatting import size
+
+    groups: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        groups.setdefault((item.group, item.reason), []).append(item)
+    for (group, reason), members in groups.items():
+        for item in members:
+            typer.echo(f"  {size(item.bytes):>9}  {group} {item.path.name}")
+        total = size(sum(item.bytes for item in members))
+        typer.echo(f"{group}: {len(members)}, {total}, {reason}")
+
+
+def _remove(items: "Iterable[Item]", inventory: "Inventory") -> None:
+    from prism_bench.experiments.formatting import counted, size
+    from prism_bench.experiments.store.gc import remove
+
+    freed, outcomes = 0, Counter[bool]()
+    for item, gone in remove(inventory.store, tuple(items)):
+        outcomes[gone] += 1
+        freed += item.bytes if gone else 0
+    typer.echo(f"Removed {counted(outcomes[True], 'folder')}, {size(freed)} freed in {inventory.store.root}")
+    if outcomes[False]:
+        typer.echo(f"{counted(outcomes[False], 'folder')} kept: a process has begun to use them")
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)

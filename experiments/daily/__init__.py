@@ -1,1 +1,0 @@
-"""Daily work with one trained variant: find it in the store, sample it, evaluate it."""

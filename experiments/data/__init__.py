@@ -1,0 +1,1 @@
+"""The images of a run: opened, decoded once, kept in the store."""

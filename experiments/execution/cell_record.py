@@ -1,0 +1,101 @@
+"""Cell records: one atomic JSON file per result, from which every table and the MLflow view can be rebuilt."""
+
+import json
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from prism_bench.experiments.execution.costs import NEWEST_COST, cost, count_parameters
+from prism_bench.experiments.planning.cells import Cell
+from prism_bench.experiments.planning.plan import Plan
+from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.engine.stage import Stage
+from prism_bench.prism.engine.store import Store
+from prism_bench.prism.stages.measure import MetricStage
+
+LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "open_clip_torch", "safetensors", "prism-bench")
+
+
+def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) -> dict[str, Any]:
+    """The record of a cell whose stages are all done or failed."""
+    reasons = [failed[str(stage.address)] for stage in cell.targets if str(stage.address) in failed]
+    record: dict[str, Any] = {
+        "record": cell.record,
+        "status": "done",
+        "reason": None,
+        "variant": cell.label,
+        "row": cell.row,
+        "seed": cell.seed,
+        "scale": plan.request.scale_name,
+        "dataset": plan.document["dataset"],
+        "config": {
+            "method": cell.training.method.to_json(),
+            "sampling": cell.samples.parameters(),
+            "split": plan.request.split.to_json(),
+            "dataset": cell.training.data.dataset.to_json(),
+            "train_seed": cell.training.seed,
+        },
+        "values": [],
+        "declined": [{"metric": name, "reason": reason} for name, reason in cell.declined],
+        "stages": {
+            "training": cell.training.address.key,
+            "samples": cell.samples.address.key,
+            **{_metric_key(stage): stage.address.key for stage in cell.metrics},
+        },
+        "environment": environment(),
+    }
+    if reasons:
+        record["status"] = "failed"
+        record["reason"] = reasons[0]
+        return record
+    floors = {value["name"]: value for stage in cell.floors for value in _values(stage, store)}
+    for stage in cell.metrics:
+        for value in _values(stage, store):
+            floor = floors[value["name"]]
+            facts = {"floor": floor["value"], "floor_n": floor["n"], "scale": plan.request.scale_name}
+            record["values"].append({**value, **facts})
+    record["parameters"] = count_parameters(cell.training, store)
+    record["cost"] = cost(cell, store)
+    return record
+
+
+def _metric_key(stage: MetricStage) -> str:
+    """metric:NAME, or metric:NAME:ENCODER: one metric may look through several encoders."""
+    encoder = stage.metric.encoder
+    return f"metric:{stage.metric.name}" + ("" if encoder is None else f":{encoder.name}")
+
+
+def stored_record(cell: Cell, store: Store) -> dict[str, Any] | None:
+    """The cell's record where it is there, readable and done: its name is the hash of all it rests on.
+
+    One that an earlier version wrote without all costs is written anew while its stages are there.
+    """
+    try:
+        record: dict[str, Any] = json.loads(store.record_path(cell.record).read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+    if NEWEST_COST not in record.get("cost", {}) and all(store.manifest(stage.address) for stage in cell.targets):
+        return None
+    return record if record.get("status") == "done" else None
+
+
+def write_record(record: dict[str, Any], store: Store) -> None:
+    """Write a cell's record, atomically."""
+    write_json(store.record_path(record["record"]), record)
+
+
+def _values(stage: Stage, store: Store) -> list[dict[str, Any]]:
+    values: list[dict[str, Any]] = json.loads((store.folder(stage.address) / "values.json").read_text())
+    return values
+
+
+def environment() -> dict[str, str]:
+    """Versions that a reader needs to know; no path, host or user name."""
+    found = {"python": platform.python_version(), "system": f"{sys.platform} {platform.machine()}"}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed as a package"
+    return found

@@ -1,0 +1,40 @@
+"""Plans are kept before anything of them is computed, so that a report can be made of whatever comes of them."""
+
+from collections.abc import Sequence
+
+from prism_bench.experiments.planning.plan import Plan
+from prism_bench.experiments.store.plan_files import load_plans
+from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.engine.store import Store
+
+
+def write_plans(plans: Sequence[Plan], store: Store) -> None:
+    """Keep the plans' documents, and note them as their experiments' latest: one for each panel that was asked for.
+
+    A plan narrowed by `--only` is a look at a part: it does not take the place of one that holds all its cells.
+    """
+    latest: dict[str, list[Plan]] = {}
+    for plan in plans:
+        latest.setdefault(plan.request.experiment.slug, []).append(plan)
+    for experiment, own in latest.items():
+        part = all(plan.request.only for plan in own) and _cells_of(own) <= _known(store, experiment)
+        for plan in own:
+            write_json(store.plan_path(experiment, plan.digest), plan.document)
+        if not part:
+            write_json(store.root / "experiments" / experiment / "latest", {"plans": [plan.digest for plan in own]})
+
+
+def _cells_of(plans: Sequence[Plan]) -> set[str]:
+    return {cell.record for plan in plans for cell in plan.cells}
+
+
+def _known(store: Store, experiment: str) -> set[str]:
+    """The records of an experiment's latest plans."""
+    if not (store.root / "experiments" / experiment / "latest").exists():
+        return set()
+    return {
+        str(cell["record"])
+        for document in load_plans(experiment, store.root)
+        for row in document["rows"]
+        for cell in row["cells"]
+    }

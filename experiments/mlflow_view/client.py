@@ -1,0 +1,166 @@
+"""Writing to MLflow runs so that doing it twice is the same as doing it once."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from prism_bench.experiments.mlflow_view.payload import Point
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# What a server takes in one request.
+_MOST_METRICS, _MOST_PARAMS = 1000, 100
+
+
+def every(page: Callable[[str | None], Any]) -> list[Any]:
+    """All items of a paged search: `page` takes the token of the page before."""
+    found = page(None)
+    items = list(found)
+    while found.token:
+        found = page(found.token)
+        items.extend(found)
+    return items
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, MLflow's unit of time."""
+    return int(time.time() * 1000)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What MLflow holds of one run, so that only news is sent."""
+
+    id: str
+    status: str
+    started: int
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    last_step: int | None = None
+
+
+class RunWriter:
+    """Finds, makes and fills runs of one MLflow client; counts what it adds."""
+
+    def __init__(self, client: "MlflowClient") -> None:
+        self.client = client
+        self.runs_added = 0
+        self.points_added = 0
+
+    def find(self, experiment_id: str, tag: str, value: str) -> list[Run]:
+        """Runs of an experiment that carry a tag, newest first."""
+        query = f"tags.`{tag}` = '{value}'"
+        found = every(lambda token: self.client.search_runs([experiment_id], query, page_token=token))
+        return [
+            Run(
+                id=run.info.run_id,
+                status=run.info.status,
+                started=run.info.start_time,
+                params=dict(run.data.params),
+                tags=dict(run.data.tags),
+                metrics=dict(run.data.metrics),
+            )
+            for run in found
+        ]
+
+    def create(self, experiment_id: str, name: str, tags: dict[str, str], started: int) -> Run:
+        """A new run, RUNNING since `started` (ms)."""
+        made = self.client.create_run(experiment_id, start_time=started, tags=tags, run_name=name)
+        self.runs_added += 1
+        return Run(id=made.info.run_id, status="RUNNING", started=started, tags=dict(tags))
+
+    def resume(self, run: Run) -> None:
+        """Set a run that had ended back to RUNNING."""
+        if run.status != "RUNNING":
+            self.client.update_run(run.id, status="RUNNING")
+            run.status = "RUNNING"
+
+    def end(self, run: Run, status: str, ended: int) -> None:
+        """Close a run; `ended` in ms, never before its start."""
+        if run.status != status:
+            self.client.set_terminated(run.id, status, max(ended, run.started))
+            run.status = status
+
+    def tag(self, run: Run, tags: Mapping[str, str]) -> None:
+        """Set the tags that differ."""
+        from mlflow.entities import RunTag
+
+        news = {name: value for name, value in tags.items() if run.tags.get(name) != value}
+        if news:
+            self.client.log_batch(run.id, tags=[RunTag(name, value) for name, value in news.items()])
+            run.tags |= news
+
+    def params(self, run: Run, params: Mapping[str, str]) -> None:
+        """Log the parameters that are absent: MLflow refuses to change one."""
+        from mlflow.entities import Param
+
+        news = [(name, value) for name, value in params.items() if name not in run.params]
+        for start in range(0, len(news), _MOST_PARAMS):
+            part = news[start : start + _MOST_PARAMS]
+            self.client.log_batch(run.id, params=[Param(name, value) for name, value in part])
+            run.params |= dict(part)
+
+    def metrics(self, run: Run, values: Mapping[str, float]) -> None:
+        """Log final values (step 0) that differ from the latest ones."""
+        news = {name: value for name, value in values.items() if run.metrics.get(name) != value}
+        self._points(run, [Point(step=0, seconds=(now_ms() - run.started) / 1000, values=news)])
+
+    def curve(self, run: Run, points: Iterable[Point]) -> None:
+        """Log the points beyond the last step that MLflow has, whoever logged it."""
+        points = list(points)
+        names = {name for point in points for name in point.values}
+        if run.last_step is None:
+            known = [self.client.get_metric_history(run.id, name) for name in sorted(names & run.metrics.keys())]
+            run.last_step = max((metric.step for history in known for metric in history), default=-1)
+        news = []
+        step = run.last_step
+        for point in points:
+            if point.step > step:
+                step = point.step
+                news.append(point)
+        self._points(run, news)
+        run.last_step = step
+
+    def text(self, run: Run, name: str, text: str) -> None:
+        """Write a text file among a run's artifacts."""
+        self.client.log_text(run.id, text, name)
+
+    def file(self, run: Run, name: str, path: Path) -> None:
+        """Copy a file among a run's artifacts under `name` (its own suffix is added where `name` has none)."""
+        target = PurePosixPath(name)
+        target = target if target.suffix else target.with_suffix(path.suffix)
+        folder = None if target.parent == PurePosixPath() else str(target.parent)
+        if target.name == path.name:
+            self.client.log_artifact(run.id, str(path), folder)
+            return
+        # MLflow takes the name from the file.
+        with tempfile.TemporaryDirectory() as temporary:
+            copy = Path(temporary) / target.name
+            shutil.copyfile(path, copy)
+            self.client.log_artifact(run.id, str(copy), folder)
+
+    def _points(self, run: Run, points: Iterable[Point]) -> None:
+        """Log points in few requests, a point never torn in two: the last step seen is then a whole one."""
+        from mlflow.entities import Metric
+
+        batch: list[Metric] = []
+        for point in points:
+            # From the run's start, not the clock: the same point logged again is the same row of the database.
+            when = run.started + int(point.seconds * 1000)
+            if len(batch) + len(point.values) > _MOST_METRICS:
+                self._send(run, batch)
+                batch = []
+            batch += [Metric(name, value, when, point.step) for name, value in point.values.items()]
+            run.metrics |= point.values
+        self._send(run, batch)
+
+    def _send(self, run: Run, batch: list[Any]) -> None:
+        if batch:
+            self.client.log_batch(run.id, metrics=batch)
+            self.points_added += len(batch)

@@ -1,0 +1,148 @@
+"""Where MLflow keeps its data, and a client that is known to answer.
+
+mlflow is imported inside functions: it takes seconds, and most commands do not need it.
+"""
+
+import logging
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+from prism_bench.prism.errors import InputError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlflow-artifacts"
+_QUIET_AND_QUICK = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # One retry comes at once; a second would sleep. MLflow's own default waits four minutes for a dead server.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+
+
+def tracking_uri(store: Path) -> str:
+    """MLFLOW_TRACKING_URI where it is set, else the absolute SQLite URI of the database inside the store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(database_path(store))
+
+
+def database_path(store: Path) -> Path:
+    """The SQLite file inside the store (used only where MLFLOW_TRACKING_URI is not set)."""
+    return store.resolve() / DATABASE
+
+
+def is_inside(store: Path) -> bool:
+    """Whether MLflow's database is the one inside the store, which this program made and may make anew."""
+    return tracking_uri(store) == _sqlite_uri(database_path(store))
+
+
+def artifact_location(store: Path, experiment: str) -> str | None:
+    """File URI of an experiment's artifacts inside the store; None where a server decides."""
+    if not tracking_uri(store).startswith("sqlite:"):
+        return None
+    return (store.resolve() / ARTIFACTS / experiment).as_uri()
+
+
+def ui_command(store: Path, port: int = 5000) -> list[str]:
+    """The command line that serves MLflow's pages on http://127.0.0.1:port.
+
+    Raises:
+        InputError: MLFLOW_TRACKING_URI names a server, which serves its own pages.
+    """
+    uri = tracking_uri(store)
+    if uri.startswith(("http://", "https://")):
+        raise InputError(f"MLFLOW_TRACKING_URI is a server, {uri}: open that address in a browser, nothing to start")
+    artifacts = (store.resolve() / ARTIFACTS).as_uri()
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
+    return [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+
+
+def connect(store: Path, say: Callable[[str], None]) -> "MlflowClient":
+    """A client whose server or database has answered; makes or upgrades the store's own database first.
+
+    Call it in the parent process before any worker starts: MLflow's first start is not safe in parallel.
+
+    Raises:
+        InputError: the store's own database cannot be used; the message has the remedy.
+        mlflow.exceptions.MlflowException: the server does not answer.
+    """
+    for name, value in _QUIET_AND_QUICK.items():
+        os.environ.setdefault(name, value)
+    uri, path = tracking_uri(store), database_path(store)
+    ours = is_inside(store)
+    if ours:
+        _check_file(path)
+        if not path.exists() or path.stat().st_size == 0:
+            say("Preparing MLflow (once per store, a few seconds) ...")
+    from mlflow import MlflowClient
+
+    # Its INFO lines tell of table migrations, in the middle of our progress display.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    if ours:
+        _prepare_database(path, uri, say)
+    client = MlflowClient(tracking_uri=uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _sqlite_uri(path: Path) -> str:
+    return f"sqlite:///{path.as_posix()}"
+
+
+def _check_file(path: Path) -> None:
+    """Open the file with sqlite3 first: MLflow retries a hopeless one for 100 seconds."""
+    existed = path.exists()
+    try:
+        with closing(sqlite3.connect(path, timeout=20)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        remedy = "move the file aside and run `prism-bench sync`" if existed else "make the folder writable"
+        raise InputError(f"MLflow's database {path} cannot be used ({error}); {remedy}") from None
+
+
+def _prepare_database(path: Path, uri: str, say: Callable[[str], None]) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.engine import make_url
+
+    if make_url(uri).database != path.as_posix():
+        raise InputError(f"the store's path {path.parent} holds a '%' or '?' that a database address cannot carry")
+    root = (path.parent / ARTIFACTS / "Default").as_uri()
+    with FileLock(path.with_name(f"{DATABASE}.lock")):
+        if path.stat().st_size == 0:
+            # Made under another name: a process killed on the way must not leave half a schema behind.
+            fresh = path.with_name(f".{DATABASE}.{os.getpid()}.tmp")
+            fresh.unlink(missing_ok=True)
+            SqlAlchemyStore(_sqlite_uri(fresh), root).engine.dispose()  # type: ignore[no-untyped-call]
+            fresh.replace(path)
+            return
+        try:
+            SqlAlchemyStore(uri, root)  # type: ignore[no-untyped-call]
+        except MlflowException as error:
+            if "out-of-date database schema" not in str(error):
+                raise
+            _upgrade(path, uri, say)
+
+
+def _upgrade(path: Path, uri: str, say: Callable[[str], None]) -> None:
+    backup = path.with_suffix(".db.before-upgrade")
+    say(f"Upgrading MLflow's database to the installed version; the old one stays as {backup.name} ...")
+    shutil.copy2(path, backup)
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    if outcome.returncode:
+        reason = (outcome.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(
+            f"MLflow's database {path} was written by another MLflow and cannot be upgraded ({reason}); "
+            "move it aside and run `prism-bench sync`, or install the newer MLflow"
+        )

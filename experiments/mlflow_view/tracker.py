@@ -1,0 +1,139 @@
+"""The tracker of one run of the program: tells MLflow what happens, and never lets MLflow stop it."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from prism_bench.experiments.mlflow_view.client import now_ms
+from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri, ui_command
+from prism_bench.experiments.mlflow_view.mirror import View
+from prism_bench.experiments.mlflow_view.process_owner import close_stale
+
+_PAUSE_SECONDS = 60.0
+_LONGEST_MESSAGE = 240
+
+
+def open_view(store: Path, say: Callable[[str], None]) -> View:
+    """A view whose MLflow answers, after closing what dead processes left RUNNING; raises what MLflow raises."""
+    client = connect(store, say)
+    closed = close_stale(client, store)
+    if closed:
+        say(f"MLflow: closed {closed} run(s) that an ended process had left RUNNING")
+    return View(client, store)
+
+
+def describe(error: Exception) -> str:
+    """The first line of an error, not too long."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:_LONGEST_MESSAGE]
+
+
+class Tracker:
+    """Used by the parent process only; workers write files and never talk to MLflow.
+
+    Whatever MLflow raises is said once; after a failure it is left in peace for a minute, so that a dead server
+    costs a few seconds a minute and not a few per call. Cells that finish meanwhile are told at the end.
+    """
+
+    def __init__(self, store: Path, say: Callable[[str], None]) -> None:
+        """Use `Tracker.open`."""
+        self._store = store
+        self._say = say
+        self._view: View | None = None
+        self._plan: Mapping[str, Any] | None = None
+        self._logs: dict[str, tuple[int, int]] = {}
+        self._untold: list[tuple[Mapping[str, Any], Mapping[str, Path]]] = []
+        self._warned = False
+        self._rest_until = 0.0
+
+    @staticmethod
+    def open(store: Path, say: Callable[[str], None]) -> "Tracker":
+        """Connect, before any worker starts; makes the store's database where there is none (seconds, said)."""
+        tracker = Tracker(store, say)
+        # Also where mlflow itself cannot be imported: MLflow is a view, and no fault of a view may stop a training.
+        try:
+            tracker._view = open_view(store, say)
+        except Exception as error:
+            tracker._warn(error)
+        return tracker
+
+    def another(self) -> "Tracker":
+        """A tracker for another plan, over the same connection."""
+        tracker = Tracker(self._store, self._say)
+        tracker._view, tracker._warned = self._view, self._warned
+        return tracker
+
+    def begin(self, plan: Mapping[str, Any]) -> None:
+        """Make the plan's parent run, or set the one of an earlier time back to RUNNING."""
+        self._plan = plan
+        self._attempt(lambda view: view.begin(plan))
+
+    def cell_started(
+        self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], config: Mapping[str, Any],
+        training_key: str | None,
+    ) -> None:  # fmt: skip
+        """Make the cell's nested run, or set the one of an earlier time back to RUNNING."""
+        self._attempt(lambda view: view.start_cell(plan, row, cell, config, training_key))
+
+    def log_progress(self, record: str, log: Path) -> None:
+        """Add what a training log holds beyond the last step logged; cheap where the file has not changed."""
+        plan = self._plan
+        try:
+            state = log.stat()
+        except OSError:
+            return
+        seen = (state.st_mtime_ns, state.st_size)
+        if plan is None or self._logs.get(record) == seen:
+            return
+        if self._attempt(lambda view: view.progress(plan, record, log)):
+            self._logs[record] = seen
+
+    def cell_finished(self, record: Mapping[str, Any], artifacts: Mapping[str, Path]) -> None:
+        """Write the record and its pictures (name among the artifacts -> file) and close the cell's run."""
+        plan = self._plan
+        if plan is None or self._view is None:
+            return
+        if not self._attempt(lambda view: view.finish_cell(plan, record, artifacts)):
+            self._untold.append((record, artifacts))
+
+    def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"], artifacts: Mapping[str, Path]) -> None:
+        """Close the plan's run, and as KILLED its cells that are still RUNNING."""
+        plan = self._plan
+        if plan is None:
+            return
+        self._rest_until = 0.0
+        while self._untold and self._attempt(lambda view: view.finish_cell(plan, *self._untold[0])):
+            self._untold.pop(0)
+        self._attempt(lambda view: view.finish_plan(plan, status, artifacts, now_ms()))
+
+    def url(self, port: int = 5000) -> str | None:
+        """The page of the plan's experiment: on the server, or on `ui_command` with that port; None without MLflow."""
+        plan, found = self._plan, []
+        if plan is None or not self._attempt(lambda view: found.append(view.plan(plan).experiment_id)):
+            return None
+        uri = tracking_uri(self._store)
+        base = uri.rstrip("/") if uri.startswith(("http://", "https://")) else f"http://127.0.0.1:{port}"
+        return f"{base}/#/experiments/{found[0]}"
+
+    def ui_command(self, port: int = 5000) -> list[str]:
+        """The command line that serves MLflow's pages; InputError where a server serves them already."""
+        return ui_command(self._store, port)
+
+    def _attempt(self, action: Callable[[View], None]) -> bool:
+        """Whether the action was done. Artifact stores raise errors of their own libraries, hence `Exception`."""
+        if self._view is None or time.monotonic() < self._rest_until:
+            return False
+        try:
+            action(self._view)
+        except Exception as error:
+            self._rest_until = time.monotonic() + _PAUSE_SECONDS
+            self._warn(error)
+            return False
+        return True
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            where = tracking_uri(self._store)
+            self._say(f"MLflow at {where}: {describe(error)}. The records are complete; run `prism-bench sync` later.")

@@ -1,0 +1,1 @@
+"""The paper as data: its tables and figures, its scales, its published numbers."""

@@ -1,0 +1,129 @@
+"""What an experiment consists of: rows, the paper's numbers for them, and the paper's claims about them."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple
+
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.variants.variant import Scale, Variant
+
+
+class Quoted(NamedTuple):
+    """A number of the paper's, never merged with a measured one. `k_sample` where a row has several."""
+
+    column: str
+    value: float
+    k_sample: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row: a variant, the numbers of neighbours it is sampled with (its own where empty), the paper's numbers.
+
+    declined: why the row is not computed; it then has no variant, and stands for one training of a plan.
+    """
+
+    id: str
+    label: str
+    variant: Variant | None
+    k_sample: tuple[int, ...] = ()
+    quoted: tuple[Quoted, ...] = ()
+    declined: str | None = None
+    control: bool = False
+
+    @classmethod
+    def of(cls, variant: Variant, *quoted: Quoted) -> "Row":
+        """A variant under its own name and label."""
+        return cls(id=variant.name, label=variant.label, variant=variant, quoted=tuple(quoted), control=variant.control)
+
+    def if_applies(self, scale: Scale) -> "Row":
+        """The row; without its variant, and with the reason, where there can be none at this scale."""
+        reason = None if self.variant is None else self.variant.applies(scale, scale.dataset)
+        return self if reason is None else replace(self, variant=None, declined=reason)
+
+
+class Side(NamedTuple):
+    """One side of a comparison: a row at one k_sample (its own where None). The row may belong to another table."""
+
+    row: Row
+    k_sample: int | None = None
+
+
+class Limit(NamedTuple):
+    """A number that must stay below a bound for every side. metric: how its name starts, before the encoder's.
+
+    Tested only where another number (`condition`) reaches `least`: below that, staying under the bound means nothing.
+    """
+
+    sides: tuple[Side, ...]
+    metric: str
+    most: float
+    condition: str
+    least: float
+
+
+class Claim(NamedTuple):
+    """What the paper claims: as pairs (better, worse) that must all hold, or as a limit that must not be passed."""
+
+    id: str
+    text: str
+    source: str
+    pairs: tuple[tuple[Side, Side], ...] = ()
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Component, family="experiment"):
+    """A table or figure. `panels` are the paper's datasets it shows.
+
+    At scale `paper` every panel is a table of its own on its own data. At the other scales there is one set of images:
+    the panels' rows are merged, and a row carries the paper's numbers of all of them.
+
+    kind: a table of measured cells; a grid of samples (nothing is measured); or curves drawn from a table's cells.
+    """
+
+    title: ClassVar[str]
+    paper_table: ClassVar[str]
+    quoted_source: ClassVar[str] = ""
+    kind: ClassVar[Literal["table", "grid", "curves"]] = "table"
+    panels: ClassVar[tuple[str, ...]]
+
+    @property
+    def slug(self) -> str:
+        """What its plans and files are called."""
+        return self.name
+
+    @abstractmethod
+    def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+        """The rows on one of the paper's datasets, in the paper's order."""
+
+    def claims(self, panel: str, scale: Scale) -> tuple[Claim, ...]:
+        """What the paper claims of these rows."""
+        return ()
+
+    def controls(self) -> tuple[Row, ...]:
+        """Rows that separate factors in which the paper's rows differ together; added by `--controls`."""
+        return ()
+
+
+def merged_rows(experiment: Experiment, panels: tuple[str, ...], scale: Scale) -> tuple[Row, ...]:
+    """The rows of several panels as those of one: equal rows once, with the numbers of all.
+
+    Raises:
+        InputError: two rows of one id are different variants.
+    """
+    found: dict[str, Row] = {}
+    for panel in panels:
+        for row in experiment.rows(panel, scale):
+            known = found.setdefault(row.id, row)
+            if known is not row:
+                found[row.id] = _merge(known, row)
+    return tuple(found.values())
+
+
+def _merge(one: Row, other: Row) -> Row:
+    if (one.variant, one.k_sample) != (other.variant, other.k_sample):
+        raise InputError(f"two rows of one table are called {one.id!r} but differ; give each its own id")
+    values = {**vars(one), "quoted": tuple(dict.fromkeys((*one.quoted, *other.quoted)))}
+    return Row(**values)

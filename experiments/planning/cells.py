@@ -1,0 +1,156 @@
+"""From rows to the stages of their cells, sharing those that do not differ."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from prism_bench.experiments.planning.request import Entry, Request
+from prism_bench.prism.component import digest_of
+from prism_bench.prism.conditioning.retrieval import Retrieval
+from prism_bench.prism.data.base import Dataset
+from prism_bench.prism.data.split import Parts
+from prism_bench.prism.engine.stage import Stage
+from prism_bench.prism.methods.method import Method
+from prism_bench.prism.metrics.base import Metric
+from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
+from prism_bench.prism.stages.measure import FeaturesStage, FloorStage, MetricStage
+from prism_bench.prism.stages.model import SamplesStage, TrainingStage
+
+GRID = 64
+"""Samples of a cell that is only looked at."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number-bearing entry of a table: a trained method, sampled and measured."""
+
+    row: str
+    label: str
+    seed: int
+    samples: SamplesStage
+    metrics: tuple[MetricStage, ...]
+    floors: tuple[FloorStage, ...]
+    declined: tuple[tuple[str, str], ...]
+
+    @property
+    def training(self) -> TrainingStage:
+        """The training it samples."""
+        return self.samples.training
+
+    @property
+    def targets(self) -> tuple[Stage, ...]:
+        """The stages whose results the cell shows."""
+        return (self.samples, *self.metrics, *self.floors)
+
+    @property
+    def name(self) -> str:
+        """Its name within its plan: two rows may show the same result."""
+        return f"{self.record}/{self.row}"
+
+    @cached_property
+    def record(self) -> str:
+        """The identity of its result: the hash of the keys of what it shows."""
+        return digest_of([str(stage.address) for stage in self.targets])[:32]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Builds the stages of cells, sharing those that do not differ. `width`: neighbours kept for each image."""
+
+    request: Request
+    parts: Parts
+    split: SplitStage
+    width: int
+
+    def neighbours(self, retrieval: Retrieval | None) -> NeighboursStage | None:
+        """The neighbour table, wide enough for every cell of the plan."""
+        if retrieval is None:
+            return None
+        data = self.request.source.stage
+        label = f"{retrieval.encoder.name}, {self.request.source.title}"
+        embeddings = EmbeddingsStage(data=data, split=self.split, encoder=retrieval.encoder, label=label)
+        return NeighboursStage(
+            embeddings=embeddings, split=self.split, retrieval=retrieval, width=self.width, label=label
+        )
+
+    def training(self, method: Method, seed: int, label: str) -> TrainingStage:
+        """The training of a method, and of the one it builds on."""
+        data = self.request.source.stage
+        unseen = data.dataset.held_out if method.sees_held_out else None
+        return TrainingStage(
+            data=data,
+            split=self.split,
+            neighbours=self.neighbours(method.conditioning),
+            method=method,
+            seed=seed,
+            first=None if method.first is None else self.training(method.first, seed, f"{label}, {method.first.name}"),
+            held_out=None if unseen is None else held_out_stage(unseen, self.request.source.title),
+            label=label,
+        )
+
+    def cell(self, entry: Entry, k_sample: int, seed: int) -> Cell:
+        """One row at one seed and number of neighbours. A grid shows samples and measures nothing."""
+        request, scale = self.request, self.request.scale
+        data, measured = request.source.stage, request.experiment.kind != "grid"
+        label = f"{entry.row.label}, seed {seed}"
+        training = self.training(entry.method, seed, label)
+        samples = SamplesStage(
+            training=training,
+            sampler=entry.sampler,
+            k_sample=k_sample,
+            samples=scale.samples if measured else min(scale.samples, GRID),
+            seed=seed,
+            label=f"{label}, k_sample {k_sample}" if len(entry.k_samples) > 1 else label,
+        )
+        floor_n = scale.samples
+        metrics, floors, declined = [], [], []
+        for metric in scale.metrics if measured else ():
+            reason = metric.applies(data.dataset)
+            if reason is not None:
+                declined.append((metric.name, reason))
+                continue
+            own, floor = measured_by(metric, samples, self.split, floor_n, request.source.title)
+            metrics.append(own)
+            floors.append(floor)
+        return Cell(entry.row.id, entry.row.label, seed, samples, tuple(metrics), tuple(floors), tuple(declined))
+
+
+def held_out_stage(dataset: Dataset, title: str) -> DatasetStage:
+    """Images of the same kind that are no part of X."""
+    return DatasetStage(dataset=dataset, label=f"{title}, held out")
+
+
+def measured_by(
+    metric: Metric, samples: SamplesStage, split: SplitStage, floor_n: int, title: str
+) -> tuple[MetricStage, FloorStage]:
+    """The stages of one metric: of the samples, and of real images in their place."""
+    data = samples.training.data
+    features = reference = held_out = None
+    if metric.encoder is not None:
+        features = FeaturesStage(samples=samples, split=split, encoder=metric.encoder, label=samples.label)
+        reference = EmbeddingsStage(
+            data=data, split=split, encoder=metric.encoder, label=f"{metric.encoder.name}, {title}"
+        )
+        unseen = data.dataset.held_out if metric.uses_held_out else None
+        if unseen is not None:
+            stage = held_out_stage(unseen, title)
+            held_out = FeaturesStage(samples=stage, split=split, encoder=metric.encoder, label=stage.label)
+    own = MetricStage(
+        metric=metric,
+        data=data,
+        split=split,
+        reference=reference,
+        samples=samples,
+        features=features,
+        held_out=held_out,
+        label=f"{metric.name}, {samples.label}",
+    )
+    floor = FloorStage(
+        metric=metric,
+        data=data,
+        split=split,
+        reference=reference,
+        samples=floor_n,
+        held_out=held_out,
+        label=f"{metric.name}, real images",
+    )
+    return own, floor

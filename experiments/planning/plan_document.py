@@ -1,0 +1,181 @@
+"""A plan as plain JSON: all that tables, claims and reports need besides the records."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from prism_bench.experiments.paper.experiment import Claim, Row, Side
+from prism_bench.experiments.planning.cells import Cell, Layout
+from prism_bench.experiments.planning.request import Entry, Request, factors
+from prism_bench.prism.component import Json, diff, digest_of
+from prism_bench.prism.methods.method import Method
+
+IN_SIGHT = ("k_samples", "schedules")
+"""Settings that a table shows as an axis of its own, so that row labels need not."""
+
+LONG = 24
+"""Letters of a setting's value in a label."""
+
+
+def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> dict[str, Any]:
+    """The document of a plan; its digest, under "plan", leaves out the command that asked for it."""
+    request, parts = layout.request, layout.parts
+    dataset = request.source.stage.dataset
+    found: dict[str, Any] = {
+        "experiment": request.experiment.slug,
+        "kind": request.experiment.kind,
+        "panel": request.panel,
+        "title": request.experiment.title,
+        "paper_table": request.experiment.paper_table,
+        "quoted_source": request.experiment.quoted_source,
+        "scale": request.scale_name,
+        "dataset": {
+            "label": request.source.title,
+            "digest": request.source.stage.address.key,
+            "resolution": dataset.resolution,
+            "images": len(request.source.labels),
+            "retrieval": len(parts.retrieval),
+            "train": len(parts.train),
+        },
+        "reference": f"all {len(request.source.labels)} real images X",
+        "seeds": list(request.seeds),
+        "split_seed": request.split.seed,
+        "settings": list(request.settings),
+        "only": [f"{key}={value}" for key, value in request.only],
+        "choices": _choices(request),
+        "rows": _rows(layout, cells, declined),
+        "claims": [_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit],
+    }
+    found["plan"] = digest_of(found)[:32]
+    found["command"] = request.command
+    # In the order in which the file will be read again, so that every report of it is the same.
+    ordered: dict[str, Any] = json.loads(json.dumps(found, sort_keys=True))
+    return ordered
+
+
+def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> list[dict[str, Any]]:
+    request = layout.request
+    shown = [_brief(setting) for setting in request.settings if setting.partition("=")[0] not in IN_SIGHT]
+    suffix = f" [{', '.join(shown)}]" if shown else ""
+    rows = []
+    for row in request.rows:
+        own = [cell for cell in cells if cell.row == row.id]
+        if not own and row not in declined:
+            continue
+        method = own[0].training.method if own else None
+        rows.append(
+            {
+                "id": row.id,
+                "label": row.label + suffix if own else row.label,
+                "trained_on": "" if method is None else method.trained_on,
+                "changes": {} if method is None else _changes(request.scale.method, method),
+                "factors": {} if method is None else factors(method),
+                "cells": [{"seed": c.seed, "record": c.record, "k_sample": c.samples.k_sample} for c in own],
+                "quoted": [
+                    {"column": quoted.column, "value": quoted.value}
+                    | ({} if quoted.k_sample is None else {"k_sample": quoted.k_sample})
+                    for quoted in row.quoted
+                ],
+                "control": row.control,
+                "declined": row.declined,
+            }
+        )
+    return rows
+
+
+def _brief(setting: str) -> str:
+    """A setting as a label shows it: a long value, such as a digest, by its beginning."""
+    path, _, text = setting.partition("=")
+    return f"{path}={text if len(text) <= LONG else f'{text[:LONG]}...'}"
+
+
+def _changes(base: Method, method: Method) -> dict[str, list[Json]]:
+    return {path: list(change) for path, change in diff(base, method).items()}
+
+
+def _claim(claim: Claim, layout: Layout) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": claim.id,
+        "text": claim.text,
+        "source": claim.source,
+        "pairs": [_pair(better, worse, layout) for better, worse in claim.pairs],
+    }
+    if claim.limit is not None:
+        found["limit"] = {
+            "sides": [_side(*_entry(side, layout), layout) for side in claim.limit.sides],
+            "metric": claim.limit.metric,
+            "most": claim.limit.most,
+            "condition": claim.limit.condition,
+            "least": claim.limit.least,
+        }
+    return found
+
+
+def _pair(better: Side, worse: Side, layout: Layout) -> dict[str, Any]:
+    (one, k_one), (other, k_other) = entries = [_entry(side, layout) for side in (better, worse)]
+    sides = [_side(entry, k_sample, layout) for entry, k_sample in entries]
+    return {"better": sides[0], "worse": sides[1], "factors": differing(one.method, k_one, other.method, k_other)}
+
+
+def _entry(side: Side, layout: Layout) -> tuple[Entry, int]:
+    """A side's method made, and its number of neighbours."""
+    variant = side.row.variant
+    if variant is None:
+        raise TypeError(f"the row {side.row.id} is declined and cannot stand in a claim")
+    entry = Entry.of(side.row, variant, layout.request.scale)
+    return entry, entry.k_samples[0] if side.k_sample is None else side.k_sample
+
+
+def _side(entry: Entry, k_sample: int, layout: Layout) -> dict[str, Any]:
+    cells = [layout.cell(entry, k_sample, seed) for seed in layout.request.seeds]
+    return {
+        "label": entry.row.label,
+        "row": entry.row.id,
+        "k_sample": k_sample,
+        "cells": [{"seed": cell.seed, "record": cell.record} for cell in cells],
+    }
+
+
+def differing(one: Method, k_one: int, other: Method, k_other: int) -> list[str]:
+    """The names of everything in which two methods differ, as far as it can change a result.
+
+    Where one of them looks at no neighbours, schedule, retrieval and k_sample belong to the other's aggregator.
+    """
+    both = one.conditioning is not None and other.conditioning is not None
+    idle = set() if both else {"schedule", "retrieval"}
+    names = dict.fromkeys(path.partition(".")[0] for path in diff(one, other))
+    found = [name for name in names if name not in idle]
+    return [*found, "k_sample"] if both and k_one != k_other else found
+
+
+def _choices(request: Request) -> dict[str, Json]:
+    """The paper's open choices, with the values in force."""
+    scale, method = request.scale, request.scale.method
+    retrieval = method.retrieval
+    return {
+        "fixed k of RAG, ST + RAG and the fixed schedule (fixed_k)": scale.fixed_k,
+        "k_max (k_max)": scale.k_max,
+        "k_sample (k_sample)": scale.k_sample,
+        "retrieval encoder (retrieval.encoder)": retrieval.encoder.name,
+        "embeddings normalised before the search (retrieval.normalise)": retrieval.normalise,
+        "query excluded from its neighbours (retrieval.exclude_self)": retrieval.exclude_self,
+        "retrieval set holds D only, not X_train": True,
+        "neighbours searched by exact l2": retrieval.name == "nearest",
+        "sampler (sampler, sampler.steps)": (
+            f"{scale.sampler.name}, {scale.sampler.steps} steps, {scale.sampler.evaluations} evaluations"
+        ),
+        "samples per cell (samples)": scale.samples,
+        "metrics (metrics)": ", ".join(metric.name for metric in scale.metrics),
+        "share of X that is D (--retrieval-fraction)": round(request.split.retrieval_fraction, 4),
+        "images seen in training (training.images)": method.training.images,
+        "the same for the schedule sweep, as a multiple (sweep_length)": round(scale.sweep_length, 4),
+        "the same for half full resolution, as a multiple (hybrid_length)": round(scale.hybrid_length, 4),
+        "precision (training.precision)": method.training.precision,
+        "learning rate at the end, as a fraction (training.final_fraction)": method.training.final_fraction,
+        "RISSOLE (rissole, rissole.budget)": (
+            "none" if scale.rissole is None else f"{scale.rissole.name}, budget {scale.rissole.budget}"
+        ),
+        "training set of the schedule sweep (few_size, few_share)": scale.few.words,
+        "reference set of the metrics": "X, the retrieval set included",
+        "seeds (--seeds)": list(request.seeds),
+    }

@@ -1,0 +1,1 @@
+"""From a store's records to tables and pictures on disk and on the screen."""

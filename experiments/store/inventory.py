@@ -1,0 +1,286 @@
+"""What a store holds: its finished stages, what each rests on, and which plans and records need it. Needs no torch."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from prism_bench.prism.component import canonical, digest_of
+from prism_bench.prism.engine.stage import KEY_LENGTH
+from prism_bench.prism.engine.store import Address, Store
+from prism_bench.prism.errors import InputError
+
+Identity = dict[str, Any]
+"""The nested description whose hash is a stage's key: kind, version, parameters, inputs."""
+
+KINDS = ("dataset", "split", "embeddings", "neighbours", "training", "samples", "features", "metric", "floor")
+"""The kinds of stages in the order of the work; others come last."""
+
+LATEST = ("latest", "latest.json")
+"""Files that name an experiment's latest plans; the second is that of older stores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A finished stage, as its manifest describes it. `bytes` counts those of its files that are there."""
+
+    address: Address
+    label: str
+    identity: Identity
+    created: str
+    seconds: float
+    bytes: int
+    peak_bytes: int | None
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.address.kind} {self.label}".strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A plan in a store. `latest`: what `report` shows of its experiment."""
+
+    path: Path
+    document: dict[str, Any]
+    latest: bool
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        return str(self.document["experiment"])
+
+    @property
+    def title(self) -> str:
+        """Experiment, data and scale, in words."""
+        data = self.document["dataset"]
+        return f"{self.experiment} ({data['label']} {data['resolution']}px, {self.document['scale']})"
+
+    def cells(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Every (row, cell) of the table."""
+        for row in self.document["rows"]:
+            for cell in row["cells"]:
+                yield row, cell
+
+    @cached_property
+    def records(self) -> tuple[str, ...]:
+        """The records of its cells and of its claims, each once."""
+        claims = self.document.get("claims", ())
+        sides = [pair[side] for claim in claims for pair in claim["pairs"] for side in pair]
+        sides += [side for claim in claims for side in claim.get("limit", {}).get("sides", ())]
+        claimed = [cell["record"] for side in sides if isinstance(side, dict) for cell in side["cells"]]
+        return tuple(dict.fromkeys([*(str(cell["record"]) for _, cell in self.cells()), *map(str, claimed)]))
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Everything a store holds, read once."""
+
+    store: Store
+    stages: dict[Address, Held]
+    broken: tuple[Address, ...]
+    """Stages without a readable manifest."""
+    plans: tuple[Asked, ...]
+    records: dict[str, dict[str, Any]]
+    unreadable: tuple[Path, ...]
+    """Plans and records that are no JSON of the right kind."""
+    _nested: dict[Address, tuple[Identity, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, root: Path) -> "Inventory":
+        """Read every manifest, plan and record.
+
+        Raises:
+            InputError: there is no store.
+        """
+        if not (root / "records").is_dir():
+            raise InputError(f"there is no store at {root}; run an experiment first, or name its store with --store")
+        store = Store(root)
+        stages: dict[Address, Held] = {}
+        broken = []
+        for path in sorted(store.root.glob("stages/*/*")):
+            address = Address(path.parent.name, path.name)
+            manifest = store.manifest(address)
+            if manifest is None or not {"identity", "files"} <= manifest.keys():
+                broken.append(address)
+            else:
+                stages[address] = _held(address, manifest, path)
+        unreadable: list[Path] = []
+        records = {
+            path.stem: value
+            for path in sorted(store.root.glob("records/*.json"))
+            if (value := _read(path, "record", unreadable)) is not None
+        }
+        return cls(store, stages, tuple(broken), _plans(store.root, unreadable), records, tuple(unreadable))
+
+    def rests_on(self, held: Held) -> tuple[Identity, ...]:
+        """The identities of everything a stage was made from, each once, itself left out."""
+        if held.address not in self._nested:
+            found = {canonical(identity): identity for _, identity in nested(held.identity)}
+            self._nested[held.address] = tuple(found.values())
+        return self._nested[held.address]
+
+    def find(self, identity: Identity) -> tuple[Held, ...]:
+        """The finished stages that serve for this identity: one, or several tables of neighbours of other widths."""
+        return tuple(self._by_lineage.get(canonical(lineage_of(identity)), ()))
+
+    def users(self, address: Address) -> list[Held]:
+        """The finished stages that rest on this one, whether it is there or not."""
+        return [held for user, held in self.stages.items() if address in self._below[user]]
+
+    def closure(self, targets: Iterable[Address]) -> set[Address]:
+        """The targets and every stage they rest on, as far as it is known, whether it is there or not."""
+        found: set[Address] = set()
+        for address in targets:
+            held = self.stages.get(address)
+            if held is not None and address not in found:
+                found |= self._below[address]
+            found.add(address)
+        return found
+
+    def targets(self, record: dict[str, Any]) -> Iterator[Address]:
+        """The stages whose results a record shows, the floors of its metrics included."""
+        for address in stages_of(record).values():
+            yield address
+            if address.kind == "metric" and address in self.stages:
+                for floor in self._floors.get(_measure(self.stages[address].identity), ()):
+                    yield floor.address
+
+    def plans_with(self, record: str) -> list[Asked]:
+        """The plans that show a record."""
+        return [plan for plan in self.plans if record in plan.records]
+
+    def records_with(self, address: Address) -> list[str]:
+        """The records that rest on a stage, themselves or through other stages."""
+        return [name for name, record in self.records.items() if address in self.closure(self.targets(record))]
+
+    @cached_property
+    def named(self) -> dict[Address, Identity]:
+        """Every stage that is there or that one of them was made from, with its identity."""
+        found = {address: held.identity for address, held in self.stages.items()}
+        for held in self.stages.values():
+            for identity in self.rests_on(held):
+                key = key_of(identity)
+                if key is not None:
+                    found.setdefault(Address(str(identity["kind"]), key), identity)
+        return found
+
+    @cached_property
+    def _below(self) -> dict[Address, set[Address]]:
+        found: dict[Address, set[Address]] = {}
+        keys: dict[str, set[Address]] = {}
+        for address, held in self.stages.items():
+            found[address] = set()
+            for identity in self.rests_on(held):
+                text = canonical(identity)
+                if text not in keys:
+                    key = key_of(identity)
+                    named = set() if key is None else {Address(str(identity["kind"]), key)}
+                    keys[text] = named | {one.address for one in self.find(identity)}
+                found[address] |= keys[text]
+        return found
+
+    @cached_property
+    def _by_lineage(self) -> dict[str, list[Held]]:
+        found: dict[str, list[Held]] = {}
+        for held in self.stages.values():
+            found.setdefault(canonical(lineage_of(held.identity)), []).append(held)
+        return found
+
+    @cached_property
+    def _floors(self) -> dict[str, list[Held]]:
+        found: dict[str, list[Held]] = {}
+        for held in self.stages.values():
+            if held.address.kind == "floor":
+                found.setdefault(_measure(held.identity), []).append(held)
+        return found
+
+
+def rank(kind: str) -> tuple[int, str]:
+    """A kind's place in the order of the work."""
+    return (KINDS.index(kind) if kind in KINDS else len(KINDS), kind)
+
+
+def lineage_of(identity: Identity) -> Identity:
+    """How dependents see a stage, from its identity: `Stage.lineage` read from a manifest.
+
+    Only neighbours differ: a wider table holds the same prefix, so their width is no part of what rests on them.
+    """
+    if identity["kind"] != "neighbours" or "parameters" not in identity:
+        return identity
+    kept = {name: value for name, value in identity.items() if name != "parameters"}
+    return {**kept, **{name: value for name, value in identity["parameters"].items() if name != "width"}}
+
+
+def key_of(identity: Identity) -> str | None:
+    """The key of the stage with this identity; None where it names several (neighbours of any width)."""
+    return digest_of(identity)[:KEY_LENGTH] if "parameters" in identity else None
+
+
+def nested(identity: Identity) -> Iterator[tuple[str, Identity]]:
+    """Every (name, identity) that a stage was made from, at any depth, inputs of inputs first."""
+    for name, inner in identity["inputs"].items():
+        yield from nested(inner)
+        yield name, inner
+
+
+def stages_of(record: dict[str, Any]) -> dict[str, Address]:
+    """The stages that a record names: training, samples, metric:NAME."""
+    return {name: Address(name.partition(":")[0], str(key)) for name, key in record.get("stages", {}).items()}
+
+
+def _held(address: Address, manifest: dict[str, Any], folder: Path) -> Held:
+    files = [folder / name for name in manifest["files"]]
+    return Held(
+        address=address,
+        label=str(manifest.get("label", "")),
+        identity=manifest["identity"],
+        created=str(manifest.get("created", "")),
+        seconds=float(manifest.get("seconds") or 0.0),
+        bytes=sum(path.stat().st_size for path in files if path.is_file()),
+        peak_bytes=manifest.get("peak_bytes"),
+    )
+
+
+def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:
+    found = []
+    for folder in sorted(path for path in root.glob("experiments/*") if path.is_dir()):
+        latest = latest_plans(folder)
+        for path in sorted(folder.glob("*.json")):
+            if path.name in LATEST:
+                continue
+            document = _read(path, "plan", unreadable)
+            if document is not None:
+                found.append(Asked(path=path, document=document, latest=not latest or path.stem in latest))
+    return tuple(found)
+
+
+def latest_plans(folder: Path) -> tuple[str, ...]:
+    """The digests of an experiment's latest plans; none where the folder does not say."""
+    for name in LATEST:
+        try:
+            value = json.loads((folder / name).read_text())
+        except (OSError, ValueError):
+            continue
+        return tuple(map(str, value["plans"] if "plans" in value else [value["plan"]]))
+    return ()
+
+
+def _read(path: Path, kind: str, unreadable: list[Path]) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        value = None
+    if not isinstance(value, dict) or kind not in value:
+        unreadable.append(path)
+        return None
+    return value
+
+
+def _measure(identity: Identity) -> str:
+    """What a metric and its floor have in common: the measure, the version of its code, the real images' features."""
+    parameters, inputs = identity["parameters"], identity["inputs"]
+    return canonical([parameters["metric"], parameters["code"], inputs["data"], inputs.get("reference")])

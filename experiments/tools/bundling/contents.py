@@ -1,0 +1,219 @@
+"""What goes into a bundle: all that tables are made from, without places and names of this machine."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from prism_bench.experiments.reports.reporting import report_folder
+from prism_bench.experiments.store.gc import INTERMEDIATE
+from prism_bench.experiments.store.inventory import Asked, Inventory
+from prism_bench.experiments.tools.bundling.anonymous import Anonymous
+from prism_bench.experiments.tools.bundling.readme import readme
+from prism_bench.prism.engine.store import MANIFEST, file_digest
+from prism_bench.prism.errors import InputError, closest
+
+SMALL = ("values.json", "metrics.jsonl")
+"""Files of stages that always go along: measured values and the curves of trainings."""
+TEXTS = {".md", ".tex", ".csv", ".html", ".txt", ".json", ".jsonl"}
+PICTURES = {".png", ".svg", ".pdf"}
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What goes along: samples (images.npy) and models (weights) are large."""
+
+    samples: bool = False
+    models: bool = False
+
+    @property
+    def words(self) -> str:
+        """What the README says of it."""
+        names = [name for name, wanted in (("generated images", self.samples), ("weights", self.models)) if wanted]
+        return f"with {' and '.join(names)}" if names else "without generated images and weights"
+
+    def whole(self, kind: str) -> bool:
+        """Whether the files of a kind's stages go along."""
+        return (kind == "samples" and self.samples) or (kind == "training" and self.models)
+
+
+@dataclass
+class Contents:
+    """The members of a bundle: bytes in hand, or a file to be copied; and what should have been there."""
+
+    held: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """SHA-256 and size of every member."""
+        found = {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in self.held.items()}
+        found |= {name: (file_digest(path), path.stat().st_size) for name, path in self.files.items()}
+        return {name: {"sha256": sha, "bytes": size} for name, (sha, size) in sorted(found.items())}
+
+
+def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool) -> list[Asked]:
+    """The plans of the experiments, or of all: the latest, which `report` shows, or every one.
+
+    Raises:
+        InputError: an experiment has no plan in the store.
+    """
+    known = sorted({plan.experiment for plan in inventory.plans})
+    if not known:
+        raise InputError(f"the store {inventory.store.root} holds no experiment to bundle; run one first")
+    wanted = list(chain.from_iterable(known if name == "all" else [name] for name in experiments))
+    for name in wanted:
+        if name not in known:
+            raise InputError(
+                f"no run of {name!r} in the store {inventory.store.root}; {closest(name, [*known, 'all'])}"
+            )
+    return [plan for plan in inventory.plans if plan.experiment in wanted and (plan.latest or every_plan)]
+
+
+def gather(inventory: Inventory, plans: Sequence[Asked], choice: Choice) -> Contents:
+    """Everything that goes into a bundle of these plans.
+
+    Raises:
+        InputError: a text names a place of this machine that cannot be taken out.
+    """
+    contents = Contents()
+    clean = Anonymous(inventory.store.root)
+    _plans(plans, clean, contents)
+    records = _records(plans, inventory, clean, contents)
+    _stages(inventory, records, choice, clean, contents)
+    _reports(inventory, plans, clean, contents)
+    _front(plans, records, choice, contents)
+    for name, data in contents.held.items():
+        _check(name, clean.left(data))
+    for name, path in contents.files.items():
+        _check(name, _left_in_file(path, clean))
+    return contents
+
+
+def _plans(plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None:
+    latest: dict[str, list[str]] = {}
+    for plan in plans:
+        contents.held[f"experiments/{plan.experiment}/{plan.path.name}"] = clean.data(plan.path.read_bytes())
+        latest.setdefault(plan.experiment, []).extend([plan.path.stem] if plan.latest else [])
+    for experiment, digests in latest.items():
+        contents.held[f"experiments/{experiment}/latest"] = _json({"plans": digests})
+
+
+def _records(
+    plans: Sequence[Asked], inventory: Inventory, clean: Anonymous, contents: Contents
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for plan in plans:
+        for row, cell in plan.cells():
+            record = inventory.records.get(str(cell["record"]))
+            where = f"{plan.title}, {row['label']}, seed {cell['seed']}, k_sample {cell.get('k_sample')}"
+            if record is None:
+                contents.missing.append(f"{where}: no record yet")
+            elif record.get("status") != "done":
+                contents.missing.append(
+                    f"{where}: {record.get('status')}, {clean.value(record.get('reason'), 'reason')}"
+                )
+        for name in plan.records:
+            if name in inventory.records:
+                found[name] = inventory.records[name]
+                contents.held[f"records/{name}.json"] = clean.data(inventory.store.record_path(name).read_bytes())
+    return found
+
+
+def _stages(
+    inventory: Inventory, records: dict[str, dict[str, Any]], choice: Choice, clean: Anonymous, contents: Contents
+) -> None:
+    """Manifests of all stages; values and training logs; samples and weights where they were asked for."""
+    needed = inventory.closure(chain.from_iterable(map(inventory.targets, records.values())))
+    for address in sorted(needed, key=str):
+        folder, place = inventory.store.folder(address), f"stages/{address.kind}/{address.key}"
+        if address not in inventory.stages:
+            # What no table shows is described by the manifests of the stages made from it.
+            if address.kind not in INTERMEDIATE:
+                contents.missing.append(f"{place}: is not in the store")
+            continue
+        contents.held[f"{place}/{MANIFEST}"] = clean.data((folder / MANIFEST).read_bytes())
+        manifest = inventory.store.manifest(address) or {"files": {}}
+        for name in sorted(manifest["files"]):
+            if not (name in SMALL or choice.whole(address.kind)):
+                continue
+            if (folder / name).is_file():
+                contents.files[f"{place}/{name}"] = folder / name
+            else:
+                contents.missing.append(f"{place}/{name}: is not in the store")
+
+
+def _reports(inventory: Inventory, plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None:
+    """The folders of the plans' tables and pictures, and pages that lie above them."""
+    root = inventory.store.root
+    everything = {plan.experiment for plan in plans} == {plan.experiment for plan in inventory.plans}
+    folders = [report_folder(plan.document, root) for plan in plans]
+    for plan, folder in zip(plans, folders, strict=True):
+        if not folder.is_dir():
+            contents.missing.append(
+                f"{plan.title}: no report; `prism-bench report {plan.experiment}` writes its tables"
+            )
+    above = [root / "reports" / plan.experiment for plan in plans] + ([root / "reports"] if everything else [])
+    paths = chain(
+        chain.from_iterable(folder.rglob("*") for folder in folders),
+        chain.from_iterable(folder.glob("*") for folder in above),
+    )
+    for path in sorted(set(paths)):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        name = path.relative_to(root).as_posix()
+        if path.suffix in TEXTS:
+            text = path.read_bytes().decode(errors="surrogateescape")
+            contents.held[name] = clean.text(text).encode(errors="surrogateescape")
+        elif path.suffix in PICTURES:
+            contents.files[name] = path
+
+
+def _front(plans: Sequence[Asked], records: dict[str, dict[str, Any]], choice: Choice, contents: Contents) -> None:
+    """README.txt, environment.json and, last, MANIFEST.json with the digests of all others."""
+    from prism_bench.experiments.execution.cell_record import environment
+
+    computed = {json.dumps(record.get("environment", {}), sort_keys=True) for record in records.values()}
+    versions = {"bundled with": environment(), "computed with": [json.loads(text) for text in sorted(computed)]}
+    contents.held["environment.json"] = _json(versions)
+    commands = [
+        json.loads(contents.held[f"experiments/{plan.experiment}/{plan.path.name}"])["command"] for plan in plans
+    ]
+    contents.held["README.txt"] = readme(plans, commands, large=choice.words, missing=contents.missing).encode()
+    experiments = sorted({plan.experiment for plan in plans})
+    contents.held["MANIFEST.json"] = _json(
+        {"experiments": experiments, "members": contents.facts(), "missing": contents.missing}
+    )
+
+
+def _check(name: str, word: str | None) -> None:
+    if word is not None:
+        raise InputError(
+            f"{name} names {word!r}, which should not leave this machine; write the reports again with "
+            "`prism-bench report`, or delete that file, and bundle again"
+        )
+
+
+def _left_in_file(path: Path, clean: Anonymous) -> str | None:
+    """`Anonymous.left` for a file of any size, piece by piece; pieces overlap so that no word is cut."""
+    before = b""
+    for piece in _pieces(path):
+        word = clean.left(before + piece, shortest=8)
+        if word is not None:
+            return word
+        before = piece[-4096:]
+    return None
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK):
+            yield piece
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()

@@ -1,0 +1,241 @@
+"""`prism-bench compare`: any computed rows or runs side by side."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prism_bench.analysis.formatting import decimals, fixed, p_value
+from prism_bench.analysis.report.write_report import draw, write_report
+from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_records
+from prism_bench.analysis.stats.differences import differences_of
+from prism_bench.analysis.table.build import build
+from prism_bench.experiments.execution.run_experiments import LEAST_WIDTH
+from prism_bench.experiments.reports.reporting import table_text
+from prism_bench.experiments.reports.sample_grids import COLUMNS, overview
+from prism_bench.experiments.tools.find import row_of
+from prism_bench.prism.component import Json, diff, digest_of, from_json, load_members, load_plugin
+from prism_bench.prism.engine.store import Address, Store
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.stages.data import open_images
+from rich.console import Console
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """The options of `prism-bench compare`."""
+
+    what: tuple[str, ...]
+    out: Path | None = None
+    store: Path
+    plugins: tuple[Path, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One thing to compare: its finished records by seed."""
+
+    name: str
+    label: str
+    records: dict[int, dict[str, Any]]
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """The record of its first seed."""
+        return self.records[min(self.records)]
+
+    @property
+    def k_sample(self) -> int:
+        """Neighbours at sampling."""
+        return int(self.first["config"]["sampling"]["k_sample"])
+
+
+def run_compare(options: CompareOptions) -> None:
+    """Find, build a table of them, write it with pictures, and print what differs.
+
+    Raises:
+        InputError: fewer than two things, unknown ones, or different images.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    load_members()
+    for plugin in options.plugins:
+        load_plugin(plugin)
+    if len(options.what) < 2:
+        raise InputError("compare needs two things at least, for example: compare table1/patchd table1/prism")
+    store = Store(options.store.absolute())
+    sides = [find_side(name, store) for name in dict.fromkeys(options.what)]
+    document = document_of(sides, options.command)
+    folder = options.out or store.root / "reports" / "compare" / str(document["plan"])[:8]
+    picture = _samples(sides, store, folder)
+    plan = load_plan(document)
+    records = tuple(load_records(store.root, plan).values())
+    console.print(table_text(document, store.root, max(console.width, LEAST_WIDTH)), markup=False)
+    for line in (*_changes(document), *_differences(plan, records)):
+        console.print(line, markup=False)
+    written = [*([] if picture is None else [picture]), *draw(build(plan, records), records, folder)]
+    written += write_report(document, store.root, folder)
+    console.print(f"\nPictures and tables: {folder.absolute()}", markup=False)
+    console.print("  " + "  ".join(path.name for path in written), markup=False)
+
+
+def find_side(name: str, store: Store) -> Side:
+    """EXPERIMENT/ROW with all its seeds, EXPERIMENT/ROW@K for one of several k_sample, or the beginning of a record.
+
+    Raises:
+        InputError: there is no such row or record, or none of its cells is finished.
+    """
+    if "/" not in name:
+        paths = sorted(store.root.glob(f"records/{name}*.json")) if name else []
+        if len(paths) != 1:
+            found = "no record begins" if not paths else f"{len(paths)} records begin"
+            raise InputError(f"{found} with {name!r}; write EXPERIMENT/ROW, or the beginning of one record's name")
+        record = json.loads(paths[0].read_text())
+        return _finished(name, str(record["variant"]), [record])
+    experiment, _, row = name.partition("/")
+    row, _, k_sample = row.partition("@")
+    label, cells = row_of(store, experiment, row)
+    known = sorted({str(cell["k_sample"]) for cell in cells}, key=int)
+    if (k_sample or len(known) > 1) and k_sample not in known:
+        raise InputError(f"{name}: the row has the k_sample {', '.join(known)}; write {experiment}/{row}@{known[0]}")
+    paths = [store.record_path(cell["record"]) for cell in cells if k_sample in {"", str(cell["k_sample"])}]
+    label += f", k_sample {k_sample}" if len(known) > 1 else ""
+    return _finished(name, label, [json.loads(path.read_text()) for path in paths if path.exists()])
+
+
+def _finished(name: str, label: str, records: Sequence[dict[str, Any]]) -> Side:
+    done = {int(record["seed"]): record for record in records if record["status"] == "done"}
+    if not done:
+        raise InputError(f"{name} has no finished cell; run it first")
+    if len({record["dataset"]["digest"] for record in records}) > 1:
+        raise InputError(f"{name} was computed on several datasets; give the beginnings of its records' names")
+    return Side(name, label, dict(sorted(done.items())))
+
+
+def document_of(sides: Sequence[Side], command: str) -> dict[str, Any]:
+    """The sides as the plan of a table whose first row is the base.
+
+    Raises:
+        InputError: they were computed on different images.
+    """
+    base = sides[0]
+    for side in sides[1:]:
+        one, other = base.first["dataset"], side.first["dataset"]
+        if one["digest"] != other["digest"]:
+            raise InputError(
+                f"{side.name} was computed on {other['label']} at {other['resolution']}x{other['resolution']}, "
+                f"{base.name} on {one['label']} at {one['resolution']}x{one['resolution']}: different images cannot be "
+                "compared"
+            )
+    labels = [side.label for side in sides]
+    data = base.first["dataset"]
+    found: dict[str, Any] = {
+        "experiment": "compare",
+        "kind": "table",
+        "title": " against ".join(side.name for side in sides),
+        "paper_table": None,
+        "quoted_source": None,
+        "scale": base.first["scale"],
+        "dataset": data,
+        "reference": f"all {data['images']} real images X",
+        "seeds": sorted({seed for side in sides for seed in side.records}),
+        "split_seed": base.first["config"]["split"]["seed"],
+        "choices": {},
+        "rows": [
+            {
+                "id": str(index),
+                "label": side.label if labels.count(side.label) == 1 else f"{side.label} ({side.name})",
+                "trained_on": from_json(side.first["config"]["method"]).training_set.words,
+                "changes": _difference(base, side),
+                "cells": [
+                    {"seed": seed, "record": record["record"], "k_sample": side.k_sample}
+                    for seed, record in side.records.items()
+                ],
+                "quoted": [],
+                "control": False,
+                "declined": None,
+                "factors": {},
+            }
+            for index, side in enumerate(sides)
+        ],
+        "claims": [],
+    }
+    return {**found, "plan": digest_of(found)[:32], "command": command, "settings": [], "only": []}
+
+
+def _difference(base: Side, side: Side) -> dict[str, list[Json]]:
+    """Everything of method, sampling and split that differs from the base's first seed."""
+    changes = diff(*(from_json(one.first["config"]["method"]) for one in (base, side)))
+    plain = [{**one.first["config"]["sampling"], "split": one.first["config"]["split"]} for one in (base, side)]
+    for key in plain[0].keys() | plain[1].keys():
+        before, after = (one.get(key) for one in plain)
+        if before != after:
+            changes[f"sampling.{key}" if key != "split" else key] = (before, after)
+    return {path: list(change) for path, change in sorted(changes.items())}
+
+
+def _samples(sides: Sequence[Side], store: Store, folder: Path) -> Path | None:
+    """The same noise and pseudo-query in each column, from the first seed that all have; None where there is none."""
+    shared = sorted(set.intersection(*(set(side.records) for side in sides)))
+    if not shared:
+        return None
+    strips: list[tuple[str, Pixels]] = []
+    queries: Pixels | None = None
+    for side in sides:
+        stages = side.records[shared[0]]["stages"]
+        samples = store.folder(Address("samples", stages["samples"]))
+        data = store.folder(Address("dataset", side.first["dataset"]["digest"]))
+        if not (samples / "images.npy").exists():
+            continue
+        strips.append((side.label, open_images(samples)[:COLUMNS]))
+        if queries is None and (data / "images.npy").exists():
+            queries = open_images(data)[np.load(samples / "pseudo_queries.npy")[:COLUMNS]]
+    if not strips:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    first = [] if queries is None else [("pseudo-queries\n(real)", queries)]
+    title = f"seed {shared[0]}: same noise and pseudo-query in each column"
+    return overview([*first, *strips], title, folder / "overview.png")
+
+
+def _changes(document: dict[str, Any]) -> list[str]:
+    base, *others = document["rows"]
+    lines = [""]
+    for row in others:
+        changed = [f"{path}: {_brief(old, path)} -> {_brief(new, path)}" for path, (old, new) in row["changes"].items()]
+        lines.append(f"{row['label']} differs from {base['label']} in {len(changed)} settings:")
+        lines += [f"  {change}" for change in changed] or ["  none"]
+    return lines
+
+
+def _brief(value: object, path: str) -> str:
+    """A value in a line; a component by its name alone where the path names its family."""
+    if isinstance(value, dict) and "component" in value:
+        value = value["component"]
+    text = value if isinstance(value, str) else json.dumps(value)
+    text = text.removeprefix(f"{path.rpartition('.')[2]}/")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _differences(plan: Plan, records: Sequence[Record]) -> list[str]:
+    """Paired by seed: the mean difference with its interval, and the corrected p value."""
+    found = differences_of(plan, records)
+    if found is None:
+        return []
+    lines = ["", f"Differences to {found.baseline}, paired by seed (mean [95% interval], Holm's p):"]
+    for one in found.metrics:
+        arrow = "lower is better" if one.metric.better == "lower" else "higher is better"
+        for label, comparison in one.rows:
+            interval = comparison.interval
+            if interval is None:
+                lines.append(f"  {one.metric.label}: {label} shares no seed")
+                continue
+            ends = [end for end in (interval.low, interval.high) if end is not None]
+            places = decimals([interval.mean, *ends])
+            spread = f" [{', '.join(fixed(end, places) for end in ends)}]" if ends else " (one seed: no interval)"
+            p = "" if comparison.adjusted is None or not ends else f", {p_value(comparison.adjusted)}"
+            lines.append(f"  {one.metric.label} ({arrow}): {label} {interval.mean:+.{places}f}{spread}{p}")
+    return lines

@@ -1,0 +1,46 @@
+"""Stages outside of any plan: make what is missing of them, with progress, and say what went wrong."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from prism_bench.experiments.execution.progress_display import Display
+from prism_bench.experiments.execution.run_experiments import interruptible
+from prism_bench.experiments.execution.run_plans import Run
+from prism_bench.experiments.planning.survey import missing
+from prism_bench.prism.engine.local_pool import Pool
+from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.stage import Stage, walk
+from prism_bench.prism.engine.store import Store
+from prism_bench.prism.errors import ComputeError
+from rich.console import Console
+
+
+def complete(
+    targets: Sequence[Stage], store: Store, runtime: Runtime, workers: int, plugins: tuple[Path, ...], console: Console
+) -> None:
+    """Compute some stages and what they rest on; what is there is not computed again.
+
+    Raises:
+        ComputeError: one of them failed.
+    """
+    stages = {str(stage.address): stage for target in targets for stage in walk(target)}
+    cached = {address for address, stage in stages.items() if store.manifest(stage.address) is not None}
+    todo = missing(targets, cached)
+    try:
+        with (
+            interruptible(),
+            Pool(store, runtime, workers, plugins) as pool,
+            Display(len(todo), workers, console) as display,
+        ):
+            display.expect(Counter(stage.kind for stage in todo.values()))
+            work = Run((), store, pool, (display,), todo)
+            work.execute()
+    except KeyboardInterrupt:
+        console.print("\nStopped. What was computed is kept; the same command goes on from here.", markup=False)
+        raise typer.Exit(130) from None
+    for target in targets:
+        reason = work.failed.get(str(target.address))
+        if reason is not None:
+            raise ComputeError(f"{target.title}: {reason}")

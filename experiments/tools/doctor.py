@@ -1,0 +1,244 @@
+"""`prism-bench doctor`: what this machine can run, on one screen; every line that fails says what mends it."""
+
+import contextlib
+import io
+import json
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.version import Version
+from prism_bench.experiments.formatting import counted, size
+from prism_bench.prism.engine.runtime import usable_cores
+from prism_bench.prism.engine.store import Store
+from prism_bench.prism.errors import InputError
+from rich.console import Console
+
+State = Literal["ok", "note", "fails"]
+LEAST_DISK = 2 * 2**30
+GOLDEN_DATA = "e56224d960fafade674dfa36daed511687b6cb019961eee87d377c0a0efd1459"
+GOLDEN_LOSS, LOSS_TOLERANCE = 1.0040971, 2e-3
+GOLDEN_FLOOR, FLOOR_TOLERANCE = 575.714, 1e-3
+"""The tiny run's data (to the byte), training loss and floor (relative), on CPUs and GPUs alike up to rounding."""
+GOLDEN_SETTINGS = ("samples=16", "training.images=128", "sampler.steps=3", "dataset.size=64")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finding: what was looked at, how it stands, what was found, and the command that mends it."""
+
+    name: str
+    state: State
+    text: str
+    remedy: str = ""
+
+
+def run_doctor(store: Path, *, golden: bool) -> int:
+    """Print every check as it is made; 0, or 1 where one fails that a run here needs."""
+    console = Console(highlight=False, soft_wrap=True)
+    failed = 0
+    checks: list[tuple[str, Callable[[], Iterator[Line]]]] = [
+        ("versions", _versions),
+        ("devices", _devices),
+        ("OpenMP", _openmp),
+        ("store", lambda: _store(store)),
+        ("weights", _weights),
+        ("data", lambda: _data(store)),
+    ]
+    for name, check in [*checks, *([("golden run", _golden)] if golden else [])]:
+        for line in _guarded(name, check):
+            failed += line.state == "fails"
+            colour = {"ok": "green", "note": "yellow", "fails": "red"}[line.state]
+            console.print(f"[{colour}]{line.state:>5}[/]  ", end="")
+            console.print(f"{line.name}: {line.text}", markup=False)
+            if line.remedy:
+                console.print(f"       {line.remedy}", markup=False)
+    if failed:
+        console.print(f"{counted(failed, 'check')} failed; what mends each stands below it")
+    else:
+        console.print("Ready: prism-bench run ablation-table3 --scale smoke")
+    return 1 if failed else 0
+
+
+def _guarded(name: str, check: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+    """The lines of a check. One that breaks is a finding like any other: this command is for broken machines."""
+    try:
+        yield from check()
+    except Exception as error:
+        yield Line(name, "fails", f"{type(error).__name__}: {error}", "python -m pip install --force-reinstall .")
+
+
+def _versions() -> Iterator[Line]:
+    from prism_bench.experiments.execution.cell_record import environment
+
+    found = environment()
+    missing = [library for library, version in found.items() if version.startswith("not installed")]
+    yield Line("python", "ok", f"{platform.python_version()} on {sys.platform} {platform.machine()}")
+    told = ", ".join(
+        f"{library} {version}" for library, version in found.items() if library not in {"python", "system"}
+    )
+    if missing:
+        yield Line("libraries", "fails", f"{', '.join(missing)} missing", "python -m pip install .")
+    else:
+        yield Line("libraries", "ok", told)
+    yield from _mismatches()
+
+
+def _mismatches() -> Iterator[Line]:
+    """Combinations that are known not to work, though each part is installed."""
+    import torch
+
+    release, vision = Version(torch.__version__).release, Version(version("torchvision")).release
+    # Since torch 2.0 and torchvision 0.15 the two are built in step.
+    if release[0] == 2 and vision[1] != release[1] + 15:
+        fitting = f"0.{release[1] + 15}.*"
+        text = f"torchvision {version('torchvision')} was not built for torch {torch.__version__}"
+        yield Line("torchvision", "fails", text, f"python -m pip install 'torchvision=={fitting}'")
+    if shutil.which("nvidia-smi") and torch.version.cuda is None:
+        text = f"an NVIDIA driver is here, but torch {torch.__version__} was built without CUDA"
+        yield Line("torch", "note", text, "python -m pip install --force-reinstall torch torchvision  (a CUDA build)")
+
+
+def _devices() -> Iterator[Line]:
+    import torch
+
+    cores = counted(usable_cores(), "core")
+    yield Line("processor", "ok", f"{cores}, torch uses {counted(torch.get_num_threads(), 'thread')}")
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        half = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: --set training.precision=float32"
+        yield Line(f"cuda:{index}", "ok", f"{facts.name}, {size(facts.total_memory)}, {half}")
+    if not torch.cuda.is_available():
+        yield Line("GPU", "note", "none that torch can use; scales smoke and laptop are made for that")
+
+
+def _openmp() -> Iterator[Line]:
+    import faiss  # noqa: F401 - it brings its own copy
+    import torch  # noqa: F401 - and so does it
+    from threadpoolctl import threadpool_info
+
+    copies = [Path(pool["filepath"]).name for pool in threadpool_info() if pool["user_api"] == "openmp"]
+    text = f"{counted(len(copies), 'copy') if len(copies) == 1 else f'{len(copies)} copies'} loaded"
+    if len(copies) > 1 and sys.platform == "darwin":
+        remedy = "if it crashes: conda install faiss-cpu pytorch (one OpenMP for both), or OMP_NUM_THREADS=1"
+        yield Line("OpenMP", "note", f"{text} ({', '.join(copies)}), which is known to crash on macOS", remedy)
+    else:
+        yield Line("OpenMP", "ok", text)
+
+
+def _store(store: Path) -> Iterator[Line]:
+    try:
+        Store.create(store)
+    except InputError as error:
+        yield Line("store", "fails", str(error), "prism-bench ... --store ANOTHER-FOLDER")
+        return
+    free = shutil.disk_usage(store).free
+    state: State = "ok" if free >= LEAST_DISK else "fails"
+    remedy = "" if state == "ok" else "free some space, or name another disk with --store DIR; prism-bench cache gc"
+    yield Line("store", state, f"{store} can be written, {size(free)} free", remedy)
+
+
+def _weights() -> Iterator[Line]:
+    from prism_bench.prism.encoders.clip import CLIP
+    from prism_bench.prism.encoders.efficientnet import EfficientNetLite0, EfficientNetLite2
+    from prism_bench.prism.encoders.inception import InceptionClean
+
+    for encoder in (EfficientNetLite0(), EfficientNetLite2()):
+        try:
+            encoder.check()
+        except InputError as error:
+            yield Line(encoder.name, "fails", str(error), "python -m pip install --force-reinstall .")
+        else:
+            yield Line(encoder.name, "ok", f"sha256 {encoder.weights_sha256[:12]}")
+    inception, clip = InceptionClean(), CLIP()
+    if not inception.at_hand():
+        remedy = f"fetched at first use, or put {inception.weights.file} into the folder PRISM_BENCH_WEIGHTS names"
+        yield Line("inception (FID)", "note", "not here; scales gpu and paper need it", remedy)
+    else:
+        try:
+            inception.check()
+        except InputError as error:
+            yield Line("inception (FID)", "fails", str(error), f"rm {inception.weights.at_hand()}")
+        else:
+            yield Line("inception (FID)", "ok", f"sha256 {inception.weights_sha256[:12]}")
+    if clip.weights_sha256 is not None:
+        yield Line("clip", "ok", f"{clip.model}, {clip.pretrained}, sha256 {clip.weights_sha256[:12]}")
+    else:
+        remedy = "fetched from the Hugging Face hub at first use (HF_HOME), or a file: --clip-weights PATH"
+        yield Line("clip", "note", "not here; scales gpu and paper retrieve with it", remedy)
+
+
+def _data(store: Path) -> Iterator[Line]:
+    from prism_bench.experiments.data.prepare import note_of, prepared
+    from prism_bench.experiments.paper.scales import PAPER_DATASETS
+
+    kept = Store(store)
+    for name, dataset in PAPER_DATASETS.items():
+        note = note_of(dataset, kept)
+        if note is None or prepared(dataset, kept) is None:
+            yield Line(name, "note", "not here; scale paper needs it", f"prism-bench data prepare {name} --from PATH")
+        else:
+            yield Line(name, "ok", f"{note['images']:,} images at {dataset.resolution}x{dataset.resolution}")
+
+
+def _golden() -> Iterator[Line]:
+    """PRISM's whole way from data to a number, tiny, against what it gave when this was written."""
+    from prism_bench.experiments.execution.run_experiments import run_experiments
+    from prism_bench.experiments.planning.resolve_options import RunOptions
+    from prism_bench.prism.data.toyfaces import ToyFaces
+    from prism_bench.prism.data.user_images.image_files import content_of
+
+    began = time.monotonic()
+    if content_of(ToyFaces(resolution=16, size=64).build()) != GOLDEN_DATA:
+        yield Line(
+            "golden run", "fails", "toyfaces are drawn differently here", "python -m pip install --upgrade numpy"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        options = RunOptions(
+            experiments=("ablation-table3",),
+            scale="smoke",
+            settings=GOLDEN_SETTINGS,
+            only=(("variant", "prism"),),
+            workers=0,
+            mlflow=False,
+            store=Path(folder),
+        )
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            code = run_experiments(options)
+        if code:
+            yield Line(
+                "golden run", "fails", said.getvalue().strip()[-400:], "prism-bench run ablation-table3 --scale smoke"
+            )
+            return
+        record, loss = _outcome(Path(folder))
+    floor = next(value["floor"] for value in record["values"] if value["name"].startswith("fd_"))
+    wrong = [
+        f"{name} {found:.6g} instead of {golden:.6g}"
+        for name, found, golden, tolerance in (
+            ("training loss", loss, GOLDEN_LOSS, LOSS_TOLERANCE),
+            ("floor", floor, GOLDEN_FLOOR, FLOOR_TOLERANCE * GOLDEN_FLOOR),
+        )
+        if abs(found - golden) > tolerance
+    ]
+    seconds = time.monotonic() - began
+    if wrong:
+        text = f"it gives other numbers here: {', '.join(wrong)}"
+        yield Line("golden run", "fails", text, "compare the versions above with those of a record you trust")
+    else:
+        yield Line("golden run", "ok", f"data, training, sampling and metric as they should be ({seconds:.0f} s)")
+
+
+def _outcome(store: Path) -> tuple[dict[str, Any], float]:
+    """The record, and the last training loss."""
+    (path,) = (store / "records").iterdir()
+    record: dict[str, Any] = json.loads(path.read_text())
+    log = store / "stages" / "training" / record["stages"]["training"] / "metrics.jsonl"
+    return record, float(json.loads(log.read_text().splitlines()[-1])["loss"])

@@ -1,0 +1,172 @@
+"""Embeddings from one machine to another: a portable file that knows which images and which encoder it belongs to."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from prism_bench.experiments.data.open_data import open_data
+from prism_bench.experiments.data.source import Source
+from prism_bench.experiments.planning.resolve_options import device_called
+from prism_bench.experiments.tools.complete import complete
+from prism_bench.prism.component import Json, canonical, diff, from_json, member, with_setting
+from prism_bench.prism.data.split import Split
+from prism_bench.prism.encoders.base import Encoder, Vectors
+from prism_bench.prism.encoders.clip import CLIP
+from prism_bench.prism.encoders.clip_files import take
+from prism_bench.prism.engine.runtime import Runtime, usable_cores
+from prism_bench.prism.engine.store import Store, file_digest
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.stages.data import EmbeddingsStage, SplitStage
+from rich.console import Console
+
+FORMAT = "prism-bench embeddings 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which images: a named dataset, or files of the user's own, as for `run`."""
+
+    data: Path | None = None
+    dataset: str | None = None
+    resolution: int | None = None
+    store: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(DataOptions):
+    """The options of `prism-bench data embeddings export`."""
+
+    encoder: str = "clip"
+    settings: tuple[str, ...] = ()
+    clip_weights: Path | None = None
+    device: str = "auto"
+    out: Path
+
+
+def export_embeddings(options: ExportOptions, console: Console) -> Path:
+    """Embed every image of X where that has not been done, and write the portable file.
+
+    Raises:
+        InputError: no such data or encoder, an encoder that is fitted on D, weights that cannot be had.
+    """
+    encoder = _encoder(options)
+    if encoder.fitted:
+        raise InputError(f"the encoder {encoder.name} is fitted on each retrieval set; it needs no weights to be moved")
+    if options.out.suffix != ".npz":
+        raise InputError(f"--out {options.out}: embeddings are written as .npz; name such a file")
+    store = Store.create(options.store)
+    stage = _stage(encoder, _source(options, store, console))
+    if store.manifest(stage.address) is None:
+        encoder.check()
+        runtime = Runtime(device=device_called(options.device), threads=usable_cores())
+        complete([stage], store, runtime, 0, (), console)
+    vectors: Vectors = np.load(store.folder(stage.address) / "embeddings.npy")
+    facts: Json = {
+        "format": FORMAT,
+        "encoder": encoder.to_json(),
+        "weights_sha256": encoder.weights_sha256,
+        "dataset": stage.data.dataset.to_json(),
+        "data": stage.data.address.key,
+        "sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with options.out.open("wb") as file:
+        np.savez(file, embeddings=vectors, facts=np.array(canonical(facts)))
+    console.print(f"{len(vectors):,} embeddings by {encoder.name}, {vectors.shape[1]} long", markup=False)
+    console.print(f"Fingerprint: {file_digest(options.out)}", markup=False)
+    return options.out.absolute()
+
+
+def import_embeddings(path: Path, options: DataOptions, console: Console) -> Path:
+    """Take a portable file into the store, where every command finds it; returns the folder.
+
+    Raises:
+        InputError: not such a file, a damaged one, or embeddings of other images than these.
+    """
+    vectors, facts = _read(path)
+    encoder = from_json(facts["encoder"])
+    store = Store.create(options.store)
+    source = _source(options, store, console)
+    if source.missing is not None:
+        raise InputError(source.missing)
+    stage = _stage(encoder, source)
+    own, count = stage.data.address.key, len(source.labels)
+    if facts["data"] != own or len(vectors) != count:
+        raise InputError(
+            f"{path} holds embeddings of {len(vectors):,} other images (digest {facts['data']}) than the {count:,} of "
+            f"{source.title} at {stage.data.dataset.resolution}x{stage.data.dataset.resolution} (digest {own}); give "
+            "the same images at the same --resolution"
+        )
+    with store.lock(stage.address):
+        if store.manifest(stage.address) is None:
+            work = store.work(stage.address)
+            np.save(work / "embeddings.npy", vectors)
+            store.publish(stage.address, work, stage.facts(seconds=0.0, runtime=Runtime()))
+    console.print(f"{count:,} embeddings by {encoder.name} for {source.title}", markup=False)
+    console.print(f"Retrieve by them: prism-bench run ... {_settings(encoder)}", markup=False, soft_wrap=True)
+    return store.folder(stage.address)
+
+
+def _settings(encoder: Encoder) -> str:
+    """The options of `run` that name an encoder."""
+    usual = member("encoder", encoder.name)()
+    changed = [f"--set retrieval.encoder.{field}={new}" for field, (_, new) in diff(usual, encoder).items()]
+    return " ".join([f"--set retrieval.encoder={encoder.name}", *changed])
+
+
+def _read(path: Path) -> tuple[Vectors, dict[str, Any]]:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            vectors, facts = file["embeddings"], json.loads(str(file["facts"]))
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise InputError(
+            f"{path} holds no embeddings ({error}); it should be what `prism-bench data embeddings export` wrote"
+        ) from None
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise InputError(f"{path} is not a file of the kind {FORMAT!r}; export it again with this version")
+    found = hashlib.sha256(vectors.tobytes()).hexdigest()
+    if vectors.dtype != np.float32 or vectors.ndim != 2 or found != facts["sha256"]:
+        raise InputError(
+            f"{path} is damaged: its embeddings have sha256 {found}, expected {facts['sha256']}; copy it again"
+        )
+    return vectors, facts
+
+
+def _encoder(options: ExportOptions) -> Encoder:
+    encoder = member("encoder", options.encoder)()
+    for setting in options.settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting!r} is not of the form field=value, for example model=ViT-B-16-quickgelu")
+        encoder = with_setting(encoder, path, text)
+    if options.clip_weights is not None:
+        if not isinstance(encoder, CLIP):
+            raise InputError(f"--clip-weights {options.clip_weights}: {options.encoder} is no CLIP; leave it out")
+        encoder = encoder.replace(pretrained=take(options.clip_weights))
+    if not isinstance(encoder, Encoder):
+        raise InputError(f"encoder {options.encoder} does not subclass prism_bench.prism.encoders.base.Encoder")
+    return encoder
+
+
+def _source(options: DataOptions, store: Store, console: Console) -> Source:
+    from prism_bench.experiments.paper.scales import LAPTOP
+
+    return open_data(
+        options.data,
+        options.dataset,
+        LAPTOP.dataset,
+        resolution=options.resolution,
+        skip_bad=False,
+        store=store,
+        console=console,
+    )
+
+
+def _stage(encoder: Encoder, source: Source) -> EmbeddingsStage:
+    # The split is no part of the identity of an encoder that is not fitted on D.
+    split = SplitStage(data=source.stage, split=Split())
+    return EmbeddingsStage(data=source.stage, split=split, encoder=encoder, label=f"{encoder.name}, {source.title}")

@@ -1,0 +1,238 @@
+"""`prism-bench evaluate`: two sets of pictures, or a trained variant against its own data."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prism_bench.experiments.paper.scales import LAPTOP, METRICS
+from prism_bench.experiments.planning.cells import measured_by
+from prism_bench.experiments.planning.metric_names import metric_called
+from prism_bench.experiments.tools.complete import complete
+from prism_bench.experiments.tools.find import Trained, find_trained
+from prism_bench.experiments.tools.sample import runtime_of, sampler_of, samples_stage
+from prism_bench.prism.component import from_json, load_members, load_plugin, member, with_setting
+from prism_bench.prism.data.user_images.image_files import ImageFiles, ingest, native_side
+from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.engine.runtime import Runtime, write_json
+from prism_bench.prism.engine.store import Address, Store
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.images import Pixels
+from prism_bench.prism.metrics.base import EncodedMetric, Evidence, Metric, Value
+from prism_bench.prism.rng import numpy_rng
+from rich.console import Console
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """The options of `prism-bench evaluate`."""
+
+    what: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    encoder: str | None = None
+    input_size: int | None = None
+    n: int | None = None
+    seed: int = 0
+    train_seed: int = 0
+    k_sample: int | None = None
+    resolution: int | None = None
+    out: Path | None = None
+    device: str = "auto"
+    workers: int = 1
+    store: Path
+    plugins: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A value beside what real images reach, and how it was measured."""
+
+    value: Value
+    floor: Value
+    fingerprint: str
+    width: int | None = None
+
+
+def run_evaluate(options: EvaluateOptions) -> None:
+    """Measure, print a table, and write it where asked for."""
+    console = Console(highlight=False, soft_wrap=True)
+    load_members()
+    for plugin in options.plugins:
+        load_plugin(plugin)
+    if len(options.what) > 2:
+        raise InputError(f"evaluate compares two sets of pictures or takes one run, not {len(options.what)} things")
+    runtime = runtime_of(options.device)
+    measure = _two_sets if len(options.what) == 2 else _run
+    title, findings = measure(options, runtime, console)
+    console.print(title, markup=False)
+    for line in _lines(findings):
+        console.print(line, markup=False)
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(options.out, {"what": title, "values": [_as_json(finding) for finding in findings]})
+        console.print(f"Written to {options.out.absolute()}", markup=False)
+
+
+def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[str, list[Finding]]:
+    """A trained variant's samples against its own data: the stages of a table's cell."""
+    store = Store(options.store.absolute())
+    trained = find_trained(store, options.what[0], options.train_seed)
+    sampling = {} if trained.record is None else trained.record["config"]["sampling"]
+    n = options.n or int(sampling.get("samples", LAPTOP.samples))
+    k_sample = trained.k_sample if options.k_sample is None else options.k_sample
+    stage = samples_stage(trained, sampler_of(None, None, trained), k_sample, n, options.seed, store)
+    dataset = stage.training.data.dataset
+    pairs = [
+        measured_by(metric, stage, stage.training.split, n, dataset.label)
+        for metric in _chosen(options, _own(trained, store))
+        if metric.applies(dataset) is None
+    ]
+    complete([one for pair in pairs for one in pair], store, runtime, options.workers, options.plugins, console)
+    findings = []
+    for own, floor in pairs:
+        floors = {value["name"]: value for value in _values(store, floor.address)}
+        width = None
+        if own.features is not None:
+            width = np.load(store.folder(own.features.address) / "features.npy", mmap_mode="r").shape[1]
+        for value in _values(store, own.address):
+            fingerprint = str(value.pop("fingerprint"))
+            real = {key: item for key, item in floors[value["name"]].items() if key != "fingerprint"}
+            findings.append(Finding(Value(**value), Value(**real), fingerprint, width))
+    told = [] if trained.record is None else [value["name"] for value in trained.record["values"]]
+    findings.sort(key=lambda found: told.index(found.value.name) if found.value.name in told else len(told))
+    return f"{trained.label}: {n:,} samples, seed {options.seed}, against all of {dataset.label}", findings
+
+
+def _values(store: Store, address: Address) -> list[dict[str, Any]]:
+    values: list[dict[str, Any]] = json.loads((store.folder(address) / "values.json").read_text())
+    return values
+
+
+def _own(trained: Trained, store: Store) -> tuple[Metric, ...]:
+    """The metrics of the run's table cell, exactly; those of the laptop scale where it has none."""
+    stages = {} if trained.record is None else trained.record["stages"]
+    manifests = [store.manifest(Address("metric", key)) for name, key in stages.items() if name.startswith("metric:")]
+    found = [from_json(manifest["identity"]["parameters"]["metric"]) for manifest in manifests if manifest is not None]
+    return tuple(found) or LAPTOP.metrics
+
+
+def _chosen(options: EvaluateOptions, default: Sequence[Metric]) -> list[Metric]:
+    """The metrics of the command line, through the encoder of the command line where one is named."""
+    chosen = [metric_called(name, default) for name in options.metrics] or default
+    return [_through(metric, options) for metric in chosen]
+
+
+def _through(metric: Metric, options: EvaluateOptions) -> Metric:
+    if not isinstance(metric, EncodedMetric):
+        return metric
+    changed = metric if options.encoder is None else metric.replace(encoder=member("encoder", options.encoder)())
+    if options.input_size is not None:
+        said = f"--input-size {options.input_size}"
+        encoder = with_setting(changed.encoder, "input_size", str(options.input_size), said=said)
+        changed = changed.replace(encoder=encoder)
+    changed.encoder.check()
+    return changed
+
+
+def _two_sets(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[str, list[Finding]]:
+    """Generated pictures against reference pictures, and one half of the reference against the other."""
+    metrics = _chosen(options, METRICS)
+    paths = [Path(text) for text in options.what]
+    side = options.resolution or native_side(paths[1])
+    sets = []
+    for path in paths:
+        console.print(f"Decoding {path} at {side}x{side} ...", markup=False)
+        sets.append(ingest(path, resolution=side))
+    generated, reference = (found.images.images for found in sets)
+    if options.n is not None:
+        if options.n > len(generated):
+            raise InputError(f"--n {options.n}: {paths[0]} holds {len(generated)} pictures; ask for at most as many")
+        generated = generated[np.sort(numpy_rng(options.seed, "evaluated").permutation(len(generated))[: options.n])]
+    dataset = sets[1].dataset
+    findings = []
+    for metric in metrics:
+        reason = metric.applies(dataset)
+        if reason is not None:
+            raise InputError(f"--metrics {metric.name}: {reason}")
+        findings += _measured(metric, generated, reference, dataset, runtime)
+    title = f"{paths[0].name}: {len(generated):,} pictures against {len(reference):,} of {paths[1].name}, {side}x{side}"
+    return title, findings
+
+
+def _measured(
+    metric: Metric, generated: Pixels, reference: Pixels, dataset: ImageFiles, runtime: Runtime
+) -> list[Finding]:
+    features: list[Vectors | None] = [None, None]
+    if metric.encoder is not None:
+        embed = metric.encoder.load(reference if metric.encoder.fitted else None, runtime.device)
+        size = metric.encoder.batch
+        features = [
+            np.concatenate([embed(images[at : at + size]) for at in range(0, len(images), size)])
+            for images in (generated, reference)
+        ]
+    order = numpy_rng(0, "floor").permutation(len(reference))
+    half = min(len(generated), len(reference) // 2)
+    one, other = np.sort(order[:half]), np.sort(order[half:])
+    real = features[1]
+
+    def evidence(a: Pixels, b: Pixels, fa: Vectors | None, fb: Vectors | None) -> Evidence:
+        return Evidence(generated=a, reference=b, dataset=dataset, generated_features=fa, reference_features=fb)
+
+    values = metric.compute(evidence(generated, reference, *features))
+    split = (None, None) if real is None else (real[one], real[other])
+    floors = {
+        value.name: value for value in metric.compute(evidence(reference[one], reference[other], split[0], split[1]))
+    }
+    width = None if real is None else real.shape[1]
+    fitted_on = dataset.digest()
+    return [
+        Finding(
+            value,
+            floors[value.name],
+            metric.fingerprint(value.n, value.reference_n, fitted_on=fitted_on),
+            width,
+        )
+        for value in values
+    ]
+
+
+def _lines(findings: Sequence[Finding]) -> list[str]:
+    """A plain table, and a warning where a Frechet distance is mostly the bias of a small sample."""
+    head = ("metric", "value", "n", "against", "real images (floor)", "fingerprint")
+    rows = [head]
+    for found in findings:
+        value, floor = found.value, found.floor
+        arrow = "down" if value.better == "lower" else "up"
+        unit = f", {value.unit}" if value.unit else ""
+        rows.append(
+            (
+                f"{value.label}{unit} ({arrow} is better)",
+                f"{value.value:.6g}",
+                f"{value.n:,}",
+                f"{value.reference_n:,}" if value.reference_n else "",
+                f"{floor.value:.6g} at n = {floor.n:,}",
+                found.fingerprint,
+            )
+        )
+    widths = [max(len(row[index]) for row in rows) for index in range(len(head))]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    biased = [found for found in findings if found.width is not None and found.value.n <= found.width]
+    if biased:
+        lines.append(
+            f"  note: n = {biased[0].value.n:,} is at or below the {biased[0].width:,} features of the encoder, so a "
+            "Frechet distance is mostly the bias of the small sample; compare it only with values of the same n"
+        )
+    return lines
+
+
+def _as_json(found: Finding) -> dict[str, Any]:
+    return {
+        **found.value._asdict(),
+        "floor": found.floor.value,
+        "floor_n": found.floor.n,
+        "fingerprint": found.fingerprint,
+    }

@@ -1,0 +1,171 @@
+"""From what a user types to a trained variant in the store: its stages, rebuilt from their manifests."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prism_bench.experiments.store.plan_files import load_plans
+from prism_bench.prism.component import Json, from_json
+from prism_bench.prism.engine.store import Address, Store
+from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.methods.sampling import Heun, Sampler
+from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
+from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
+from prism_bench.prism.stages.model import TrainingStage
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training in the store; `record` is that of the table cell it was asked for by, None where by its own key."""
+
+    stage: TrainingStage
+    label: str
+    record: dict[str, Any] | None
+
+    @property
+    def sampler(self) -> Sampler:
+        """The sampler of its table cell, the paper's otherwise."""
+        if self.record is None:
+            return Heun()
+        sampler: Sampler = from_json(self.record["config"]["sampling"]["sampler"])
+        return sampler
+
+    @property
+    def k_sample(self) -> int:
+        """The number of neighbours of its table cell; otherwise that at the end of its training."""
+        if self.record is not None:
+            return int(self.record["config"]["sampling"]["k_sample"])
+        method = self.stage.method
+        if method.conditioning is None or not isinstance(method, PatchMethod):
+            return 0
+        return method.schedule.k(1.0)
+
+
+def find_trained(store: Store, name: str, seed: int) -> Trained:
+    """The training called `name`: the first characters of its key or of a record, or EXPERIMENT/ROW (at a seed).
+
+    Raises:
+        InputError: nothing or several things are called so, or its files are not there.
+    """
+    if not (store.root / "records").is_dir():
+        raise InputError(f"there is no store at {store.root}; train something first, or name its store with --store")
+    records = {path.stem: path for path in sorted(store.root.glob("records/*.json"))}
+    if "/" in name:
+        return _of_record(store, json.loads(records[_cell(store, name, seed, records)].read_text()))
+    trainings = sorted(path.name for path in store.root.glob("stages/training/*"))
+    found = [key for key in (*trainings, *records) if name and key.startswith(name)]
+    if not found:
+        raise InputError(f"no training or record begins with {name!r}; {_there(store, trainings)}")
+    if len(found) > 1:
+        raise InputError(f"{name!r} may be any of {', '.join(found[:SHOWN])}; write more of it")
+    if found[0] in records:
+        return _of_record(store, json.loads(records[found[0]].read_text()))
+    return _open(store, found[0], None)
+
+
+def _cell(store: Store, name: str, seed: int, records: object) -> str:
+    experiment, _, row = name.partition("/")
+    _, cells = row_of(store, experiment, row)
+    of_seed = [cell for cell in cells if cell["seed"] == seed]
+    if not of_seed:
+        seeds = ", ".join(str(cell["seed"]) for cell in cells)
+        raise InputError(f"{name} has no seed {seed}; it has {seeds or 'none'} (--train-seed)")
+    digest = str(of_seed[0]["record"])
+    if digest not in records:  # type: ignore[operator]
+        raise InputError(f"{name}, seed {seed} has not been computed yet; run {experiment} first")
+    return digest
+
+
+def row_of(store: Store, experiment: str, row: str) -> tuple[str, list[dict[str, Any]]]:
+    """A row's label and its cells in the experiment's latest plans; InputError where there is no such row."""
+    labels: dict[str, str] = {}
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for document in load_plans(experiment, store.root):
+        for entry in document["rows"]:
+            labels.setdefault(entry["id"], str(entry["label"]))
+            cells.setdefault(entry["id"], []).extend(entry["cells"])
+    if row not in cells:
+        raise InputError(f"{experiment} has no row {row!r}; {closest(row, cells)}")
+    return labels[row], cells[row]
+
+
+def _there(store: Store, trainings: list[str]) -> str:
+    labels = [f"{key[:8]} ({_label(store, key)})" for key in trainings[:SHOWN]]
+    more = f" and {len(trainings) - SHOWN} more (prism-bench cache ls training)" if len(trainings) > SHOWN else ""
+    return f"there are {', '.join(labels)}{more}" if labels else "the store holds no training yet"
+
+
+def _label(store: Store, key: str) -> str:
+    manifest = store.manifest(Address("training", key))
+    return "unreadable" if manifest is None else str(manifest["label"])
+
+
+def _of_record(store: Store, record: dict[str, Any]) -> Trained:
+    return _open(store, str(record["stages"]["training"]), record)
+
+
+def _open(store: Store, key: str, record: dict[str, Any] | None) -> Trained:
+    address = Address("training", key)
+    manifest = store.manifest(address)
+    if manifest is None or not (store.folder(address) / "model.safetensors").exists():
+        raise InputError(
+            f"the training {key[:12]} is not in the store {store.root} any more; type the command that computed it "
+            "again (prism-bench cache why shows what it was)"
+        )
+    stage = training_stage(manifest["identity"], str(manifest["label"]), store)
+    if stage.address != address:
+        raise InputError(
+            f"the training {key[:12]} was made by another version of prism-bench, whose stages this one cannot use; "
+            "train it again"
+        )
+    return Trained(stage, str(manifest["label"]), record)
+
+
+def training_stage(identity: dict[str, Any], label: str, store: Store) -> TrainingStage:
+    """The stage of a manifest's identity. Its neighbours are the widest table of their kind that the store holds."""
+    inputs = identity["inputs"]
+    data = _dataset(inputs["data"], "data")
+    split = SplitStage(data=data, split=from_json(inputs["split"]["parameters"]["split"]), label="split")
+    method = from_json(identity["parameters"]["method"])
+    neighbours = None
+    if "neighbours" in inputs:
+        retrieval = from_json(inputs["neighbours"]["retrieval"])
+        embeddings = EmbeddingsStage(data=data, split=split, encoder=retrieval.encoder, label=retrieval.encoder.name)
+        neighbours = NeighboursStage(
+            embeddings=embeddings,
+            split=split,
+            retrieval=retrieval,
+            width=max(_widths(store, inputs["neighbours"]), default=max(method.largest_k, 1)),
+            label=retrieval.encoder.name,
+        )
+    return TrainingStage(
+        data=data,
+        split=split,
+        neighbours=neighbours,
+        method=method,
+        seed=int(identity["parameters"]["train_seed"]),
+        first=training_stage(inputs["first"], method.first.name, store) if "first" in inputs else None,
+        held_out=_dataset(inputs["held_out"], "held out") if "held_out" in inputs else None,
+        label=label,
+    )
+
+
+def _dataset(identity: dict[str, Any], label: str) -> DatasetStage:
+    return DatasetStage(dataset=from_json(identity["parameters"]["dataset"]), label=label)
+
+
+def _widths(store: Store, lineage: Json) -> Iterator[int]:
+    """The widths of all tables of one lineage: they differ in nothing else."""
+    for manifest in store.manifests("neighbours"):
+        own = manifest["identity"]
+        seen = {
+            "kind": own["kind"],
+            "version": own["version"],
+            "retrieval": own["parameters"]["retrieval"],
+            "inputs": own["inputs"],
+        }
+        if seen == lineage:
+            yield int(own["parameters"]["width"])

@@ -1,0 +1,292 @@
+"""From a set of neighbour embeddings to one conditioning vector (paper section 4.3)."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregator(Component, family="aggregator"):
+    """Builds the module that maps neighbours [b, k, d] and their mask [b, k] to a vector [b, output_dim].
+
+    Laws: permutation-invariant in k, any k >= 1, masked slots may hold anything finite, and an element of the
+    result has about unit variance at initialisation whatever k is. A member with `tokens` maps them to one token each,
+    [b, k, output_dim], which the U-Net attends to; a masked slot's token is zero, which is no neighbour.
+    """
+
+    conditional: ClassVar[bool] = True
+    """False for the one member that ignores neighbours; such a method needs no retrieval."""
+    tokens: ClassVar[bool] = False
+    """True where the U-Net attends to the neighbours one by one, in place of one vector."""
+
+    @abstractmethod
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """Width of the conditioning vector; 0 where there is none."""
+
+    def beside(self, spent: int) -> "Aggregator":
+        """The same, where the U-Net holds `spent` parameters for its sake; what is sized to a total makes room."""
+        return self
+
+    @abstractmethod
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """The module, with fresh parameters. `channels` is the U-Net's base width C."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoConditioning(Aggregator, name="none"):
+    """No conditioning: Patch Diffusion."""
+
+    conditional: ClassVar[bool] = False
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """0."""
+        return 0
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """A module without parameters, never called."""
+        return nn.Identity()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanPool(Aggregator, name="mean"):
+    """The average of the k embeddings (the RAG row of Table 3), brought back to the length of one embedding.
+
+    Differs from the paper: a mean of k unit vectors is shorter than one of them, so that training with one k and
+    sampling with another would change the size of the condition; the mean is scaled to length sqrt(d), that is to
+    unit variance per element.
+    """
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """The embedding's own width."""
+        return embedding_dim
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """A module without parameters."""
+        return _Mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetTransformer(Aggregator, name="set_transformer"):
+    """ISAB, ISAB, PMA, SAB, SAB, Linear (Lee et al. 2019, arXiv 1810.00825), hidden width 4C.
+
+    Attributes: inducing (points of each ISAB), heads. About 2.1M parameters at width 256 and 7.6M at 512.
+    """
+
+    inducing: int = 32
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        if self.inducing < 1 or self.heads < 1:
+            raise InputError(
+                f"set_transformer needs inducing >= 1 and heads >= 1, not {self.inducing} and {self.heads}"
+            )
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """4C."""
+        return 4 * channels
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """Raises InputError where the heads do not divide the width 4C."""
+        width = 4 * channels
+        if width % self.heads:
+            raise InputError(f"aggregator.heads = {self.heads} does not divide the width 4C = {width}; use 1, 2 or 4")
+        return _SetTransformer(embedding_dim, width, self.inducing, self.heads)
+
+    def parameters(self, embedding_dim: int, channels: int) -> int:
+        """How many it has, for those that are to match it; InputError as `build`."""
+        with torch.device("meta"):
+            return sum(p.numel() for p in self.build(embedding_dim, channels).parameters())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroCondition(Aggregator, name="zero"):
+    """Control: the conditioning pathway of the Set Transformer rows, always fed with zeros."""
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """4C, as the Set Transformer."""
+        return 4 * channels
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """A module without parameters."""
+        return _Zero(4 * channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanMLP(Aggregator, name="mean-mlp"):
+    """Control: the mean of the embeddings and two hidden layers, with as many parameters as a Set Transformer.
+
+    It tells the Set Transformer's parameters from its attention. like: the Set Transformer to be matched; the hidden
+    width is the one that comes nearest to its number of parameters.
+    """
+
+    like: SetTransformer = SetTransformer()
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """4C, as the Set Transformer."""
+        return 4 * channels
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """Raises InputError where the Set Transformer to be matched cannot be built."""
+        target = self.like.parameters(embedding_dim, channels)
+        width = 4 * channels
+        # hidden^2 + (d + 4C + 2) hidden + 4C parameters: two hidden layers and the way in and out.
+        linear = embedding_dim + width + 2
+        hidden = round(((linear**2 + 4 * (target - width)) ** 0.5 - linear) / 2)
+        return _MeanMLP(embedding_dim, max(hidden, 1), width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossAttention(Aggregator, name="cross_attention"):
+    """Each neighbour a token that the U-Net attends to, as in RDM (Blattmann et al. 2022, arXiv:2204.11824).
+
+    like: the Set Transformer to be matched in parameters, those of the U-Net's cross-attention among them (`spent`,
+    which `PatchMethod` tells); a hidden layer between embedding and token is sized for it.
+    Differs from RDM: the U-Net is EDM's, attention has one head as its self-attention has, and there is no guidance.
+    """
+
+    tokens: ClassVar[bool] = True
+    like: SetTransformer = SetTransformer()
+    spent: int = 0
+
+    def output_dim(self, embedding_dim: int, channels: int) -> int:
+        """4C, the width of a token."""
+        return 4 * channels
+
+    def beside(self, spent: int) -> "CrossAttention":
+        """See the family."""
+        return self.replace(spent=spent)
+
+    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+        """Raises InputError where the Set Transformer to be matched cannot be built."""
+        width = 4 * channels
+        target = self.like.parameters(embedding_dim, channels) - self.spent
+        # (d + 1) hidden + (hidden + 1) 4C parameters.
+        hidden = round((target - width) / (embedding_dim + 1 + width))
+        return _Tokens(embedding_dim, max(hidden, 1), width)
+
+
+def unit_variance(neighbours: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+    """Scale each embedding to length sqrt(d): unit variance per element, whatever the encoder's own scale."""
+    scaled: Tensor = nn.functional.normalize(neighbours, dim=-1) * neighbours.shape[-1] ** 0.5
+    return scaled
+
+
+class _Mean(nn.Module):
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b d"]:
+        kept = unit_variance(neighbours) * mask[:, :, None]
+        mean = kept.sum(1) / mask.sum(1, keepdim=True)
+        return unit_variance(mean)
+
+
+class _Zero(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
+        return neighbours.new_zeros(len(neighbours), self.width)
+
+
+class _MeanMLP(nn.Module):
+    def __init__(self, embedding_dim: int, hidden: int, width: int) -> None:
+        super().__init__()
+        self.mean = _Mean()
+        self.layers = nn.Sequential(
+            nn.Linear(embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, width)
+        )
+        # Out of the layers comes unit variance at initialisation, as out of every aggregator.
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
+        out: Tensor = self.norm(self.layers(self.mean(neighbours, mask)))
+        return out
+
+
+class _Tokens(nn.Module):
+    def __init__(self, embedding_dim: int, hidden: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, width))
+        # As out of every aggregator comes unit variance at initialisation.
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b k w"]:
+        out: Tensor = self.norm(self.layers(unit_variance(neighbours)))
+        return torch.where(mask[:, :, None], out, torch.zeros_like(out))
+
+
+class MAB(nn.Module):
+    """Multihead attention block: H = LN(Q + Multihead(Q, Y, Y)), out = LN(H + rFF(H)) (Lee et al. 2019, eq. 6-7).
+
+    The residual is taken in the projected space, as in the authors' architecture, so that widths may differ.
+    """
+
+    def __init__(self, query_dim: int, key_dim: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(query_dim, width)
+        self.key = nn.Linear(key_dim, width)
+        self.value = nn.Linear(key_dim, width)
+        self.feed = nn.Linear(width, width)
+        self.norm_attention = nn.LayerNorm(width)
+        self.norm_feed = nn.LayerNorm(width)
+
+    def forward(
+        self, x: Float[Tensor, "b_or_1 n i"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None = None
+    ) -> Float[Tensor, "b n w"]:
+        """x attends to y; masked (False) slots of y get no weight."""
+        # Learned points come as a batch of one: they are projected once and then shared.
+        query = self.query(x).expand(len(y), -1, -1)
+        b, n, width = query.shape
+        projected = (query, self.key(y), self.value(y))
+        q, k, v = (t.reshape(b, -1, self.heads, width // self.heads).transpose(1, 2) for t in projected)
+        allowed = None if mask is None else mask[:, None, None, :]
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        h = self.norm_attention(query + mixed.transpose(1, 2).reshape(b, n, width))
+        out: Tensor = self.norm_feed(h + nn.functional.relu(self.feed(h)))
+        return out
+
+
+class ISAB(nn.Module):
+    """Induced set attention: MAB(X, MAB(I, X)) with learned inducing points I (Lee et al. 2019, eq. 9-10)."""
+
+    def __init__(self, input_dim: int, width: int, inducing: int, heads: int) -> None:
+        super().__init__()
+        self.points = nn.Parameter(torch.empty(1, inducing, width))
+        nn.init.xavier_uniform_(self.points)
+        self.induce = MAB(width, input_dim, width, heads)
+        self.spread = MAB(input_dim, width, width, heads)
+
+    def forward(self, x: Float[Tensor, "b n i"], mask: Bool[Tensor, "b n"]) -> Float[Tensor, "b n w"]:
+        """One summary per inducing point, then every element attends to the summaries."""
+        out: Tensor = self.spread(x, self.induce(self.points, x, mask))
+        return out
+
+
+class _SetTransformer(nn.Module):
+    def __init__(self, embedding_dim: int, width: int, inducing: int, heads: int) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleList([ISAB(embedding_dim, width, inducing, heads), ISAB(width, width, inducing, heads)])
+        self.seed = nn.Parameter(torch.empty(1, 1, width))
+        nn.init.xavier_uniform_(self.seed)
+        self.pool = MAB(width, width, width, heads)
+        self.decoder = nn.ModuleList([MAB(width, width, width, heads), MAB(width, width, width, heads)])
+        self.head = nn.Linear(width, width)
+        # The blocks end in a layer norm; an orthogonal head keeps its unit variance at initialisation.
+        nn.init.orthogonal_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
+        x = unit_variance(neighbours)
+        for block in self.encoder:
+            x = block(x, mask)
+        pooled = self.pool(self.seed, x, mask)
+        for block in self.decoder:
+            pooled = block(pooled, pooled)
+        out: Tensor = self.head(pooled[:, 0])
+        return out

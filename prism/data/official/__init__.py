@@ -1,0 +1,1 @@
+"""The paper's datasets, read from their official files."""

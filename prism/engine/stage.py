@@ -1,0 +1,145 @@
+"""What a stage is: a pure function of its parameters and its inputs, with a key that says so."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from prism_bench.prism.component import Json, digest_of, leaves
+from prism_bench.prism.engine.peak_memory import peak_bytes, restart_peak
+from prism_bench.prism.engine.runtime import Report, Runtime
+from prism_bench.prism.engine.store import Address, Store
+
+KEY_LENGTH = 20
+"""Hex characters of a key: 80 bits."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a stage works with: the folders of its inputs, its own folder, and how to run."""
+
+    inputs: Mapping[str, Path]
+    folder: Path
+    runtime: Runtime
+    report: Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC):
+    """One step of the way from data to a number.
+
+    A stage's key is the hash of its kind, the version of its code, its parameters and its inputs' identities.
+    Raise `version` when a change of the code changes the result.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    label: str = field(default="", compare=False)
+    """What people call it; not part of the key."""
+
+    @abstractmethod
+    def parameters(self) -> dict[str, Json]:
+        """Everything of its own that can change the result."""
+
+    @abstractmethod
+    def inputs(self) -> dict[str, "Stage"]:
+        """The stages it reads, by name."""
+
+    @abstractmethod
+    def run(self, bench: Bench) -> None:
+        """Do the work in `bench.folder`, going on from what an interrupted run left there."""
+
+    @cached_property
+    def identity(self) -> Json:
+        """The nested description whose hash is the key."""
+        return {
+            "kind": self.kind,
+            "version": self.version,
+            "parameters": self.parameters(),
+            "inputs": {name: stage.lineage for name, stage in self.inputs().items()},
+        }
+
+    @property
+    def lineage(self) -> Json:
+        """How dependents see this stage: its identity, unless part of it cannot change their result."""
+        return self.identity
+
+    @cached_property
+    def address(self) -> Address:
+        """Kind and key."""
+        return Address(self.kind, digest_of(self.identity)[:KEY_LENGTH])
+
+    @property
+    def title(self) -> str:
+        """What progress lines call it."""
+        return f"{self.kind} {self.label}".strip()
+
+    def facts(self, *, seconds: float, runtime: Runtime, peak: int | None = None) -> dict[str, Json]:
+        """What the manifest says besides the files."""
+        return {
+            "kind": self.kind,
+            "key": self.address.key,
+            "label": self.label,
+            "identity": self.identity,
+            "seconds": seconds,
+            "peak_bytes": peak,
+            "runtime": {"device": runtime.device, "threads": runtime.threads},
+        }
+
+
+def walk(stage: Stage) -> Iterator[Stage]:
+    """The stage and everything it rests on, inputs first; a stage may come more than once."""
+    for needed in stage.inputs().values():
+        yield from walk(needed)
+    yield stage
+
+
+def perform(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[[], bool] = lambda: False) -> float:
+    """Run one stage whose inputs are finished, and publish it; returns the seconds it took (0 where it was there).
+
+    Several processes may ask for the same stage: one works, the others wait for its lock.
+    """
+    with store.lock(stage.address):
+        if store.manifest(stage.address) is not None:
+            return 0.0
+        work = store.work(stage.address)
+        report = Report(work / "progress.json", should_stop)
+        restart_peak(runtime.device)
+        started = time.monotonic()
+        inputs = {name: store.folder(needed.address) for name, needed in stage.inputs().items()}
+        stage.run(Bench(inputs, work, runtime, report))
+        seconds = time.monotonic() - started
+        peak = peak_bytes(runtime.device)
+        store.publish(stage.address, work, stage.facts(seconds=seconds, runtime=runtime, peak=peak))
+        return seconds
+
+
+def explain(stage: Stage, store: Store) -> str:
+    """Why a stage has to be computed: what differs from the most similar one that is there."""
+    own = dict(leaves(stage.identity))
+    best: list[str] | None = None
+    best_label = ""
+    for manifest in store.manifests(stage.kind):
+        other = dict(leaves(manifest["identity"]))
+        changed = [path for path in own.keys() | other.keys() if own.get(path) != other.get(path)]
+        if best is None or (len(changed), manifest["label"] != stage.label) < (len(best), best_label != stage.label):
+            best, best_label = changed, str(manifest["label"])
+            best_values = other
+    if best is None:
+        return "no such stage yet"
+    shown = [f"{_short(path)} {_brief(best_values.get(path))} -> {_brief(own.get(path))}" for path in sorted(best)[:3]]
+    more = f" and {len(best) - 3} more" if len(best) > 3 else ""
+    return f"differs from '{best_label}' in {', '.join(shown)}{more}"
+
+
+def _brief(value: Json) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}…"
+
+
+def _short(path: str) -> str:
+    return path.replace("inputs.", "").replace("parameters.", "")

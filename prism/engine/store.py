@@ -1,0 +1,162 @@
+"""The store: content-addressed stages, published by rename, verified by checksum, guarded by a lock per key.
+
+stages/<kind>/<key>/    finished stages, each with its `stage.json`
+work/<kind>-<key>/      stages under way: checkpoints and partial arrays, from which the same command goes on
+corrupted/              stages whose checksum failed, set aside
+records/<digest>.json   one result per cell      experiments/<name>/<plan>.json   what was asked
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from prism_bench.prism.component import Json
+from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.errors import InputError
+
+MANIFEST = "stage.json"
+DEFAULT_STORE = "prism-bench-store"
+"""The store of a command that names none, in the folder it is typed in."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a stage lives: its kind and its key."""
+
+    kind: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.key}"
+
+
+class Store:
+    """One folder; several processes may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @classmethod
+    def create(cls, root: Path) -> "Store":
+        """Make the folder if need be and see that it can be written.
+
+        Raises:
+            InputError: it cannot.
+        """
+        store = cls(root)
+        try:
+            for name in ("stages", "work", "locks", "records", "experiments"):
+                (store.root / name).mkdir(parents=True, exist_ok=True)
+            probe = store.root / f".probe-{os.getpid()}"
+            probe.write_bytes(b"x")
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                f"the store {store.root} cannot be written ({error.strerror}); free space or permissions, "
+                "or name another folder with --store DIR or PRISM_BENCH_STORE"
+            ) from None
+        return store
+
+    def folder(self, address: Address) -> Path:
+        """Where the finished stage is or will be."""
+        return self.root / "stages" / address.kind / address.key
+
+    def work(self, address: Address) -> Path:
+        """Where the stage is being made; created on demand."""
+        path = self.root / "work" / str(address)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def lock(self, address: Address) -> FileLock:
+        """Held by the one process that makes this stage."""
+        return FileLock(self.root / "locks" / f"{address}.lock")
+
+    def manifest(self, address: Address) -> dict[str, Any] | None:
+        """The `stage.json` of a finished stage; None where it is not finished or the file is unreadable."""
+        try:
+            value: dict[str, Any] = json.loads((self.folder(address) / MANIFEST).read_text())
+        except (OSError, json.JSONDecodeError):
+            return None
+        return value
+
+    def manifests(self, kind: str) -> list[dict[str, Any]]:
+        """The manifests of all finished stages of a kind, by key."""
+        parent = self.root / "stages" / kind
+        if not parent.is_dir():
+            return []
+        found = [self.manifest(Address(kind, path.name)) for path in sorted(parent.iterdir())]
+        return [manifest for manifest in found if manifest is not None]
+
+    def publish(self, address: Address, work: Path, facts: dict[str, Json]) -> Path:
+        """Finish a stage: checksum its files, write the manifest, rename the folder into place."""
+        files = {
+            str(path.relative_to(work)): {"sha256": file_digest(path), "bytes": path.stat().st_size}
+            for path in sorted(work.rglob("*"))
+            if path.is_file() and path.name not in {MANIFEST, "progress.json"}
+        }
+        write_json(work / MANIFEST, {**facts, "files": files, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+        (work / "progress.json").unlink(missing_ok=True)
+        target = self.folder(address)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            work.rename(target)
+        except OSError as error:
+            # Another process published the same key first: its bytes are as good as ours.
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            shutil.rmtree(work)
+        return target
+
+    def fault(self, address: Address) -> str | None:
+        """What is wrong with a stage's files: None where every checksum holds, or where there is no such stage."""
+        return next(self.faults(address), None)
+
+    def faults(self, address: Address, without: Container[str] = ()) -> Iterator[str]:
+        """Everything that is wrong with a stage's files; those of `without` may be missing."""
+        folder = self.folder(address)
+        if not folder.exists():
+            return
+        manifest = self.manifest(address)
+        if manifest is None:
+            yield f"{MANIFEST} is missing or unreadable"
+            return
+        for name, facts in manifest["files"].items():
+            path = folder / name
+            if not path.is_file():
+                if name not in without:
+                    yield f"{name} is missing"
+                continue
+            found = file_digest(path)
+            if found != facts["sha256"]:
+                yield f"{name} has sha256 {found[:12]}…, expected {facts['sha256'][:12]}…"
+
+    def set_aside(self, address: Address) -> Path:
+        """Move a corrupted stage out of the way, keeping its files."""
+        target = self.root / "corrupted" / f"{address}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        target.parent.mkdir(exist_ok=True)
+        self.folder(address).rename(target)
+        return target
+
+    def record_path(self, digest: str) -> Path:
+        """The file of one cell's result."""
+        return self.root / "records" / f"{digest}.json"
+
+    def plan_path(self, experiment: str, digest: str) -> Path:
+        """The file of one plan: what was asked and which records answer it."""
+        folder = self.root / "experiments" / experiment
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{digest}.json"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

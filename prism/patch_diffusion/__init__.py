@@ -1,0 +1,1 @@
+"""Patch diffusion, the one method behind PatchD, RAG, ST + RAG and PRISM."""

@@ -1,0 +1,112 @@
+"""Patch sizes, crops and coordinate channels (paper section 4.2, equation 1)."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patches(Component, family="patches"):
+    """Which patches a step trains on: the full image with probability `full`, else half-size with `half`, else quarter.
+
+    With full-image probability p: R with p, R/2 with 3/5 (1 - p), R/4 with 2/5 (1 - p) (paper eq. 1; p = 0.5 in
+    Table 5). `enlarge` multiplies the batch by 2 at R/2 and by 4 at R/4, as Patch Diffusion does.
+    """
+
+    full: float = 0.0
+    half: float = 0.6
+    enlarge: bool = True
+
+    def __post_init__(self) -> None:
+        for field, value in (("full", self.full), ("half", self.half)):
+            if not 0 <= value <= 1:
+                raise InputError(f"patches.{field} is a probability, in [0, 1], not {value}")
+
+    @abstractmethod
+    def choose(self, resolution: int, uniform: float, progress: float) -> tuple[int, int]:
+        """(side in pixels, batch factor) for a uniform draw in [0, 1), at a progress of the training in [0, 1)."""
+
+    def factor(self, resolution: int, side: int) -> int:
+        """How many times the batch of full images a step on patches of this side takes."""
+        return resolution // side if self.enlarge else 1
+
+    def sides(self, resolution: int) -> dict[int, float]:
+        """Every patch side that can occur, with the share of steps that take it."""
+        odds = {resolution: self.full, resolution // 2: (1 - self.full) * self.half}
+        odds[resolution // 4] = (1 - self.full) * (1 - self.half)
+        return {side: chance for side, chance in odds.items() if chance > 0}
+
+    @property
+    def pixels(self) -> float:
+        """The mean area of what is trained on, as a share of a full image's, over the images seen."""
+        sides = {side: chance * self.factor(4, side) for side, chance in self.sides(4).items()}
+        return sum(share * (side / 4) ** 2 for side, share in sides.items()) / sum(sides.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSizes(Patches, name="random-patches"):
+    """Half-size patches with probability 3/5, quarter-size with 2/5, and optionally the full image, at random."""
+
+    def choose(self, resolution: int, uniform: float, progress: float) -> tuple[int, int]:
+        """The same odds throughout."""
+        side = resolution // 4
+        if uniform < self.full:
+            side = resolution
+        elif uniform < self.full + (1 - self.full) * self.half:
+            side = resolution // 2
+        return side, self.factor(resolution, side)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressivePatches(Patches, name="progressive-patches"):
+    """Quarter-size patches first, then half-size, full images last, each for its share of the training.
+
+    Patch Diffusion's progressive schedule (Wang et al. 2023, arXiv:2304.12526, section 3.2); the draw is not used.
+    """
+
+    full: float = 0.5
+
+    def choose(self, resolution: int, uniform: float, progress: float) -> tuple[int, int]:
+        """From small to large, by progress."""
+        side = resolution
+        if progress < (1 - self.full) * (1 - self.half):
+            side = resolution // 4
+        elif progress < 1 - self.full:
+            side = resolution // 2
+        return side, self.factor(resolution, side)
+
+
+def coordinate_grid(resolution: int) -> Float[Tensor, "2 r r"]:
+    """x and y of every pixel of the full image: pixel 0 is -1, pixel R-1 is +1."""
+    axis = torch.linspace(-1.0, 1.0, resolution)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y])
+
+
+def random_corners(n: int, resolution: int, side: int, rng: np.random.Generator) -> Int[Tensor, "n 2"]:
+    """One (row, column) of the upper left pixel per image, uniform over the positions where the patch fits."""
+    return torch.from_numpy(rng.integers(0, resolution - side + 1, (n, 2)))
+
+
+def crop(images: UInt8[Tensor, "n c r r"], corners: Int[Tensor, "n 2"], side: int) -> UInt8[Tensor, "n c s s"]:
+    """The side x side patch of each image at its corner."""
+    return _window(images, corners, side)
+
+
+def crop_coordinates(grid: Float[Tensor, "2 r r"], corners: Int[Tensor, "n 2"], side: int) -> Float[Tensor, "n 2 s s"]:
+    """The coordinates of each patch in its full image: the crop of the coordinates."""
+    return _window(grid.expand(len(corners), *grid.shape), corners, side)
+
+
+def _window(values: Tensor, corners: Tensor, side: int) -> Tensor:
+    span = torch.arange(side)
+    rows = corners[:, 0, None] + span
+    columns = corners[:, 1, None] + span
+    batch = torch.arange(len(corners))[:, None, None]
+    return values[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

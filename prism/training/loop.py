@@ -1,0 +1,239 @@
+"""The training loop: draw, lose, step, average, record. What is lost is an objective's."""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+from prism_bench.prism.component import Component
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.rng import numpy_rng, seed_for
+from prism_bench.prism.training.checkpoint import Checkpoints
+from prism_bench.prism.training.training_log import TrainingLog
+from torch import Tensor, nn
+
+ROWS = 200
+"""Lines of the training log, evenly spaced over the images seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Component, family="training", name="adam"):
+    """Adam with a linear ramp-up, an optional cosine decay, and an average of the weights (paper, Table 6).
+
+    images: total images (patches) seen. batch: images a step at full size; patches enlarge it.
+    learning_rate: after the ramp-up over `rampup_images`, falling to `final_fraction` of itself (1: constant, the
+    paper's). ema_halflife: images, at most `ema_rampup` of those seen so far. precision of the forward pass.
+    """
+
+    images: int = 32_000_000
+    batch: int = 512
+    learning_rate: float = 1e-3
+    rampup_images: int = 10_000_000
+    final_fraction: float = 1.0
+    ema_halflife: int = 500_000
+    ema_rampup: float = 0.05
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        for field in ("images", "batch", "ema_halflife"):
+            if getattr(self, field) < 1:
+                raise InputError(f"training.{field} must be at least 1, not {getattr(self, field)}")
+        if not self.learning_rate > 0:
+            raise InputError(f"training.learning_rate must be positive, not {self.learning_rate}")
+        if not 0 <= self.final_fraction <= 1:
+            raise InputError(f"training.final_fraction must lie in [0, 1], not {self.final_fraction}")
+
+    def rate(self, seen: int) -> float:
+        """Learning rate after `seen` images."""
+        ramp = min(1.0, seen / self.rampup_images) if self.rampup_images else 1.0
+        cosine = (1 + math.cos(math.pi * min(1.0, seen / self.images))) / 2
+        return self.learning_rate * ramp * (self.final_fraction + (1 - self.final_fraction) * cosine)
+
+    def ema_decay(self, seen: int, batch: int) -> float:
+        """Weight of the old average in a step of `batch` images (Karras et al. 2022, appendix F)."""
+        halflife = min(self.ema_halflife, seen * self.ema_rampup) if self.ema_rampup else self.ema_halflife
+        return float(0.5 ** (batch / max(halflife, 1e-8)))
+
+
+class DivergedError(ComputeError):
+    """The loss stopped being finite."""
+
+
+class Epochs:
+    """Which of `size` training images come next: every epoch is one permutation, batches run across its end."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size, self.seed = size, seed
+        self.order = lru_cache(maxsize=2)(self._permutation)
+
+    def _permutation(self, epoch: int) -> Ids:
+        return numpy_rng(self.seed, "epoch", epoch).permutation(self.size)
+
+    def rows(self, seen: int, n: int) -> Ids:
+        """The n after the first `seen`."""
+        ends = range(self.size * (seen // self.size + 1), seen + n, self.size)
+        spans = pairwise([seen, *ends, seen + n])
+        return np.concatenate([self.order(a // self.size)[a % self.size : a % self.size + b - a] for a, b in spans])
+
+
+class Batch(Protocol):
+    """One step's input. n: images (patches) in it. k: neighbours that condition each, 0 for none."""
+
+    @property
+    def n(self) -> int:
+        """Images."""
+        ...
+
+    @property
+    def k(self) -> int:
+        """Neighbours of each."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on another device."""
+        ...
+
+
+N = TypeVar("N", bound=nn.Module)
+N_contra = TypeVar("N_contra", bound=nn.Module, contravariant=True)
+B = TypeVar("B", bound=Batch)
+
+
+class Objective(Protocol[N_contra, B]):
+    """What is learnt: which batch comes at a step, and what the network loses on it."""
+
+    def players(self, network: N_contra) -> list[list[nn.Parameter]]:
+        """The weights that each loss moves: one list, or two where networks play against each other."""
+        ...
+
+    def draw(self, step: int, seen: int) -> B:
+        """The batch of `step`, when `seen` images have gone before: a function of these and of the seed."""
+        ...
+
+    def losses(self, network: N_contra, batch: B) -> Iterator[Tensor | None]:
+        """The loss of each player in turn, None for one that sits out the step; the first is logged and never None."""
+        ...
+
+
+def train(
+    network: N,
+    objective: Objective[N, B],
+    training: Training,
+    *,
+    seed: int,
+    folder: Path,
+    runtime: Runtime,
+    report: Report,
+) -> N:
+    """Train `network` in place from the last checkpoint in `folder`, and return its average (EMA).
+
+    Every random number is named by (seed, step), so the result is bit-identical whether or not it was interrupted.
+
+    Raises:
+        DivergedError: the loss is not finite. StopRequestedError: asked to stop, checkpoint written.
+    """
+    device = torch.device(runtime.device)
+    average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+    players = objective.players(network)
+    optimisers = [torch.optim.Adam(weights, lr=training.learning_rate, fused=True) for weights in players]
+    state = State(network, average, optimisers)
+    checkpoints = Checkpoints(folder, runtime.checkpoint_seconds)
+    step, seen = checkpoints.restore(state)
+    log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen)
+    network.train()
+
+    while seen < training.images:
+        batch = objective.draw(step, seen).to(device)
+        rate = training.rate(seen)
+        torch.manual_seed(seed_for(seed, "dropout", step))
+        losses, values = objective.losses(network, batch), []
+        for optimiser in optimisers:
+            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+                loss = next(losses)
+            if loss is None:
+                continue
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            values.append(float(loss.detach()))
+            if not math.isfinite(values[-1]):
+                raise DivergedError(_diverged(values[-1], seen, step, training, checkpoints))
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+
+        step, seen = step + 1, seen + batch.n
+        state.average_weights(training.ema_decay(seen, batch.n))
+        log.add(seen, batch.n, values[0], k_train=batch.k, learning_rate=rate)
+        report(min(seen, training.images), training.images, "images", loss=log.recent, k_train=batch.k)
+        if checkpoints.due() or report.should_stop():
+            checkpoints.save(state, step, seen)
+            if report.should_stop():
+                raise StopRequestedError
+    log.close(seen)
+    return average
+
+
+def _diverged(value: float, seen: int, step: int, training: Training, checkpoints: "Checkpoints") -> str:
+    last = checkpoints.last_seen
+    kept = f"the last good checkpoint, at image {last:,}, is kept" if last else "no checkpoint had been due yet"
+    return (
+        f"the loss became {value} at image {seen:,} (step {step}); {kept}; lower --set training.learning_rate "
+        f"(now {training.learning_rate:g}) or raise --set training.rampup_images (now {training.rampup_images:,})"
+    )
+
+
+class State:
+    """Everything a checkpoint holds: weights, their average, and Adam's moments, as one flat dict of tensors."""
+
+    def __init__(self, network: nn.Module, average: nn.Module, optimisers: list[torch.optim.Adam]) -> None:
+        self.network, self.average, self.optimisers = network, average, optimisers
+        self._pairs = list(zip(average.parameters(), network.parameters(), strict=True))
+
+    def average_weights(self, decay: float) -> None:
+        """average <- decay * average + (1 - decay) * weights."""
+        with torch.no_grad():
+            old: list[Tensor] = [a for a, _ in self._pairs]
+            new: list[Tensor] = [w.detach() for _, w in self._pairs]
+            torch._foreach_lerp_(old, new, 1 - decay)
+            for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(buffer)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """A flat view, name -> tensor, for safetensors."""
+        named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for number, optimiser in enumerate(self.optimisers):
+            for index, moments in optimiser.state_dict()["state"].items():
+                named |= {f"adam.{number}.{index}.{name}": value for name, value in moments.items()}
+        return named
+
+    def restore(self, named: dict[str, Tensor]) -> None:
+        """Put the tensors of a checkpoint back."""
+        self.network.load_state_dict(_under(named, "network."))
+        self.average.load_state_dict(_under(named, "average."))
+        for number, optimiser in enumerate(self.optimisers):
+            _restore_moments(optimiser, _under(named, f"adam.{number}."))
+
+
+def _restore_moments(optimiser: torch.optim.Adam, named: dict[str, Tensor]) -> None:
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in named.items():
+        index, _, key = name.partition(".")
+        weight = weights[int(index)]
+        # A moment must lie in memory as its weight does, or the optimiser rounds in another order.
+        restored = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+        moments.setdefault(int(index), {})[key] = restored
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+
+
+def _under(named: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
