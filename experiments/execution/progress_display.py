@@ -54,7 +54,7 @@ class Display:
         self._left = dict(kinds)
 
     def started(self, stage: Stage) -> None:
-        """See `Observer`."""
+        """See `PlanObserver`."""
         address = str(stage.address)
         self._started[address] = (time.monotonic(), -1.0)
         self._told[address] = time.monotonic()
@@ -62,7 +62,7 @@ class Display:
         self._left[stage.kind] = self._left.get(stage.kind, 1) - 1
 
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
-        """See `Observer`."""
+        """See `PlanObserver`."""
         address, done, total = str(stage.address), progress["done"], progress["total"]
         began, first = self._started[address]
         if first < 0:
@@ -86,7 +86,7 @@ class Display:
             self._say(f"  {stage.title}: {state}   [{self._overall_state()}]")
 
     def finished(self, stage: Stage, answer: Answer) -> None:
-        """See `Observer`."""
+        """See `PlanObserver`."""
         self._done += 1
         self._bars.remove_task(self._tasks.pop(str(stage.address)))
         self._lengths.setdefault(stage.kind, []).append(answer.seconds)
@@ -97,7 +97,7 @@ class Display:
             self._say(f"  FAILED  {stage.title}: {answer.reason}")
 
     def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
-        """See `Observer`."""
+        """See `PlanObserver`."""
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import Literal
 import typer
 from prism_bench.experiments.execution.keep_plans import write_plans
 from prism_bench.experiments.execution.progress_display import Display
-from prism_bench.experiments.execution.run_plans import Run
+from prism_bench.experiments.execution.run_plans import PlansRun
 from prism_bench.experiments.mlflow_view.live import MlflowView
 from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.experiments.planning.plan import Plan, compile_plans, distinct_trainings
@@ -118,7 +118,7 @@ class _Execution:
             views.append(MlflowView(tracker, plan, self.store))
         return views
 
-    def _compute(self, views: Sequence[MlflowView], runtime: Runtime, workers: int) -> Run:
+    def _compute(self, views: Sequence[MlflowView], runtime: Runtime, workers: int) -> PlansRun:
         todo = self.found.todo
         with (
             interruptible(),
@@ -126,7 +126,7 @@ class _Execution:
             Display(len(todo), workers, self.console) as display,
         ):
             display.expect(Counter(stage.kind for stage in todo.values()))
-            work = Run(self.plans, self.store, pool, (display, *views), todo)
+            work = PlansRun(self.plans, self.store, pool, (display, *views), todo)
             work.execute()
         return work
 

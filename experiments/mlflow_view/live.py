@@ -29,25 +29,25 @@ class MlflowView:
         self._begun: set[str] = set()
 
     def started(self, stage: Stage) -> None:
-        """See `Observer`."""
+        """See `PlanObserver`."""
         for cell in self._by_training.get(str(stage.address), []):
             self._begin(cell)
 
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
-        """See `Observer`."""
+        """See `PlanObserver`."""
         address = str(stage.address)
         if address in self._by_training and time.monotonic() - self._looked > EVERY_SECONDS:
             self._looked = time.monotonic()
             self._log(address, self.store.root / "work" / address)
 
     def finished(self, stage: Stage, answer: Answer) -> None:
-        """See `Observer`."""
+        """See `PlanObserver`."""
         address = str(stage.address)
         if address in self._by_training and answer.outcome == "done":
             self._log(address, self.store.folder(stage.address))
 
     def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
-        """See `Observer`; cells of other plans are theirs to tell."""
+        """See `PlanObserver`; cells of other plans are theirs to tell."""
         if plan is not self.plan:
             return
         self._begin(cell)

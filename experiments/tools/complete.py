@@ -7,10 +7,10 @@ from pathlib import Path
 import typer
 from prism_bench.experiments.execution.progress_display import Display
 from prism_bench.experiments.execution.run_experiments import interruptible
-from prism_bench.experiments.execution.run_plans import Run
 from prism_bench.experiments.planning.survey import missing
 from prism_bench.prism.engine.local_pool import Pool
 from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.scheduler import Scheduler
 from prism_bench.prism.engine.stage import Stage, walk
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError
@@ -35,8 +35,8 @@ def complete(
             Display(len(todo), workers, console) as display,
         ):
             display.expect(Counter(stage.kind for stage in todo.values()))
-            work = Run((), store, pool, (display,), todo)
-            work.execute()
+            work = Scheduler(store, pool, (display,))
+            work.run(todo)
     except KeyboardInterrupt:
         console.print("\nStopped. What was computed is kept; the same command goes on from here.", markup=False)
         raise typer.Exit(130) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from prism_bench.experiments.execution.cell_record import stored_record
 from prism_bench.experiments.execution.progress_display import Display
-from prism_bench.experiments.execution.run_plans import Run
+from prism_bench.experiments.execution.run_plans import PlansRun
 from prism_bench.experiments.paper.one_variant import Tuned
 from prism_bench.experiments.planning.plan import Plan, compile_plans
 from prism_bench.experiments.planning.resolve_options import RunOptions, requests_of
@@ -96,7 +96,7 @@ class Objective:
             Display(len(todo), self.workers, self.console) as display,
         ):
             display.expect(Counter(stage.kind for stage in todo.values()))
-            work = Run([plan], self.store, pool, (display,), todo)
+            work = PlansRun([plan], self.store, pool, (display,), todo)
             work.execute()
         by_seed: dict[int, float] = {}
         names: dict[int, str] = {}

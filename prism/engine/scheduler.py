@@ -1,0 +1,101 @@
+"""Which stage is next: stages in the order of their needs; a failure stops only what rests on it."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from prism_bench.prism.engine.local_pool import Answer, Pool
+from prism_bench.prism.engine.stage import Stage
+from prism_bench.prism.engine.store import Store
+
+
+class StageObserver(Protocol):
+    """What hears of stages while they are performed: a progress display, MLflow."""
+
+    def started(self, stage: Stage) -> None:
+        """A stage was given to a worker."""
+        ...
+
+    def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
+        """The stage's `progress.json` as it stands; called about twice a second."""
+        ...
+
+    def finished(self, stage: Stage, answer: Answer) -> None:
+        """A stage is done or has failed."""
+        ...
+
+
+@dataclass
+class Scheduler:
+    """Performs stages by a pool of workers, as many at a time as the pool has places for."""
+
+    store: Store
+    pool: Pool
+    observers: Sequence[StageObserver] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why, by address: of stages that failed, and of those that rest on them."""
+    _waiting: dict[str, Stage] = field(default_factory=dict)
+    _running: dict[str, Stage] = field(default_factory=dict)
+
+    def run(self, stages: dict[str, Stage], changed: Callable[[], None] = lambda: None) -> None:
+        """Work until nothing more can be done. Of the stages that are ready, the first in `stages` goes first.
+
+        stages: by address, all that is to be done; what else they need is in the store. changed: called at the start
+        and after every round of answers.
+        """
+        self._waiting = dict(stages)
+        changed()
+        while self._waiting or self._running:
+            self._block()
+            for address in self._ready()[: self.pool.free]:
+                self._start(address)
+            for answer in self.pool.answers(timeout=0.5):
+                self._take(answer)
+            for stage in self._running.values():
+                self._look(stage)
+            changed()
+
+    def is_open(self, stage: Stage) -> bool:
+        """Whether a stage is still to be done, or being done."""
+        address = str(stage.address)
+        return address in self._waiting or address in self._running
+
+    def _ready(self) -> list[str]:
+        return [
+            address
+            for address, stage in self._waiting.items()
+            if not any(self.is_open(needed) for needed in stage.inputs().values())
+        ]
+
+    def _start(self, address: str) -> None:
+        stage = self._running[address] = self._waiting.pop(address)
+        self.pool.submit(stage)
+        for observer in self.observers:
+            observer.started(stage)
+
+    def _block(self) -> None:
+        """Drop what rests on a failed stage, with the reason."""
+        for address, stage in list(self._waiting.items()):
+            for needed in stage.inputs().values():
+                reason = self.failed.get(str(needed.address))
+                if reason is not None:
+                    chained = reason.startswith("needs ")
+                    self.failed[address] = reason if chained else f"needs {needed.title}, which failed: {reason}"
+                    self._waiting.pop(address, None)
+
+    def _take(self, answer: Answer) -> None:
+        stage = self._running.pop(answer.address)
+        if answer.outcome != "done":
+            self.failed[answer.address] = answer.reason or "stopped"
+        for observer in self.observers:
+            observer.finished(stage, answer)
+
+    def _look(self, stage: Stage) -> None:
+        path = self.store.root / "work" / str(stage.address) / "progress.json"
+        try:
+            progress = json.loads(path.read_text())
+        except (OSError, json.JSONDecodeError):
+            return
+        for observer in self.observers:
+            observer.progressed(stage, progress)

@@ -1,0 +1,109 @@
+"""The scheduler over stages that know no image: order, sharing, failures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from prism_bench.prism.component import Json
+from prism_bench.prism.engine.local_pool import Answer, Pool
+from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.scheduler import Scheduler
+from prism_bench.prism.engine.stage import Bench, Stage
+from prism_bench.prism.engine.store import Store
+from prism_bench.prism.errors import ComputeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum(Stage):
+    """sum.txt: its number and those of what it needs, added."""
+
+    kind: ClassVar[str] = "sum"
+    number: int
+    needs: tuple["Sum", ...] = ()
+
+    def parameters(self) -> dict[str, Json]:
+        return {"number": self.number}
+
+    def inputs(self) -> dict[str, Stage]:
+        return {str(index): stage for index, stage in enumerate(self.needs)}
+
+    def run(self, bench: Bench) -> None:
+        if self.number < 0:
+            raise ComputeError(f"{self.number} is negative")
+        total = self.number + sum(int((folder / "sum.txt").read_text()) for folder in bench.inputs.values())
+        (bench.folder / "sum.txt").write_text(str(total))
+
+
+@dataclass
+class Heard:
+    """An observer that keeps the order in which stages were started and finished."""
+
+    lines: list[str]
+
+    def started(self, stage: Stage) -> None:
+        self.lines.append(f"start {stage.label}")
+
+    def progressed(self, stage: Stage, progress: dict[str, object]) -> None:
+        """Nothing: these stages take no time."""
+
+    def finished(self, stage: Stage, answer: Answer) -> None:
+        self.lines.append(f"{answer.outcome} {stage.label}")
+
+
+def scheduled(tmp_path: Path, *stages: Sum) -> tuple[Scheduler, Store, list[str]]:
+    store, heard = Store.create(tmp_path), Heard([])
+    with Pool(store, Runtime(), 0) as pool:
+        scheduler = Scheduler(store, pool, [heard])
+        scheduler.run({str(stage.address): stage for stage in stages})
+    return scheduler, store, heard.lines
+
+
+def value(store: Store, stage: Sum) -> int:
+    return int((store.folder(stage.address) / "sum.txt").read_text())
+
+
+def test_a_diamond_is_done_once_in_the_order_of_its_needs(tmp_path: Path) -> None:
+    top = Sum(number=1, label="top")
+    left, right = (Sum(number=n, needs=(top,), label=str(n)) for n in (10, 20))
+    end = Sum(number=100, needs=(left, right), label="end")
+    scheduler, store, lines = scheduled(tmp_path, end, right, left, top)
+    assert value(store, end) == 100 + (10 + 1) + (20 + 1)
+    # Of the two that are ready together, the one that was given first.
+    assert lines == [
+        "start top", "done top", "start 20", "done 20", "start 10", "done 10", "start end", "done end",
+    ]  # fmt: skip
+    assert not scheduler.failed
+    assert not any(scheduler.is_open(stage) for stage in (top, left, right, end))
+
+
+def test_a_failure_stops_what_rests_on_it_and_nothing_else(tmp_path: Path) -> None:
+    bad, good = Sum(number=-1, label="bad"), Sum(number=2, label="good")
+    after = Sum(number=3, needs=(bad,), label="after")
+    last = Sum(number=4, needs=(after, good), label="last")
+    scheduler, store, lines = scheduled(tmp_path, bad, after, last, good)
+    assert value(store, good) == 2
+    assert "start after" not in lines
+    assert scheduler.failed[str(bad.address)] == "-1 is negative"
+    for stage in (after, last):
+        assert scheduler.failed[str(stage.address)] == "needs sum bad, which failed: -1 is negative"
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_settled_stages_are_told_after_every_round(tmp_path: Path, again: int) -> None:
+    chain = Sum(number=1, label="a")
+    for n in range(again):
+        chain = Sum(number=n + 2, needs=(chain,), label=str(n))
+    store, rounds = Store.create(tmp_path), []
+    stages = [chain, *(one for one in _below(chain))]
+    with Pool(store, Runtime(), 0) as pool:
+        scheduler = Scheduler(store, pool)
+        scheduler.run(
+            {str(stage.address): stage for stage in stages},
+            lambda: rounds.append(sum(scheduler.is_open(stage) for stage in stages)),
+        )
+    assert rounds == list(range(again + 1, -1, -1))
+
+
+def _below(stage: Sum) -> list[Sum]:
+    return [one for needed in stage.needs for one in (needed, *_below(needed))]
