@@ -85,9 +85,9 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(data: TrainingData, tmp_
 
 
 def test_another_seed_gives_other_weights_and_data_order(data: TrainingData, tmp_path: Path) -> None:
-    one = PatchObjective(data, recipe(), seed=0).draw(3, 40)
-    assert torch.equal(one.clean, PatchObjective(data, recipe(), seed=0).draw(3, 40).clean)
-    other = PatchObjective(data, recipe(), seed=1).draw(3, 40)
+    one = PatchObjective(data, recipe(), seed=0).batch(3, 40)
+    assert torch.equal(one.clean, PatchObjective(data, recipe(), seed=0).batch(3, 40).clean)
+    other = PatchObjective(data, recipe(), seed=1).batch(3, 40)
     assert one.clean.shape != other.clean.shape or not torch.equal(one.clean, other.clean)
     assert not torch.equal(METHOD.network(16, 8, 0).unet.conv_in.weight, METHOD.network(16, 8, 1).unet.conv_in.weight)  # type: ignore[union-attr, arg-type]
 
@@ -108,8 +108,8 @@ def test_every_epoch_sees_every_image_once(data: TrainingData) -> None:
 def test_the_condition_is_the_k_nearest_of_each_image(data: TrainingData) -> None:
     assert data.gallery is not None
     batches = PatchObjective(data, recipe(), seed=0)
-    first, last = batches.draw(0, 0), batches.draw(500, 639)
-    assert (first.k, last.k) == (4, 1)
+    first, last = batches.batch(0, 0), batches.batch(500, 639)
+    assert (first.facts, last.facts) == ({"k_train": 4}, {"k_train": 1})
     assert first.neighbours is not None
     rows = batches.epochs.rows(0, len(first.clean))
     nearest_ids = data.gallery.neighbours[data.ids[rows], :4]
@@ -120,7 +120,7 @@ def test_the_condition_is_the_k_nearest_of_each_image(data: TrainingData) -> Non
 def test_an_unconditional_method_sees_all_of_x_and_no_neighbour(data: TrainingData) -> None:
     parts = Split().parts(ToyFaces(size=64).build().labels)
     assert sorted(AllImages().ids(parts)) == list(range(64))
-    batch = PatchObjective(data._replace(gallery=None), recipe(), seed=0).draw(0, 0)
+    batch = PatchObjective(data._replace(gallery=None), recipe(), seed=0).batch(0, 0)
     assert batch.neighbours is None
     assert batch.k == 0
 

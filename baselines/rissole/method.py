@@ -151,7 +151,7 @@ class Rissole(Method, name="rissole"):
             block=self.block(data.images.shape[-1]),
             factor=self.factor,
             scale=scale,
-            batch=self.training.batch,
+            batch_size=self.training.batch,
             seed=seed,
         )
         average = train(network, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
