@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from prism_bench.prism.conditioning.schedules import Schedule
+from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.patch_diffusion.diffusion import EDM, Network, denoising_loss
 from prism_bench.prism.patch_diffusion.patches import Patches, coordinate_grid, crop, crop_coordinates, random_corners
@@ -86,7 +87,7 @@ class PatchObjective:
             nearest = self.gallery.neighbours[self.ids[rows], :k]
             neighbours = torch.from_numpy(self.gallery.vectors[nearest])
         return PatchBatch(
-            clean=clean.to(torch.float32) / 127.5 - 1,
+            clean=to_signed(clean),
             noise=torch.randn(clean.shape, generator=noise_rng),
             sigma=recipe.diffusion.draw_sigma(n, noise_rng),
             coordinates=crop_coordinates(self.grid, corners, side),

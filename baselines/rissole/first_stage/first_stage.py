@@ -14,7 +14,7 @@ from prism_bench.prism.component import canonical, from_json
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.images import Pixels, to_uint8
+from prism_bench.prism.images import Pixels, to_signed, to_uint8
 from prism_bench.prism.methods.method import Asked, Fitted, Method, TrainingData
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.training.checkpoint import Checkpoints
@@ -120,7 +120,7 @@ def encode_all(module: Autoencoder, images: Pixels, ids: Ids, device: str, *, fl
     found = []
     for start in range(0, len(ids), BATCH):
         pixels = torch.from_numpy(np.ascontiguousarray(images[ids[start : start + BATCH]])).to(device)
-        clean = pixels.to(torch.float32) / 127.5 - 1
+        clean = to_signed(pixels)
         found.append(module.encode(clean.flip(-1) if flip else clean).cpu().numpy())
     return np.concatenate(found)
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder
+from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.training.loop import Epochs
@@ -73,7 +74,7 @@ class VQGANObjective:
     def batch(self, step: int, seen: int) -> ImageBatch:
         """Half of the images are mirrored where `flip` is set."""
         pixels = np.ascontiguousarray(self.images[self.ids[self.epochs.rows(seen, self.batch_size)]])
-        images = torch.from_numpy(pixels).to(torch.float32) / 127.5 - 1
+        images = to_signed(torch.from_numpy(pixels))
         if self.flip:
             mirrored = torch.from_numpy(numpy_rng(self.seed, "flips", step).random(self.batch_size) < 0.5)
             images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
