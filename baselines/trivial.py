@@ -110,7 +110,7 @@ class HeldOutReal(Real, name="held-out-real"):
 class NearestImage(Trivial, name="nearest-image"):
     """The image of D nearest to the pseudo-query, itself left out: retrieval without a network."""
 
-    retrieval: Retrieval = Nearest()  # noqa: RUF009 - a frozen value
+    retrieval: Retrieval = Nearest()
 
     @property
     def trained_on(self) -> str:

@@ -55,17 +55,17 @@ class Rissole(Method, name="rissole"):
     """
 
     sampled_by: ClassVar[type] = DDPMSampler
-    training_set: TrainingSet = AllImages()  # noqa: RUF009 - frozen values
-    first_stage: FirstStage = VQGAN(training_set=AllImages())  # noqa: RUF009
+    training_set: TrainingSet = AllImages()
+    first_stage: FirstStage = VQGAN(training_set=AllImages())
     factor: int = 2
     k: int = 10
     query: Literal["first_block", "whole"] = "first_block"
     database: Literal["train", "D"] = "train"
     exclude_self: bool = False
     flip: bool = True
-    unet: BlockUNet = BlockUNet()  # noqa: RUF009
-    process: DDPM = DDPM()  # noqa: RUF009
-    training: Training = Training(  # noqa: RUF009
+    unet: BlockUNet = BlockUNet()
+    process: DDPM = DDPM()
+    training: Training = Training(
         images=10_000_000, batch=1024, learning_rate=2e-4, rampup_images=0, ema_halflife=1, ema_rampup=0.0
     )
 

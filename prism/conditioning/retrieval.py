@@ -25,7 +25,7 @@ class Retrieval(Component, family="retrieval"):
     Law: top-k lists are nested, so that one table serves every smaller k.
     """
 
-    encoder: Encoder = PixelsPCA()  # noqa: RUF009 - a frozen value
+    encoder: Encoder = PixelsPCA()
     normalise: bool = True
     exclude_self: bool = False
 

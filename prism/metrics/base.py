@@ -173,7 +173,7 @@ class ImageMetric(Metric):
 class EncodedMetric(Metric):
     """A metric that looks through an encoder, whose slug is part of its values' names: `fid` is Inception's alone."""
 
-    encoder: Encoder = EfficientNetLite0()  # noqa: RUF009 - a frozen value
+    encoder: Encoder = EfficientNetLite0()
 
     def _features(self, evidence: Evidence) -> tuple[Vectors, Vectors]:
         """The features of generated and reference images, checked."""

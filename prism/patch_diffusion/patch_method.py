@@ -37,13 +37,13 @@ class PatchMethod(Method, name="patch"):
     """
 
     sampled_by: ClassVar[type] = ODESampler
-    aggregator: Aggregator = SetTransformer()  # noqa: RUF009 - frozen values
-    schedule: Schedule = Decreasing(k_max=16)  # noqa: RUF009
-    retrieval: Retrieval = Nearest()  # noqa: RUF009
-    patches: Patches = PatchSizes()  # noqa: RUF009
-    denoiser: Denoiser = DDPMpp()  # noqa: RUF009
-    diffusion: EDM = EDM()  # noqa: RUF009
-    training: Training = Training()  # noqa: RUF009
+    aggregator: Aggregator = SetTransformer()
+    schedule: Schedule = Decreasing(k_max=16)
+    retrieval: Retrieval = Nearest()
+    patches: Patches = PatchSizes()
+    denoiser: Denoiser = DDPMpp()
+    diffusion: EDM = EDM()
+    training: Training = Training()
 
     @property
     def conditioning(self) -> Retrieval | None:

@@ -42,7 +42,7 @@ class VQGAN(FirstStage, name="vqgan"):
     adversarial: float = 0.1
     adversarial_after: int = 1000
     flip: bool = True
-    training: Training = Training(  # noqa: RUF009 - a frozen value
+    training: Training = Training(
         images=15_000_000, batch=512, learning_rate=2e-4, rampup_images=0, ema_halflife=1, ema_rampup=0.0
     )
 
