@@ -19,6 +19,7 @@ from prism_bench.prism.methods.method import Asked, Fitted, Method, TrainingData
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.variants.variant import Scale, Variant
 from safetensors.torch import save_file
+from typing_extensions import override
 
 
 def in_random_order(indices: range, n: int, seed: int) -> Ids:
@@ -44,8 +45,8 @@ class Trivial(Method):
         save_file({}, folder / MODEL)
         report(1, 1, "images")
 
+    @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
-        """See the family."""
         return Drawing(self, np.load(folder / IMAGES, mmap_mode="r"), resolution)
 
     @abstractmethod
@@ -66,7 +67,7 @@ class Drawing:
     resolution: int
 
     def sample(self, asked: Asked) -> Pixels:
-        """See `prism.methods.method.Fitted`; sampler and number of neighbours do not matter."""
+        """Sampler and number of neighbours do not matter."""
         return self.method.draw(self.images, asked, self.resolution)
 
 

@@ -30,7 +30,7 @@ class FittedRissole:
 
     @torch.inference_mode()
     def sample(self, asked: Asked) -> Pixels:
-        """See `prism.methods.method.Fitted`. A pseudo-query is its own first neighbour; k is that of training.
+        """A pseudo-query is its own first neighbour; k is that of training.
 
         Differs from the paper: pseudo-queries are images of D, those of every other method, not of all the database.
         """

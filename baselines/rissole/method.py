@@ -36,6 +36,7 @@ from prism_bench.prism.training.checkpoint import Checkpoints
 from prism_bench.prism.training.loop import Training, train
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
+from typing_extensions import override
 
 FIRST, UNET = "first_stage.", "unet."
 
@@ -86,8 +87,8 @@ class Rissole(Method, name="rissole"):
         """By the neighbours of a pseudo-query."""
         return True
 
+    @override
     def check(self, resolution: int) -> None:
-        """See the family."""
         self.first_stage.check(resolution)
         _, side = self.first_stage.latent(resolution)
         if side % self.factor:
@@ -98,8 +99,8 @@ class Rissole(Method, name="rissole"):
             )
         self.unet.check(side // self.factor)
 
+    @override
     def check_parts(self, parts: Parts) -> None:
-        """See the family."""
         ids = self.training_set.ids(parts)
         if self.database == "train" and not np.isin(parts.retrieval, ids).all():
             raise InputError(
@@ -114,8 +115,8 @@ class Rissole(Method, name="rissole"):
                 f"{', the query itself not counted' if itself else ''}; use k <= {held - itself}, or more images"
             )
 
+    @override
     def check_sampler(self, sampler: Sampler) -> None:
-        """See the family."""
         super().check_sampler(sampler)
         if sampler.steps > self.process.steps:
             raise InputError(
@@ -133,8 +134,8 @@ class Rissole(Method, name="rissole"):
         channels, _ = self.block(resolution)
         return self.unet.build(channels, self.k, self.factor**2)
 
+    @override
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
-        """See the family."""
         if data.first is None:
             raise ComputeError("RISSOLE needs the folder of its trained first stage")
         module = open_autoencoder(data.first / WEIGHTS).to(runtime.device).eval().requires_grad_(requires_grad=False)
@@ -182,8 +183,8 @@ class Rissole(Method, name="rissole"):
         weights |= {f"{FIRST}{name}": value for name, value in load_file(first / WEIGHTS).items()}
         save_file(weights, folder / WEIGHTS, told_as(*told_of(first / WEIGHTS), latent_scale=scale))
 
+    @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
-        """See the family."""
         # The file says what its first stage is, so that one taken from elsewhere need not be named again.
         network = self.replace(first_stage=told_of(folder / WEIGHTS)[0]).build(resolution)
         weights = load_file(folder / WEIGHTS)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +159,8 @@ class CrossAttention(Aggregator, name="cross_attention"):
         """4C, the width of a token."""
         return 4 * channels
 
+    @override
     def beside(self, spent: int) -> "CrossAttention":
-        """See the family."""
         return self.replace(spent=spent)
 
     def build(self, embedding_dim: int, channels: int) -> nn.Module:

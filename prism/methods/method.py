@@ -15,6 +15,7 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.rng import numpy_rng
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,8 @@ class TrainShare(TrainingSet, name="X_train-share"):
         """Which part of X_train."""
         return f"{100 * self.share:g}% of X_train"
 
+    @override
     def ids(self, parts: Parts) -> Ids:
-        """See the class."""
         return parts.train[: max(1, round(self.share * len(parts.train)))]
 
 

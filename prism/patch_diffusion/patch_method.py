@@ -24,6 +24,7 @@ from prism_bench.prism.training.checkpoint import Checkpoints
 from prism_bench.prism.training.loop import Training, train
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from typing_extensions import override
 
 WEIGHTS = "model.safetensors"
 
@@ -55,8 +56,8 @@ class PatchMethod(Method, name="patch"):
         """The schedule's largest k; 0 without conditioning."""
         return self.schedule.largest if self.aggregator.conditional else 0
 
+    @override
     def check(self, resolution: int) -> None:
-        """See the family."""
         if resolution % 4:
             low = max(resolution // 4 * 4, 8)
             raise InputError(
@@ -69,8 +70,8 @@ class PatchMethod(Method, name="patch"):
         counted = Networks(self.denoiser, self.aggregator, resolution, embedding_dim)
         return counted.training_flops(self.patches, self.largest_k) * self.training.images
 
+    @override
     def sampling_flops(self, sampler: Sampler, resolution: int, embedding_dim: int, k_sample: int) -> float:
-        """See the family."""
         counted = Networks(self.denoiser, self.aggregator, resolution, embedding_dim)
         return counted.sampling_flops(sampler.evaluations, max(k_sample, 1))
 
@@ -100,8 +101,8 @@ class PatchMethod(Method, name="patch"):
             attending, mapping = (sum(p.numel() for p in unet.parameters()) for unet in builds)
         return attending - mapping
 
+    @override
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
-        """See the family."""
         dim = 0 if data.gallery is None else data.gallery.vectors.shape[1]
         network = self.network(data.images.shape[-1], dim, seed).to(runtime.device)
         recipe = Recipe(self.training, self.patches, self.schedule, self.diffusion)
@@ -110,8 +111,8 @@ class PatchMethod(Method, name="patch"):
         save_file({name: value.cpu().contiguous() for name, value in average.state_dict().items()}, folder / WEIGHTS)
         Checkpoints(folder, runtime.checkpoint_seconds).remove()
 
+    @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
-        """See the family."""
         network = self.network(resolution, embedding_dim, seed=0)
         network.load_state_dict(load_file(folder / WEIGHTS))
         network.to(runtime.device).eval()
@@ -128,7 +129,7 @@ class FittedPatchMethod:
 
     @torch.inference_mode()
     def sample(self, asked: Asked) -> Pixels:
-        """See `prism.methods.method.Fitted`. The conditioning vector is the same for every denoising step."""
+        """The conditioning vector is the same for every denoising step."""
         indices, sampler = asked.indices, asked.sampler
         if not isinstance(sampler, ODESampler):
             raise ComputeError(f"sampler {sampler.name} does not integrate a denoiser")

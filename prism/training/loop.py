@@ -203,7 +203,7 @@ class State:
         with torch.no_grad():
             old: list[Tensor] = [a for a, _ in self._pairs]
             new: list[Tensor] = [w.detach() for _, w in self._pairs]
-            get_ema_multi_avg_fn(decay)(old, new, 0)
+            get_ema_multi_avg_fn(decay)(old, new, 0)  # type: ignore[no-untyped-call]
             for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
                 kept.copy_(buffer)
 

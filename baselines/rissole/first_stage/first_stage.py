@@ -21,6 +21,7 @@ from prism_bench.prism.training.checkpoint import Checkpoints
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from typing_extensions import override
 
 Codes = np.ndarray[Any, np.dtype[np.integer[Any]]]
 """[n, ...]: how latents are stored."""
@@ -62,7 +63,7 @@ class FirstStage(Method):
 
     @abstractmethod
     def training_flops(self, resolution: int, embedding_dim: int) -> float:
-        """See the family; every first stage can tell."""
+        """Never None: every first stage can tell."""
 
     def within(self, flops: float, resolution: int) -> Self:
         """The same, trained for no more than so many operations; as it is where it trains nothing."""
@@ -92,8 +93,8 @@ class FirstStage(Method):
         save_file(weights, folder / WEIGHTS, told_as(own, resolution))
         Checkpoints(folder, runtime.checkpoint_seconds).remove()
 
+    @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
-        """See the family."""
         module = open_autoencoder(folder / WEIGHTS).to(runtime.device).eval()
         return Reconstructing(module, np.load(folder / CODES, mmap_mode="r"), runtime)
 

@@ -8,6 +8,7 @@ from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.weights.user_files import OwnFiles
+from typing_extensions import override
 
 
 def _file(path: Path) -> Path:
@@ -43,12 +44,12 @@ class FirstStageFile(FirstStage, name="first-stage-file"):
             )
         own.check(resolution)
 
+    @override
     def latent(self, resolution: int) -> tuple[int, int]:
-        """See the family."""
         return self.own().latent(resolution)
 
+    @override
     def autoencoder(self, resolution: int) -> Autoencoder:
-        """See the family."""
         return self.own().autoencoder(resolution)
 
     def trained(
@@ -62,10 +63,10 @@ class FirstStageFile(FirstStage, name="first-stage-file"):
         """None are spent here; those of its own training are not known."""
         return 0.0
 
+    @override
     def decoding_flops(self, resolution: int) -> float:
-        """See the family."""
         return self.own().decoding_flops(resolution)
 
+    @override
     def active(self, weight: str) -> bool:
-        """See the family."""
         return self.own().active(weight)

@@ -17,6 +17,7 @@ from prism_bench.prism.patch_diffusion.flops import BACKWARD
 from prism_bench.prism.rng import seed_for
 from prism_bench.prism.training.loop import Training, train
 from torch.utils.flop_counter import FlopCounterMode
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,8 @@ class VQGAN(FirstStage, name="vqgan"):
             if not least <= getattr(self, field) < 2**15:
                 raise InputError(f"first_stage.{field} must be at least {least}, not {getattr(self, field)}")
 
+    @override
     def check(self, resolution: int) -> None:
-        """See the family."""
         step = 2 ** len(self.channels)
         if resolution % step:
             raise InputError(
@@ -61,22 +62,22 @@ class VQGAN(FirstStage, name="vqgan"):
                 f"channels={self.channels} needs; use {max(resolution // step, 1) * step}"
             )
 
+    @override
     def latent(self, resolution: int) -> tuple[int, int]:
-        """See the family."""
         return self.latent_channels, resolution // 2 ** len(self.channels)
 
+    @override
     def autoencoder(self, resolution: int) -> Autoencoder:
-        """See the family."""
         return self._network()
 
     def _network(self) -> QuantisedAutoencoder:
         widths = Widths(self.channels, self.latent_channels, self.codebook, self.heads, self.head_dim)
         return QuantisedAutoencoder(widths)
 
+    @override
     def trained(
         self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report
     ) -> tuple[FirstStage, Autoencoder]:
-        """See the family."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(seed, "initial weights"))
             networks = VQGANNetworks(self._network(), Discriminator() if self.adversarial else None)
@@ -100,8 +101,8 @@ class VQGAN(FirstStage, name="vqgan"):
         images = max(self.training.batch, int(flops / each))
         return self.replace(training=self.training.replace(images=images))
 
+    @override
     def decoding_flops(self, resolution: int) -> float:
-        """See the family."""
         return _operations(self, resolution)[1]
 
     def trainable(self, resolution: int, embedding_dim: int) -> int:

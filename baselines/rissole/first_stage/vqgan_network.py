@@ -8,6 +8,7 @@ from jaxtyping import Float, Integer
 from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder
 from prism_bench.baselines.rissole.first_stage.layers import GROUPS, SelfAttention
 from torch import Tensor, nn
+from typing_extensions import override
 
 SLOPE = 0.2
 """Of every leaky ReLU."""
@@ -16,7 +17,7 @@ DISCRIMINATOR_WIDTH = 64
 
 
 class Widths(NamedTuple):
-    """See `VQGAN`."""
+    """The sizes of a `VQGAN`."""
 
     channels: tuple[int, ...]
     latent: int
@@ -96,7 +97,7 @@ class Discriminator(nn.Module):
             layers += [conv, nn.BatchNorm2d(2 * width), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(4 * DISCRIMINATOR_WIDTH, 1, 3, padding=1))
 
+    @override
     def forward(self, images: Float[Tensor, "b 3 r r"]) -> Float[Tensor, "b 1 h w"]:
-        """See the class."""
         out: Tensor = self.layers(images)
         return out
