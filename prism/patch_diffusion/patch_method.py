@@ -88,13 +88,13 @@ class PatchMethod(Method, name="patch"):
                 unet = self.denoiser.build(resolution, width, tokens=True)
             else:
                 unet = self.denoiser.build(resolution, width)
-            own = self.aggregator.beside(self._spent(resolution, width) if self.aggregator.tokens else 0)
-            aggregator = own.build(embedding_dim, self.denoiser.channels)
+            more = self._token_parameters(resolution, width) if self.aggregator.tokens else 0
+            aggregator = self.aggregator.build_beside(embedding_dim, self.denoiser.channels, more)
         network = Network(unet, aggregator, self.diffusion, conditional=self.aggregator.conditional)
         # Convolutions on small patches run 1.2 to 1.5 times as fast in this layout on a CPU, and no slower elsewhere.
         return network.to(memory_format=torch.channels_last)
 
-    def _spent(self, resolution: int, width: int) -> int:
+    def _token_parameters(self, resolution: int, width: int) -> int:
         """Parameters that the U-Net needs more for tokens than for one vector."""
         with torch.device("meta"):
             builds = (self.denoiser.build(resolution, width, tokens=True), self.denoiser.build(resolution, width))
