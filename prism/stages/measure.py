@@ -9,7 +9,7 @@ from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.stage import Stage, StageContext
-from prism_bench.prism.metrics.base import Evidence, Metric
+from prism_bench.prism.metrics.base import Metric, MetricInputs
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
@@ -76,7 +76,7 @@ class MetricStage(Stage):
             features = np.load(context.inputs["features"] / "features.npy")
             reference = np.load(context.inputs["reference"] / "embeddings.npy")
         samples = context.inputs["samples"]
-        evidence = Evidence(
+        inputs = MetricInputs(
             generated=open_images(samples),
             reference=open_images(context.inputs["data"]),
             generated_features=features,
@@ -86,7 +86,7 @@ class MetricStage(Stage):
             pseudo_queries=np.load(samples / "pseudo_queries.npy"),
             held_out_features=_held_out(context),
         )
-        save_values(self.metric, evidence, context, self.data)
+        save_values(self.metric, inputs, context, self.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ class FloorStage(Stage):
         parts = _parts(context)
         left = None if parts is None else Parts(*(_places(ids, other) for ids in parts))
         guides = None if left is None else left.retrieval
-        evidence = Evidence(
+        inputs = MetricInputs(
             generated=images[one],
             reference=images[other],
             generated_features=_rows(features, one),
@@ -137,7 +137,7 @@ class FloorStage(Stage):
             pseudo_queries=None if guides is None else numpy_rng(0, "floor's pseudo-queries").choice(guides, n),
             held_out_features=_held_out(context),
         )
-        save_values(self.metric, evidence, context, self.data)
+        save_values(self.metric, inputs, context, self.data)
 
 
 def _asked_for(metric: Metric, split: SplitStage, held_out: FeaturesStage | None) -> dict[str, Stage]:
@@ -165,10 +165,10 @@ def _rows(features: Vectors | None, ids: Ids) -> Vectors | None:
     return None if features is None else features[ids]
 
 
-def save_values(metric: Metric, evidence: Evidence, context: StageContext, data: DatasetStage) -> None:
+def save_values(metric: Metric, inputs: MetricInputs, context: StageContext, data: DatasetStage) -> None:
     """Write the metric's values with their fingerprints, and its details where there are any."""
     rows: list[Json] = []
-    found = metric.measure(evidence)
+    found = metric.measure(inputs)
     for value in found.values:
         facts: dict[str, Json] = value._asdict()
         rows.append(
