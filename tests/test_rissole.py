@@ -28,7 +28,7 @@ from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.methods.method import AllImages, Asked, TrainingData, TrainSplit
+from prism_bench.prism.methods.method import AllImages, SampleRequest, TrainingData, TrainSplit
 from prism_bench.prism.methods.sampling import Heun
 from prism_bench.prism.training.loop import Training
 from torch import Tensor, nn
@@ -290,26 +290,26 @@ def trained(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Fit
     return found
 
 
-def asked(indices: range, queries: list[int]) -> Asked:
-    return Asked(indices, 0, DDIM(steps=4), 1, np.array(queries), None)
+def requested(indices: range, queries: list[int]) -> SampleRequest:
+    return SampleRequest(indices, 0, DDIM(steps=4), 1, np.array(queries), None)
 
 
 def test_a_sample_does_not_depend_on_its_batch(trained: FittedRissole) -> None:
-    whole = trained.sample(asked(range(4), [10, 11, 12, 13]))
+    whole = trained.sample(requested(range(4), [10, 11, 12, 13]))
     assert (whole.shape, whole.dtype) == ((4, 3, R, R), np.uint8)
-    alone = trained.sample(asked(range(2, 3), [12]))
+    alone = trained.sample(requested(range(2, 3), [12]))
     assert np.abs(whole[2].astype(int) - alone[0].astype(int)).max() <= 1, "but for the rounding of another batch size"
     assert not np.array_equal(whole[0], whole[1])
 
 
 def test_the_pseudo_query_is_its_own_first_neighbour(trained: FittedRissole, data: TrainingData) -> None:
-    condition = trained.condition(asked(range(2), [12, 30]))
+    condition = trained.condition(requested(range(2), [12, 30]))
     own = split(torch.from_numpy(data.images[[12, 30]]).float() / 127.5 - 1, 2) / trained.scale
     torch.testing.assert_close(condition[:, :, :3], own)
 
 
 def test_the_noise_of_one_block_changes_no_other(trained: FittedRissole) -> None:
-    guide = trained.condition(asked(range(1), [12]))[0]
+    guide = trained.condition(requested(range(1), [12]))[0]
     position = torch.arange(4)
     noise = torch.randn(4, 3, 8, 8)
     changed = noise.clone()
@@ -451,7 +451,7 @@ def test_training_restores_images_better_than_their_mean(data: TrainingData, tmp
     )
     own.fit(data, seed=0, folder=tmp_path, runtime=Runtime(), report=Report(tmp_path / "progress.json"))
     fitted = own.load(tmp_path, resolution=R, embedding_dim=0, runtime=Runtime())
-    shown = fitted.sample(Asked(range(N), 0, Heun(), 0, np.zeros(N, np.int64), None)).astype(float)
+    shown = fitted.sample(SampleRequest(range(N), 0, Heun(), 0, np.zeros(N, np.int64), None)).astype(float)
     real = data.images.astype(float)
     nearest = np.sort(((shown[:, None] - real[None]) ** 2).mean(axis=(2, 3, 4)), axis=1)[:, 0]
     assert nearest.mean() < 0.25 * real.var(axis=0).mean()

@@ -13,7 +13,7 @@ from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.engine.resumable_array import fill_rows
 from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
-from prism_bench.prism.methods.method import AllImages, Asked, Gallery, TrainingData, TrainSplit, pseudo_queries
+from prism_bench.prism.methods.method import AllImages, Gallery, SampleRequest, TrainingData, TrainSplit, pseudo_queries
 from prism_bench.prism.methods.sampling import DPMSolverPP2M
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
@@ -196,7 +196,7 @@ def test_sample_i_does_not_depend_on_the_batch(data: TrainingData, tmp_path: Pat
 
     def sample(indices: range) -> np.ndarray:
         queries = pseudo_queries(indices, 5, data.retrieval)
-        return fitted.sample(Asked(indices, 5, DPMSolverPP2M(steps=4), 2, queries, data.gallery))
+        return fitted.sample(SampleRequest(indices, 5, DPMSolverPP2M(steps=4), 2, queries, data.gallery))
 
     together = sample(range(6))
     apart = np.concatenate([sample(range(i, i + 1)) for i in range(6)])
@@ -217,7 +217,7 @@ def test_without_neighbours_the_network_gets_a_zero_vector(data: TrainingData, t
 
     def sample(k_sample: int, gallery: Gallery) -> np.ndarray:
         queries = pseudo_queries(range(4), 5, data.retrieval)
-        return fitted.sample(Asked(range(4), 5, DPMSolverPP2M(steps=4), k_sample, queries, gallery))
+        return fitted.sample(SampleRequest(range(4), 5, DPMSolverPP2M(steps=4), k_sample, queries, gallery))
 
     assert np.array_equal(sample(0, data.gallery), sample(0, moved))
     assert not np.array_equal(sample(1, data.gallery), sample(1, moved))

@@ -16,10 +16,10 @@ from prism_bench.baselines.rissole.first_stage.first_stage import (
     Codes,
     FirstStage,
     encode_all,
-    facts_of,
+    file_metadata,
+    first_stage_in,
+    metadata_of,
     open_autoencoder,
-    told_as,
-    told_of,
 )
 from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.fitted import FittedRissole
@@ -181,12 +181,12 @@ class Rissole(Method, name="rissole"):
         """Both networks in one file, which says what the first stage is."""
         weights = {f"{UNET}{name}": value.cpu().contiguous() for name, value in network.state_dict().items()}
         weights |= {f"{FIRST}{name}": value for name, value in load_file(first / WEIGHTS).items()}
-        save_file(weights, folder / WEIGHTS, told_as(*told_of(first / WEIGHTS), latent_scale=scale))
+        save_file(weights, folder / WEIGHTS, file_metadata(*first_stage_in(first / WEIGHTS), latent_scale=scale))
 
     @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
         # The file says what its first stage is, so that one taken from elsewhere need not be named again.
-        network = self.replace(first_stage=told_of(folder / WEIGHTS)[0]).build(resolution)
+        network = self.replace(first_stage=first_stage_in(folder / WEIGHTS)[0]).build(resolution)
         weights = load_file(folder / WEIGHTS)
         network.load_state_dict({name[len(UNET) :]: value for name, value in weights.items() if name.startswith(UNET)})
         module = open_autoencoder(folder / WEIGHTS, FIRST)
@@ -196,7 +196,7 @@ class Rissole(Method, name="rissole"):
             database=Database.load(folder),
             process=self.process,
             factor=self.factor,
-            scale=float(facts_of(folder / WEIGHTS)["latent_scale"]),
+            scale=float(metadata_of(folder / WEIGHTS)["latent_scale"]),
             device=runtime.device,
         )
 
@@ -222,8 +222,8 @@ def _all_blocks(method: Rissole, resolution: int) -> float:
     """Operations of one forward pass of all blocks of an image."""
     (channels, width), blocks = method.block(resolution), method.factor**2
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        block, told = torch.empty(1, channels, width, width), torch.zeros(1, dtype=torch.long)
-        method.build(resolution).eval()(block, told, torch.empty(1, method.k * channels, width, width), told)
+        block, number = torch.empty(1, channels, width, width), torch.zeros(1, dtype=torch.long)
+        method.build(resolution).eval()(block, number, torch.empty(1, method.k * channels, width, width), number)
     return float(blocks * counter.get_total_flops())
 
 

@@ -12,7 +12,7 @@ from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels, to_uint8
-from prism_bench.prism.methods.method import Asked, Fitted, Gallery, Method, TrainingData
+from prism_bench.prism.methods.method import Fitted, Gallery, Method, SampleRequest, TrainingData
 from prism_bench.prism.methods.sampling import ODESampler, Sampler
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp, Denoiser
 from prism_bench.prism.patch_diffusion.diffusion import EDM, Network
@@ -128,15 +128,17 @@ class FittedPatchMethod:
     runtime: Runtime
 
     @torch.inference_mode()
-    def sample(self, asked: Asked) -> Pixels:
+    def sample(self, request: SampleRequest) -> Pixels:
         """The conditioning vector is the same for every denoising step."""
-        indices, sampler = asked.indices, asked.sampler
+        indices, sampler = request.indices, request.sampler
         if not isinstance(sampler, ODESampler):
             raise ComputeError(f"sampler {sampler.name} does not integrate a denoiser")
         shape = (3, self.resolution, self.resolution)
-        noise = torch.stack([torch.randn(shape, generator=torch_rng(asked.seed, "sampling noise", i)) for i in indices])
+        noise = torch.stack(
+            [torch.randn(shape, generator=torch_rng(request.seed, "sampling noise", i)) for i in indices]
+        )
         grid = coordinate_grid(self.resolution).expand(len(indices), -1, -1, -1).to(self.runtime.device)
-        condition = self._condition(asked.queries, asked.k_sample, asked.gallery)
+        condition = self._condition(request.queries, request.k_sample, request.gallery)
 
         def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
             denoised: Tensor = self.network(noisy, sigma.expand(len(noisy)), grid, condition)

@@ -7,7 +7,7 @@ import numpy as np
 from prism_bench.prism.component import Json
 from prism_bench.prism.engine.resumable_array import fill_rows
 from prism_bench.prism.engine.stage import Stage, StageContext
-from prism_bench.prism.methods.method import Asked, Gallery, Method, TrainingData, pseudo_queries
+from prism_bench.prism.methods.method import Gallery, Method, SampleRequest, TrainingData, pseudo_queries
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.stages.data import DatasetStage, NeighboursStage, SplitStage, open_images, open_parts
 
@@ -106,7 +106,7 @@ class SamplesStage(Stage):
             np.uint8,
             batch=context.runtime.sample_batch,
             make=lambda rows: fitted.sample(
-                Asked(rows, self.seed, self.sampler, self.k_sample, queries[rows.start : rows.stop], gallery)
+                SampleRequest(rows, self.seed, self.sampler, self.k_sample, queries[rows.start : rows.stop], gallery)
             ),
             report=context.report,
             unit="samples",

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, FirstStage, open_autoencoder, told_of
+from prism_bench.baselines.rissole.first_stage.first_stage import (
+    Autoencoder,
+    FirstStage,
+    first_stage_in,
+    open_autoencoder,
+)
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import TrainingData
@@ -31,12 +36,12 @@ class FirstStageFile(FirstStage, name="first-stage-file"):
 
     def own(self) -> FirstStage:
         """What the file holds; InputError where it is not known or holds no first stage."""
-        return told_of(FILES.find(self.file))[0]
+        return first_stage_in(FILES.find(self.file))[0]
 
     def check(self, resolution: int) -> None:
         """It must have been trained at this resolution."""
         path = FILES.find(self.file)
-        own, trained_at = told_of(path)
+        own, trained_at = first_stage_in(path)
         if trained_at != resolution:
             raise InputError(
                 f"the first stage {path} was trained at {trained_at}x{trained_at}, but the images are "
