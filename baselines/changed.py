@@ -20,7 +20,7 @@ class Changed(Variant, name="changed"):
     """
 
     label: ClassVar[str] = "PRISM, changed"
-    base: Variant = Prism()  # noqa: RUF009 - a frozen value
+    base: Variant = Prism()
     training_set: TrainingSet | None = None
     schedule: Schedule | None = None
     patches: Patches | None = None

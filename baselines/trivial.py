@@ -15,10 +15,11 @@ from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.methods.method import Asked, Fitted, Method, TrainingData
+from prism_bench.prism.methods.method import Fitted, Method, SampleRequest, TrainingData
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.variants.variant import Scale, Variant
 from safetensors.torch import save_file
+from typing_extensions import override
 
 
 def in_random_order(indices: range, n: int, seed: int) -> Ids:
@@ -44,8 +45,8 @@ class Trivial(Method):
         save_file({}, folder / MODEL)
         report(1, 1, "images")
 
+    @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
-        """See the family."""
         return Drawing(self, np.load(folder / IMAGES, mmap_mode="r"), resolution)
 
     @abstractmethod
@@ -53,7 +54,7 @@ class Trivial(Method):
         """The images that `draw` needs, uint8 [n, 3, R, R]; none where it needs none."""
 
     @abstractmethod
-    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
+    def draw(self, images: Pixels, request: SampleRequest, resolution: int) -> Pixels:
         """uint8 [n, 3, R, R], one for each index, from the images that were kept."""
 
 
@@ -65,18 +66,18 @@ class Drawing:
     images: Pixels
     resolution: int
 
-    def sample(self, asked: Asked) -> Pixels:
-        """See `prism.methods.method.Fitted`; sampler and number of neighbours do not matter."""
-        return self.method.draw(self.images, asked, self.resolution)
+    def sample(self, request: SampleRequest) -> Pixels:
+        """Sampler and number of neighbours do not matter."""
+        return self.method.draw(self.images, request, self.resolution)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Real(Trivial):
     """Members that show the images they keep."""
 
-    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
+    def draw(self, images: Pixels, request: SampleRequest, resolution: int) -> Pixels:
         """Without repetition until all have been shown."""
-        return np.asarray(images[in_random_order(asked.indices, len(images), asked.seed)])
+        return np.asarray(images[in_random_order(request.indices, len(images), request.seed)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ class HeldOutReal(Real, name="held-out-real"):
 class NearestImage(Trivial, name="nearest-image"):
     """The image of D nearest to the pseudo-query, itself left out: retrieval without a network."""
 
-    retrieval: Retrieval = Nearest()  # noqa: RUF009 - a frozen value
+    retrieval: Retrieval = Nearest()
 
     @property
     def trained_on(self) -> str:
@@ -131,12 +132,12 @@ class NearestImage(Trivial, name="nearest-image"):
         """All of X, so that ids are rows."""
         return data.images
 
-    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
+    def draw(self, images: Pixels, request: SampleRequest, resolution: int) -> Pixels:
         """The nearest image that is not the pseudo-query."""
-        if asked.gallery is None:
+        if request.gallery is None:
             raise ComputeError("the nearest image needs a table of neighbours")
-        first, second = asked.gallery.neighbours[asked.queries, :2].T
-        return np.asarray(images[np.where(first == asked.queries, second, first)])
+        first, second = request.gallery.neighbours[request.queries, :2].T
+        return np.asarray(images[np.where(first == request.queries, second, first)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +153,10 @@ class Noise(Trivial, name="noise"):
         """None."""
         return data.images[:0]
 
-    def draw(self, images: Pixels, asked: Asked, resolution: int) -> Pixels:
+    def draw(self, images: Pixels, request: SampleRequest, resolution: int) -> Pixels:
         """Each image from a generator of its own."""
         shape = (3, resolution, resolution)
-        rngs = [numpy_rng(asked.seed, "noise image", i) for i in asked.indices]
+        rngs = [numpy_rng(request.seed, "noise image", i) for i in request.indices]
         return np.stack([rng.integers(0, 256, shape, np.uint8) for rng in rngs])
 
 

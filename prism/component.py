@@ -38,6 +38,8 @@ class Component:
     family: ClassVar[str] = ""
     name: ClassVar[str] = ""
     members: ClassVar[dict[str, dict[str, type["Component"]]]] = {}
+    retired: ClassVar[Mapping[str, Json]] = {}
+    """Fields of earlier versions and the one value they had: still written, so that digests stay, and read past."""
 
     def __init_subclass__(cls, *, family: str = "", name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -63,7 +65,7 @@ class Component:
 
     def to_json(self) -> dict[str, Json]:
         """The canonical form: family/name and every field, defaults included."""
-        values: dict[str, Json] = {"component": f"{self.family}/{self.name}"}
+        values: dict[str, Json] = {"component": f"{self.family}/{self.name}", **self.retired}
         for field in fields(self):
             values[field.name] = _encode(getattr(self, field.name))
         return values
@@ -102,9 +104,10 @@ def from_json(data: Json) -> Any:
     family, _, name = str(data["component"]).partition("/")
     kind = member(family, name)
     known = {field.name for field in fields(kind)}
-    for key in data.keys() - {"component"} - known:
+    given = {key: item for key, item in data.items() if key != "component" and (key, item) not in kind.retired.items()}
+    for key in given.keys() - known:
         raise InputError(f"{family}/{name} has no field {key!r}; {closest(key, known)}")
-    return kind(**{key: from_json(item) for key, item in data.items() if key != "component"})
+    return kind(**{key: from_json(item) for key, item in given.items()})
 
 
 def member(family: str, name: str) -> type[Component]:

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 
 
-def to_signed(images: Pixels) -> "Tensor":
-    """uint8 [..., 3, H, W] -> float32 tensor in [-1, 1]: 0 becomes -1 and 255 becomes +1 exactly."""
-    import torch
+def to_signed(levels: "Tensor") -> "Tensor":
+    """uint8 tensor [..., 3, H, W] -> float32 in [-1, 1] on its device: 0 becomes -1 and 255 becomes +1 exactly."""
+    return levels.float() / 127.5 - 1
 
-    return torch.from_numpy(np.array(images)).to(torch.float32) / 127.5 - 1.0
+
+def to_levels(images: "Tensor") -> "Tensor":
+    """float32 tensor [..., 3, H, W] in [-1, 1] -> uint8 on its device, rounded to the nearest level and clipped."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).byte()
 
 
 def to_uint8(images: "Tensor") -> Pixels:
-    """float tensor [..., 3, H, W] in [-1, 1] -> uint8, rounded to the nearest level and clipped.
+    """float tensor [..., 3, H, W] in [-1, 1] -> stored images, by `to_levels`.
 
     Raises:
         ValueError: a value is not finite (a network that diverged must not become a black picture).
@@ -29,8 +32,7 @@ def to_uint8(images: "Tensor") -> Pixels:
 
     if not torch.isfinite(images).all():
         raise ValueError("images hold values that are not finite; the network that made them has diverged")
-    scaled = (images.detach().to(torch.float32).cpu() + 1.0) * 127.5
-    pixels: Pixels = scaled.round().clamp(0, 255).to(torch.uint8).numpy()
+    pixels: Pixels = to_levels(images.detach().float().cpu()).numpy()
     return pixels
 
 

@@ -14,7 +14,7 @@ from prism_bench.baselines.trivial import NearestImage, Noise, RealImages
 from prism_bench.experiments.paper.scales import LAPTOP
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.methods.method import Asked, Gallery, Method, TrainingData, pseudo_queries
+from prism_bench.prism.methods.method import Gallery, Method, SampleRequest, TrainingData, pseudo_queries
 from prism_bench.prism.methods.sampling import Heun
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.patch_diffusion.patches import PatchSizes, ProgressivePatches
@@ -92,7 +92,7 @@ def fitted(method: Method, images: Pixels, folder: Path, gallery: Gallery | None
 
     def draw(indices: range, seed: int = 0) -> Pixels:
         queries = pseudo_queries(indices, seed, data.retrieval)
-        drawn: Pixels = model.sample(Asked(indices, seed, Heun(), 1, queries, gallery))
+        drawn: Pixels = model.sample(SampleRequest(indices, seed, Heun(), 1, queries, gallery))
         return drawn
 
     return draw

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from prism_bench.prism.component import Component, diff, from_json, load_plugin, member, with_setting
-from prism_bench.prism.conditioning.aggregators import MeanPool, NoConditioning, SetTransformer
+from prism_bench.prism.conditioning.aggregators import CrossAttention, MeanPool, NoConditioning, SetTransformer
 from prism_bench.prism.conditioning.schedules import Decreasing, Fixed, Increasing, Schedule, Tabulated
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
@@ -69,6 +69,16 @@ def test_a_runtime_choice_cannot_enter_a_component() -> None:
             Located().digest()
     finally:
         del Component.members["schedule"]["located"]
+
+
+def test_a_field_that_was_retired_stays_in_the_digest_and_is_read_past() -> None:
+    """Digest of version 0.4.0, which had the field."""
+    value = CrossAttention()
+    assert value.digest() == "13632f48bf110a32b7b2426546fe8e45742eb42f131939e73e06dba3440f12df"
+    assert "spent" not in {field.name for field in fields(value)}
+    assert from_json(value.to_json()) == value
+    with pytest.raises(InputError, match="aggregator/cross_attention has no field 'spent'"):
+        from_json({**value.to_json(), "spent": 7})
 
 
 def test_diff_names_what_changed_and_a_replaced_part_once() -> None:

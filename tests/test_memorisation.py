@@ -12,7 +12,7 @@ from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import Evidence
+from prism_bench.prism.metrics.base import MetricInputs
 from prism_bench.prism.metrics.coherence import Coherence
 from prism_bench.prism.metrics.far_dependence import CELLS, FAR, FarDependence, far_dependence
 from prism_bench.prism.metrics.frechet import frechet_between
@@ -27,8 +27,8 @@ def normal(n: int, seed: int, scale: float = 1.0) -> np.ndarray[Any, np.dtype[np
     return (scale * np.random.default_rng(seed).standard_normal((n, D))).astype(np.float32)
 
 
-def given(made: Any, real: Any, queries: Any = None, held_out: Any = None) -> Evidence:
-    return Evidence(
+def given(made: Any, real: Any, queries: Any = None, held_out: Any = None) -> MetricInputs:
+    return MetricInputs(
         generated=np.zeros((len(made), 3, 4, 4), np.uint8),
         reference=np.zeros((len(real), 3, 4, 4), np.uint8),
         dataset=ToyFaces(),
@@ -40,8 +40,8 @@ def given(made: Any, real: Any, queries: Any = None, held_out: Any = None) -> Ev
     )
 
 
-def shares(evidence: Evidence, **fields: Any) -> dict[str, float]:
-    values = Memorisation(**fields).compute(evidence)
+def shares(inputs: MetricInputs, **fields: Any) -> dict[str, float]:
+    values = Memorisation(**fields).compute(inputs)
     return {value.name.removesuffix("_efficientnet_lite0"): value.value for value in values}
 
 
@@ -104,11 +104,11 @@ def test_near_duplicates_of_the_data_raise_no_alarm() -> None:
 
 
 def test_what_it_needs_is_said() -> None:
-    evidence = given(normal(N, 1), normal(M, 2))
+    inputs = given(normal(N, 1), normal(M, 2))
     with pytest.raises(InputError, match="retrieval set D and at X_train apart"):
-        Memorisation().compute(replace(evidence, parts=None))
+        Memorisation().compute(replace(inputs, parts=None))
     with pytest.raises(ComputeError, match="pseudo-query of each"):
-        Memorisation().compute(replace(evidence, pseudo_queries=None))
+        Memorisation().compute(replace(inputs, pseudo_queries=None))
     with pytest.raises(InputError, match="strictly between 0 and 1, not 1"):
         Memorisation(quantile=1)
 
@@ -189,9 +189,9 @@ def test_it_falls_with_the_exact_coherence(faces: Pixels, fresh: Pixels) -> None
         mixed = fresh.copy()
         chosen = np.arange(int(share * len(fresh)))
         mixed[chosen, :, :, 8:] = fresh[np.roll(chosen, 1)][:, :, :, 8:]
-        evidence = Evidence(generated=mixed, reference=faces, dataset=ToyFaces())
-        exact.append(Coherence().compute(evidence)[0].value)
-        estimated.append(FarDependence().compute(evidence)[0].value)
+        inputs = MetricInputs(generated=mixed, reference=faces, dataset=ToyFaces())
+        exact.append(Coherence().compute(inputs)[0].value)
+        estimated.append(FarDependence().compute(inputs)[0].value)
     assert exact == sorted(exact, reverse=True)
     assert estimated == sorted(estimated, reverse=True)
     assert estimated[0] - estimated[-1] > 0.1

@@ -17,7 +17,7 @@ from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import Evidence, Metric
+from prism_bench.prism.metrics.base import Metric, MetricInputs
 from prism_bench.prism.metrics.coherence import Coherence, correlation, mean_colour
 from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance
 from prism_bench.prism.metrics.kid import KernelDistance, kernel_distance
@@ -55,8 +55,8 @@ def moments(features: Matrix) -> tuple[Matrix, Matrix]:
     return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
 
 
-def evidence(faces: Pixels, n: int = 40, m: int = 50, d: int = 6) -> Evidence:
-    return Evidence(
+def inputs(faces: Pixels, n: int = 40, m: int = 50, d: int = 6) -> MetricInputs:
+    return MetricInputs(
         generated=faces[:n],
         reference=faces[n : n + m],
         dataset=ToyFaces(),
@@ -80,7 +80,7 @@ def built(name: str) -> Metric:
 @pytest.mark.parametrize("name", METRICS)
 def test_values_are_finite_named_and_say_their_sample_sizes(name: str, faces: Pixels) -> None:
     metric = built(name)
-    values = metric.compute(evidence(faces))
+    values = metric.compute(inputs(faces))
     assert values
     assert len({value.name for value in values}) == len(values)
     for value in values:
@@ -99,16 +99,16 @@ def test_too_few_samples_are_refused(name: str, faces: Pixels) -> None:
     metric = built(name)
     few = metric.min_samples - 1
     with pytest.raises(InputError, match=f"needs at least {metric.min_samples} generated images, not {few}"):
-        metric.compute(evidence(faces, n=few))
+        metric.compute(inputs(faces, n=few))
     if metric.uses_reference:
         with pytest.raises(InputError, match=f"needs at least {metric.min_samples} reference images, not {few}"):
-            metric.compute(evidence(faces, m=few))
+            metric.compute(inputs(faces, m=few))
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_the_order_of_samples_is_irrelevant(name: str, faces: Pixels) -> None:
     """With fewer than `subset_size` samples of equal number, every subset is all of them."""
-    metric, given = built(name), evidence(faces, n=40, m=40)
+    metric, given = built(name), inputs(faces, n=40, m=40)
     shuffle = np.random.default_rng(0).permutation(40)
     assert given.generated_features is not None
     shuffled = replace(given, generated=given.generated[shuffle], generated_features=given.generated_features[shuffle])
@@ -144,14 +144,14 @@ def test_fingerprints_depend_on_encoder_weights_code_and_the_fitting_set(monkeyp
 
 
 def test_value_names_carry_the_encoder(faces: Pixels) -> None:
-    given = evidence(faces)
+    given = inputs(faces)
     assert FrechetDistance().compute(given)[0].name == "fd_efficientnet_lite0"
     assert KernelDistance().compute(given)[0].name == "kid_efficientnet_lite0"
     assert FrechetDistance(encoder=PixelsPCA()).compute(given)[0].name == "fd_pixels_pca"
 
 
 def test_broken_features_fail_while_computing(faces: Pixels) -> None:
-    given = evidence(faces)
+    given = inputs(faces)
     assert given.reference_features is not None
     broken = given.reference_features.copy()
     broken[7, 2] = np.nan
@@ -310,7 +310,7 @@ def test_kid_refuses_senseless_subsets() -> None:
 
 
 def coherence(images: Pixels, dataset: Dataset | None = None) -> dict[str, float]:
-    given = Evidence(generated=images, reference=images[:0], dataset=dataset or ToyFaces())
+    given = MetricInputs(generated=images, reference=images[:0], dataset=dataset or ToyFaces())
     return {value.name: value.value for value in Coherence().compute(given)}
 
 

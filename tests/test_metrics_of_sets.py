@@ -16,7 +16,7 @@ from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.metrics.base import Evidence
+from prism_bench.prism.metrics.base import MetricInputs
 from prism_bench.prism.metrics.cmmd import CMMD, gaussian_mmd2
 from prism_bench.prism.metrics.fd_infinity import FrechetInfinity, at_infinity, straight_line
 from prism_bench.prism.metrics.frechet import frechet_between
@@ -29,9 +29,9 @@ def normal(n: int, d: int, seed: int, shift: float = 0.0) -> Matrix:
     return np.random.default_rng(seed).standard_normal((n, d)) + shift
 
 
-def evidence(generated: Matrix, reference: Matrix) -> Evidence:
+def inputs(generated: Matrix, reference: Matrix) -> MetricInputs:
     images = ToyFaces(size=max(len(generated), len(reference))).build().images
-    return Evidence(
+    return MetricInputs(
         generated=images[: len(generated)],
         reference=images[: len(reference)],
         dataset=ToyFaces(),
@@ -117,7 +117,7 @@ def test_prdc_refuses_senseless_neighbours() -> None:
     with pytest.raises(InputError, match="at least 1, not 0"):
         PrecisionRecall(neighbours=0)
     with pytest.raises(InputError, match="looks at 20 neighbours; 10 images are too few"):
-        PrecisionRecall(neighbours=20).compute(evidence(normal(10, 4, 0), normal(30, 4, 1)))
+        PrecisionRecall(neighbours=20).compute(inputs(normal(10, 4, 0), normal(30, 4, 1)))
 
 
 # --- Gaussian MMD ---------------------------------------------------------------------------------------------------
@@ -157,14 +157,14 @@ def test_two_gaussians_have_the_closed_form() -> None:
 def test_the_length_of_features_is_irrelevant_and_the_name_is_clips_alone() -> None:
     generated, reference = normal(20, 4, 1), normal(30, 4, 2)
     metric = CMMD()
-    (value,) = metric.compute(evidence(generated, reference))
-    scaled = metric.compute(evidence(3 * generated, reference))[0]
+    (value,) = metric.compute(inputs(generated, reference))
+    scaled = metric.compute(inputs(3 * generated, reference))[0]
     assert scaled.value == pytest.approx(value.value, rel=1e-4)
     assert (value.name, value.label) == ("cmmd", "CMMD")
-    (other,) = replace(metric, encoder=EfficientNetLite2()).compute(evidence(generated, reference))
+    (other,) = replace(metric, encoder=EfficientNetLite2()).compute(inputs(generated, reference))
     assert (other.name, other.label) == ("mmd_efficientnet_lite2", "Gaussian MMD (efficientnet-lite2)")
     with pytest.raises(ComputeError, match="image 3 are all zero"):
-        metric.compute(evidence(np.where(np.arange(20)[:, None] == 3, 0, generated), reference))
+        metric.compute(inputs(np.where(np.arange(20)[:, None] == 3, 0, generated), reference))
     with pytest.raises(InputError, match="must be positive"):
         CMMD(bandwidth=0)
 
@@ -195,7 +195,7 @@ def test_the_bias_of_small_samples_is_taken_away() -> None:
 
 def test_too_few_images_for_the_length_of_the_features_are_refused() -> None:
     with pytest.raises(InputError, match="needs at least 62 generated images for 30 features, not 61"):
-        FrechetInfinity().compute(evidence(normal(61, 30, 0), normal(61, 30, 1)))
+        FrechetInfinity().compute(inputs(normal(61, 30, 0), normal(61, 30, 1)))
     with pytest.raises(InputError, match="at least 3, not 2"):
         FrechetInfinity(points=2)
 

@@ -17,7 +17,7 @@ from prism_bench.baselines.rissole.first_stage.first_stage import FirstStage
 from prism_bench.baselines.rissole.first_stage.pixels import Identity, PixelStage
 from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
-from prism_bench.baselines.rissole.first_stage.vqgan_objective import Losses, Players, VQGANObjective
+from prism_bench.baselines.rissole.first_stage.vqgan_objective import Losses, VQGANNetworks, VQGANObjective
 from prism_bench.baselines.rissole.fitted import FittedRissole
 from prism_bench.baselines.rissole.method import Rissole
 from prism_bench.baselines.rissole.presets import RissoleClean, RissoleRepo, RissoleSmall, rissole_of
@@ -28,7 +28,7 @@ from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.methods.method import AllImages, Asked, TrainingData, TrainSplit
+from prism_bench.prism.methods.method import AllImages, SampleRequest, TrainingData, TrainSplit
 from prism_bench.prism.methods.sampling import Heun
 from prism_bench.prism.training.loop import Training
 from torch import Tensor, nn
@@ -202,12 +202,14 @@ def objective_of(data: TrainingData, process: DDPM | None = None) -> BlockObject
     codes = data.images
     near = retrieve(*[keys(Identity(), codes, 2, "cpu", whole=True)] * 2, 3, threads=1)
     views = Views(codes[:, None], near[:, None], codes)
-    return BlockObjective(views, Identity(), process or DDPM(), block=(3, R // 2), factor=2, scale=0.5, batch=6, seed=1)
+    return BlockObjective(
+        views, Identity(), process or DDPM(), block=(3, R // 2), factor=2, scale=0.5, batch_size=6, seed=1
+    )
 
 
 def test_the_fused_loss_is_that_of_a_loop_over_positions(data: TrainingData) -> None:
     objective, network = objective_of(data), TINY.replace(unet=TINY.unet.replace(use_pos=True)).build(R).eval()
-    batch = objective.draw(3, 10)
+    batch = objective.batch(3, 10)
     (fused,) = objective.losses(network, batch)
     module, slow = Identity(), []
     for position in range(4):
@@ -224,10 +226,10 @@ def test_the_fused_loss_is_that_of_a_loop_over_positions(data: TrainingData) -> 
 
 
 def test_the_batch_of_a_step_is_a_function_of_the_step_alone(data: TrainingData) -> None:
-    one, other = objective_of(data).draw(3, 10), objective_of(data).draw(3, 10)
+    one, other = objective_of(data).batch(3, 10), objective_of(data).batch(3, 10)
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert len(set(one.t.flatten().tolist())) > 4, "every block has a time step of its own"
-    shared = objective_of(data, DDPM(shared_t=True)).draw(3, 10).t
+    shared = objective_of(data, DDPM(shared_t=True)).batch(3, 10).t
     assert (shared == shared[:1]).all()
     assert len(set(shared[0].tolist())) == 4
 
@@ -288,26 +290,26 @@ def trained(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Fit
     return found
 
 
-def asked(indices: range, queries: list[int]) -> Asked:
-    return Asked(indices, 0, DDIM(steps=4), 1, np.array(queries), None)
+def requested(indices: range, queries: list[int]) -> SampleRequest:
+    return SampleRequest(indices, 0, DDIM(steps=4), 1, np.array(queries), None)
 
 
 def test_a_sample_does_not_depend_on_its_batch(trained: FittedRissole) -> None:
-    whole = trained.sample(asked(range(4), [10, 11, 12, 13]))
+    whole = trained.sample(requested(range(4), [10, 11, 12, 13]))
     assert (whole.shape, whole.dtype) == ((4, 3, R, R), np.uint8)
-    alone = trained.sample(asked(range(2, 3), [12]))
+    alone = trained.sample(requested(range(2, 3), [12]))
     assert np.abs(whole[2].astype(int) - alone[0].astype(int)).max() <= 1, "but for the rounding of another batch size"
     assert not np.array_equal(whole[0], whole[1])
 
 
 def test_the_pseudo_query_is_its_own_first_neighbour(trained: FittedRissole, data: TrainingData) -> None:
-    condition = trained.condition(asked(range(2), [12, 30]))
+    condition = trained.condition(requested(range(2), [12, 30]))
     own = split(torch.from_numpy(data.images[[12, 30]]).float() / 127.5 - 1, 2) / trained.scale
     torch.testing.assert_close(condition[:, :, :3], own)
 
 
 def test_the_noise_of_one_block_changes_no_other(trained: FittedRissole) -> None:
-    guide = trained.condition(asked(range(1), [12]))[0]
+    guide = trained.condition(requested(range(1), [12]))[0]
     position = torch.arange(4)
     noise = torch.randn(4, 3, 8, 8)
     changed = noise.clone()
@@ -367,7 +369,7 @@ def autoencoder() -> QuantisedAutoencoder:
     return QuantisedAutoencoder(Widths((8, 16), 4, 32, 2, 8))
 
 
-def test_codes_are_the_nearest_codewords_and_decoding_quantises_first() -> None:
+def test_codes_are_the_nearest_codebook_entries_and_decoding_quantises_first() -> None:
     network = autoencoder()
     images = torch.rand(3, 3, 16, 16) * 2 - 1
     z = network.encoder(images)
@@ -383,16 +385,16 @@ def test_codes_are_the_nearest_codewords_and_decoding_quantises_first() -> None:
     assert bool((network.decode(latents).abs() <= 1).all())
 
 
-def losses_of(images: Tensor, weights: Losses, step: int) -> tuple[Players, list[Tensor | None]]:
+def losses_of(images: Tensor, weights: Losses, step: int) -> tuple[VQGANNetworks, list[Tensor | None]]:
     data = TrainingData((images * 127.5 + 127.5).byte().numpy(), np.arange(len(images)), np.arange(1))
     torch.manual_seed(0)
-    players = Players(autoencoder(), Discriminator() if weights.adversarial else None)
+    networks = VQGANNetworks(autoencoder(), Discriminator() if weights.adversarial else None)
     objective = VQGANObjective(data, weights, len(images), 0, flip=False)
-    batch = objective.draw(step, 0)
-    return players, list(objective.losses(players, batch))
+    batch = objective.batch(step, 0)
+    return networks, list(objective.losses(networks, batch))
 
 
-def test_the_loss_of_codewords_moves_codewords_and_that_of_commitment_the_encoder() -> None:
+def test_the_quantisation_loss_moves_the_codebook_and_the_commitment_loss_the_encoder() -> None:
     images = torch.rand(4, 3, 16, 16) * 2 - 1
     bare, (plain, _) = losses_of(images, Losses(0.0, 0.25, 0.0, 0), 0)
     full, (whole, _) = losses_of(images, Losses(0.9, 0.25, 0.0, 0), 0)
@@ -402,12 +404,12 @@ def test_the_loss_of_codewords_moves_codewords_and_that_of_commitment_the_encode
     whole.backward()  # type: ignore[no-untyped-call]
     first, second = bare.autoencoder, full.autoencoder
     assert first.codewords.grad is not None
-    assert float(first.codewords.grad.abs().sum()) == 0, "the gradient of the pixels goes past the codewords"
+    assert float(first.codewords.grad.abs().sum()) == 0, "the gradient of the pixels passes the codebook"
     assert second.codewords.grad is not None
     assert float(second.codewords.grad.abs().sum()) > 0
     moved = [p.grad for p in first.encoder.parameters()]
     assert all(grad is not None and float(grad.abs().sum()) > 0 for grad in moved), "and reaches the encoder"
-    # By hand: 0.9 (1 + 0.25) times the squared distance to the codewords.
+    # By hand: 0.9 (1 + 0.25) times the squared distance to the codebook entries.
     batch = (images * 127.5 + 127.5).byte().float() / 127.5 - 1
     order = VQGANObjective(
         TrainingData(batch.numpy(), np.arange(4), np.arange(1)), Losses(0.9, 0.25, 0.0, 0), 4, 0, flip=False
@@ -417,21 +419,21 @@ def test_the_loss_of_codewords_moves_codewords_and_that_of_commitment_the_encode
     assert float((whole - plain).detach()) == pytest.approx(0.9 * 1.25 * float(gap.detach()), rel=1e-4)
 
 
-def test_the_judge_plays_from_its_first_step_on_with_a_weight_that_does_not_cancel() -> None:
+def test_the_discriminator_joins_at_its_first_step_with_a_weight_that_does_not_cancel() -> None:
     images = torch.rand(4, 3, 16, 16) * 2 - 1
     _, early = losses_of(images, Losses(0.9, 0.25, 0.1, 5), 4)
     assert early[1] is None
-    players, (own, judged) = losses_of(images, Losses(0.9, 0.25, 0.1, 5), 5)
+    networks, (own, discriminator_loss) = losses_of(images, Losses(0.9, 0.25, 0.1, 5), 5)
     assert own is not None
-    assert judged is not None
-    # An untrained judge says one half: its loss is ln 2.
-    assert float(judged.detach()) == pytest.approx(math.log(2), rel=0.2)
+    assert discriminator_loss is not None
+    # An untrained discriminator says one half: its loss is ln 2.
+    assert float(discriminator_loss.detach()) == pytest.approx(math.log(2), rel=0.2)
     _, (twice, _) = losses_of(images, Losses(0.9, 0.25, 0.2, 5), 5)
     _, (without, _) = losses_of(images, Losses(0.9, 0.25, 0.0, 5), 5)
     assert twice is not None
     assert without is not None
     assert float((twice - without).detach()) == pytest.approx(2 * float((own - without).detach()), rel=1e-3)
-    last = players.autoencoder.decoder_end.weight
+    last = networks.autoencoder.decoder_end.weight
     pull = torch.autograd.grad(own, last, retain_graph=True)[0].norm()
     assert float(pull) > 0
 
@@ -449,7 +451,7 @@ def test_training_restores_images_better_than_their_mean(data: TrainingData, tmp
     )
     own.fit(data, seed=0, folder=tmp_path, runtime=Runtime(), report=Report(tmp_path / "progress.json"))
     fitted = own.load(tmp_path, resolution=R, embedding_dim=0, runtime=Runtime())
-    shown = fitted.sample(Asked(range(N), 0, Heun(), 0, np.zeros(N, np.int64), None)).astype(float)
+    shown = fitted.sample(SampleRequest(range(N), 0, Heun(), 0, np.zeros(N, np.int64), None)).astype(float)
     real = data.images.astype(float)
     nearest = np.sort(((shown[:, None] - real[None]) ** 2).mean(axis=(2, 3, 4)), axis=1)[:, 0]
     assert nearest.mean() < 0.25 * real.var(axis=0).mean()

@@ -15,7 +15,7 @@ from prism_bench.prism.data.split import Split
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.engine.runtime import Runtime
-from prism_bench.prism.engine.stage import Bench, Stage, explain, perform
+from prism_bench.prism.engine.stage import Stage, StageContext, explain, perform
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.methods.method import AllImages
@@ -40,11 +40,11 @@ class Note(Stage):
     def inputs(self) -> dict[str, Stage]:
         return {} if self.after is None else {"after": self.after}
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         if self.fails is not None:
             self.fails()
-        before = (bench.inputs["after"] / "word.txt").read_text() if self.after else ""
-        (bench.folder / "word.txt").write_text(before + self.word)
+        before = (context.inputs["after"] / "word.txt").read_text() if self.after else ""
+        (context.folder / "word.txt").write_text(before + self.word)
 
 
 @pytest.fixture

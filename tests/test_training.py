@@ -13,7 +13,7 @@ from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.engine.resumable_array import fill_rows
 from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
-from prism_bench.prism.methods.method import AllImages, Asked, Gallery, TrainingData, TrainSplit, pseudo_queries
+from prism_bench.prism.methods.method import AllImages, Gallery, SampleRequest, TrainingData, TrainSplit, pseudo_queries
 from prism_bench.prism.methods.sampling import DPMSolverPP2M
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
@@ -85,9 +85,9 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(data: TrainingData, tmp_
 
 
 def test_another_seed_gives_other_weights_and_data_order(data: TrainingData, tmp_path: Path) -> None:
-    one = PatchObjective(data, recipe(), seed=0).draw(3, 40)
-    assert torch.equal(one.clean, PatchObjective(data, recipe(), seed=0).draw(3, 40).clean)
-    other = PatchObjective(data, recipe(), seed=1).draw(3, 40)
+    one = PatchObjective(data, recipe(), seed=0).batch(3, 40)
+    assert torch.equal(one.clean, PatchObjective(data, recipe(), seed=0).batch(3, 40).clean)
+    other = PatchObjective(data, recipe(), seed=1).batch(3, 40)
     assert one.clean.shape != other.clean.shape or not torch.equal(one.clean, other.clean)
     assert not torch.equal(METHOD.network(16, 8, 0).unet.conv_in.weight, METHOD.network(16, 8, 1).unet.conv_in.weight)  # type: ignore[union-attr, arg-type]
 
@@ -108,8 +108,8 @@ def test_every_epoch_sees_every_image_once(data: TrainingData) -> None:
 def test_the_condition_is_the_k_nearest_of_each_image(data: TrainingData) -> None:
     assert data.gallery is not None
     batches = PatchObjective(data, recipe(), seed=0)
-    first, last = batches.draw(0, 0), batches.draw(500, 639)
-    assert (first.k, last.k) == (4, 1)
+    first, last = batches.batch(0, 0), batches.batch(500, 639)
+    assert (first.facts, last.facts) == ({"k_train": 4}, {"k_train": 1})
     assert first.neighbours is not None
     rows = batches.epochs.rows(0, len(first.clean))
     nearest_ids = data.gallery.neighbours[data.ids[rows], :4]
@@ -120,7 +120,7 @@ def test_the_condition_is_the_k_nearest_of_each_image(data: TrainingData) -> Non
 def test_an_unconditional_method_sees_all_of_x_and_no_neighbour(data: TrainingData) -> None:
     parts = Split().parts(ToyFaces(size=64).build().labels)
     assert sorted(AllImages().ids(parts)) == list(range(64))
-    batch = PatchObjective(data._replace(gallery=None), recipe(), seed=0).draw(0, 0)
+    batch = PatchObjective(data._replace(gallery=None), recipe(), seed=0).batch(0, 0)
     assert batch.neighbours is None
     assert batch.k == 0
 
@@ -196,7 +196,7 @@ def test_sample_i_does_not_depend_on_the_batch(data: TrainingData, tmp_path: Pat
 
     def sample(indices: range) -> np.ndarray:
         queries = pseudo_queries(indices, 5, data.retrieval)
-        return fitted.sample(Asked(indices, 5, DPMSolverPP2M(steps=4), 2, queries, data.gallery))
+        return fitted.sample(SampleRequest(indices, 5, DPMSolverPP2M(steps=4), 2, queries, data.gallery))
 
     together = sample(range(6))
     apart = np.concatenate([sample(range(i, i + 1)) for i in range(6)])
@@ -217,7 +217,7 @@ def test_without_neighbours_the_network_gets_a_zero_vector(data: TrainingData, t
 
     def sample(k_sample: int, gallery: Gallery) -> np.ndarray:
         queries = pseudo_queries(range(4), 5, data.retrieval)
-        return fitted.sample(Asked(range(4), 5, DPMSolverPP2M(steps=4), k_sample, queries, gallery))
+        return fitted.sample(SampleRequest(range(4), 5, DPMSolverPP2M(steps=4), k_sample, queries, gallery))
 
     assert np.array_equal(sample(0, data.gallery), sample(0, moved))
     assert not np.array_equal(sample(1, data.gallery), sample(1, moved))

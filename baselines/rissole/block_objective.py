@@ -30,9 +30,9 @@ class BlockBatch(NamedTuple):
         return len(self.codes)
 
     @property
-    def k(self) -> int:
-        """Neighbours."""
-        return self.neighbours.shape[1]
+    def facts(self) -> dict[str, float]:
+        """k_train, the same at every step."""
+        return {"k_train": self.neighbours.shape[1]}
 
     def to(self, device: torch.device) -> "BlockBatch":
         """The same batch on another device."""
@@ -51,7 +51,7 @@ class Views(NamedTuple):
 
 
 class BlockObjective:
-    """Draws the batch of any step from (seed, step, images seen), as the patches' does.
+    """The batch of a step is a function of (seed, step, images seen).
 
     block: channels and side of a block. factor: blocks along a side. scale: what latents are divided by.
     """
@@ -65,31 +65,31 @@ class BlockObjective:
         block: tuple[int, int],
         factor: int,
         scale: float,
-        batch: int,
+        batch_size: int,
         seed: int,
     ) -> None:
         channels, width = block
         self.views, self.module, self.process = views, module, process
-        self.factor, self.scale, self.batch, self.seed = factor, scale, batch, seed
+        self.factor, self.scale, self.batch_size, self.seed = factor, scale, batch_size, seed
         self.epochs = Epochs(len(views.codes), seed)
         self.shape = (factor**2, channels, width, width)
 
-    def players(self, network: UNet) -> list[list[nn.Parameter]]:
+    def parameter_groups(self, network: UNet) -> list[list[nn.Parameter]]:
         """The U-Net's weights; the first stage stays as it is."""
         return [list(network.parameters())]
 
-    def draw(self, step: int, seen: int) -> BlockBatch:
+    def batch(self, step: int, seen: int) -> BlockBatch:
         """One of its views for every image; a time step of its own for every block, or one for each position."""
-        rows = self.epochs.rows(seen, self.batch)
-        view = numpy_rng(self.seed, "flips", step).integers(self.views.codes.shape[1], size=self.batch)
+        rows = self.epochs.rows(seen, self.batch_size)
+        view = numpy_rng(self.seed, "flips", step).integers(self.views.codes.shape[1], size=self.batch_size)
         rng = torch_rng(self.seed, "training noise", step)
-        times = (1 if self.process.shared_t else self.batch, self.shape[0])
-        t = torch.randint(self.process.steps, times, generator=rng).expand(self.batch, -1)
+        times = (1 if self.process.shared_t else self.batch_size, self.shape[0])
+        t = torch.randint(self.process.steps, times, generator=rng).expand(self.batch_size, -1)
         return BlockBatch(
             codes=torch.from_numpy(np.ascontiguousarray(self.views.codes[rows, view])),
             neighbours=torch.from_numpy(np.ascontiguousarray(self.views.database[self.views.neighbours[rows, view]])),
             t=t,
-            noise=torch.randn(self.batch, *self.shape, generator=rng),
+            noise=torch.randn(self.batch_size, *self.shape, generator=rng),
         )
 
     def losses(self, network: UNet, batch: BlockBatch) -> Iterator[Tensor | None]:

@@ -11,7 +11,7 @@ from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder
 from prism_bench.baselines.rissole.unet import UNet
 from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels, to_uint8
-from prism_bench.prism.methods.method import Asked
+from prism_bench.prism.methods.method import SampleRequest
 from prism_bench.prism.rng import torch_rng
 from torch import Tensor
 
@@ -29,16 +29,16 @@ class FittedRissole:
     device: str
 
     @torch.inference_mode()
-    def sample(self, asked: Asked) -> Pixels:
-        """See `prism.methods.method.Fitted`. A pseudo-query is its own first neighbour; k is that of training.
+    def sample(self, request: SampleRequest) -> Pixels:
+        """A pseudo-query is its own first neighbour; k is that of training.
 
         Differs from the paper: pseudo-queries are images of D, those of every other method, not of all the database.
         """
-        sampler = asked.sampler
+        sampler = request.sampler
         if not isinstance(sampler, DDPMSampler):
             raise ComputeError(f"sampler {sampler.name} does not go back through a noise process")
-        rngs = [torch_rng(asked.seed, "sampling noise", i) for i in asked.indices]
-        condition = self.condition(asked)
+        rngs = [torch_rng(request.seed, "sampling noise", i) for i in request.indices]
+        condition = self.condition(request)
         n, blocks, _, w, _ = condition.shape
         channels = condition.shape[2] // self.database.neighbours.shape[1]
 
@@ -58,8 +58,8 @@ class FittedRissole:
         latents = assemble(found.reshape(n, blocks, channels, w, w)) * self.scale
         return to_uint8(self.module.decode(latents))
 
-    def condition(self, asked: Asked) -> Tensor:
+    def condition(self, request: SampleRequest) -> Tensor:
         """[n, blocks, k c, w, w]: the same block of each neighbour of each pseudo-query."""
-        neighbours = self.database.neighbours[self.database.row(asked.queries)]
+        neighbours = self.database.neighbours[self.database.row(request.queries)]
         codes = torch.from_numpy(np.ascontiguousarray(self.database.codes[neighbours])).to(self.device)
         return conditions(self.module.latents(codes) / self.scale, self.factor)

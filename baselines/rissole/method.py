@@ -16,10 +16,10 @@ from prism_bench.baselines.rissole.first_stage.first_stage import (
     Codes,
     FirstStage,
     encode_all,
-    facts_of,
+    file_metadata,
+    first_stage_in,
+    metadata_of,
     open_autoencoder,
-    told_as,
-    told_of,
 )
 from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.fitted import FittedRissole
@@ -36,6 +36,7 @@ from prism_bench.prism.training.checkpoint import Checkpoints
 from prism_bench.prism.training.loop import Training, train
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
+from typing_extensions import override
 
 FIRST, UNET = "first_stage.", "unet."
 
@@ -55,17 +56,17 @@ class Rissole(Method, name="rissole"):
     """
 
     sampled_by: ClassVar[type] = DDPMSampler
-    training_set: TrainingSet = AllImages()  # noqa: RUF009 - frozen values
-    first_stage: FirstStage = VQGAN(training_set=AllImages())  # noqa: RUF009
+    training_set: TrainingSet = AllImages()
+    first_stage: FirstStage = VQGAN(training_set=AllImages())
     factor: int = 2
     k: int = 10
     query: Literal["first_block", "whole"] = "first_block"
     database: Literal["train", "D"] = "train"
     exclude_self: bool = False
     flip: bool = True
-    unet: BlockUNet = BlockUNet()  # noqa: RUF009
-    process: DDPM = DDPM()  # noqa: RUF009
-    training: Training = Training(  # noqa: RUF009
+    unet: BlockUNet = BlockUNet()
+    process: DDPM = DDPM()
+    training: Training = Training(
         images=10_000_000, batch=1024, learning_rate=2e-4, rampup_images=0, ema_halflife=1, ema_rampup=0.0
     )
 
@@ -86,8 +87,8 @@ class Rissole(Method, name="rissole"):
         """By the neighbours of a pseudo-query."""
         return True
 
+    @override
     def check(self, resolution: int) -> None:
-        """See the family."""
         self.first_stage.check(resolution)
         _, side = self.first_stage.latent(resolution)
         if side % self.factor:
@@ -98,8 +99,8 @@ class Rissole(Method, name="rissole"):
             )
         self.unet.check(side // self.factor)
 
+    @override
     def check_parts(self, parts: Parts) -> None:
-        """See the family."""
         ids = self.training_set.ids(parts)
         if self.database == "train" and not np.isin(parts.retrieval, ids).all():
             raise InputError(
@@ -114,8 +115,8 @@ class Rissole(Method, name="rissole"):
                 f"{', the query itself not counted' if itself else ''}; use k <= {held - itself}, or more images"
             )
 
+    @override
     def check_sampler(self, sampler: Sampler) -> None:
-        """See the family."""
         super().check_sampler(sampler)
         if sampler.steps > self.process.steps:
             raise InputError(
@@ -133,8 +134,8 @@ class Rissole(Method, name="rissole"):
         channels, _ = self.block(resolution)
         return self.unet.build(channels, self.k, self.factor**2)
 
+    @override
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
-        """See the family."""
         if data.first is None:
             raise ComputeError("RISSOLE needs the folder of its trained first stage")
         module = open_autoencoder(data.first / WEIGHTS).to(runtime.device).eval().requires_grad_(requires_grad=False)
@@ -151,7 +152,7 @@ class Rissole(Method, name="rissole"):
             block=self.block(data.images.shape[-1]),
             factor=self.factor,
             scale=scale,
-            batch=self.training.batch,
+            batch_size=self.training.batch,
             seed=seed,
         )
         average = train(network, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
@@ -180,12 +181,12 @@ class Rissole(Method, name="rissole"):
         """Both networks in one file, which says what the first stage is."""
         weights = {f"{UNET}{name}": value.cpu().contiguous() for name, value in network.state_dict().items()}
         weights |= {f"{FIRST}{name}": value for name, value in load_file(first / WEIGHTS).items()}
-        save_file(weights, folder / WEIGHTS, told_as(*told_of(first / WEIGHTS), latent_scale=scale))
+        save_file(weights, folder / WEIGHTS, file_metadata(*first_stage_in(first / WEIGHTS), latent_scale=scale))
 
+    @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
-        """See the family."""
         # The file says what its first stage is, so that one taken from elsewhere need not be named again.
-        network = self.replace(first_stage=told_of(folder / WEIGHTS)[0]).build(resolution)
+        network = self.replace(first_stage=first_stage_in(folder / WEIGHTS)[0]).build(resolution)
         weights = load_file(folder / WEIGHTS)
         network.load_state_dict({name[len(UNET) :]: value for name, value in weights.items() if name.startswith(UNET)})
         module = open_autoencoder(folder / WEIGHTS, FIRST)
@@ -195,7 +196,7 @@ class Rissole(Method, name="rissole"):
             database=Database.load(folder),
             process=self.process,
             factor=self.factor,
-            scale=float(facts_of(folder / WEIGHTS)["latent_scale"]),
+            scale=float(metadata_of(folder / WEIGHTS)["latent_scale"]),
             device=runtime.device,
         )
 
@@ -221,8 +222,8 @@ def _all_blocks(method: Rissole, resolution: int) -> float:
     """Operations of one forward pass of all blocks of an image."""
     (channels, width), blocks = method.block(resolution), method.factor**2
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        block, told = torch.empty(1, channels, width, width), torch.zeros(1, dtype=torch.long)
-        method.build(resolution).eval()(block, told, torch.empty(1, method.k * channels, width, width), told)
+        block, number = torch.empty(1, channels, width, width), torch.zeros(1, dtype=torch.long)
+        method.build(resolution).eval()(block, number, torch.empty(1, method.k * channels, width, width), number)
     return float(blocks * counter.get_total_flops())
 
 

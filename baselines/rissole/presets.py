@@ -40,16 +40,16 @@ def rissole_of(method: Component) -> Rissole:
 class RissoleRepo(System, name="rissole_repo"):
     """RISSOLE as its authors' code runs it on CIFAR-10 (49.1M parameters): the row of the paper's Table 1."""
 
-    method: Method = Rissole()  # noqa: RUF009 - frozen values
-    sampler: Sampler = Ancestral()  # noqa: RUF009
+    method: Method = Rissole()
+    sampler: Sampler = Ancestral()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RissoleClean(System, name="rissole_clean"):
     """The same network, told which block it sees, with neighbours of whole latents, an image never its own."""
 
-    method: Method = clean(Rissole())  # noqa: RUF009
-    sampler: Sampler = Ancestral()  # noqa: RUF009
+    method: Method = clean(Rissole())
+    sampler: Sampler = Ancestral()
 
 
 _SMALL = Training(
@@ -65,7 +65,7 @@ class RissoleSmall(System, name="rissole_small"):
     leaves some blocks of so briefly trained a network in ruins; fresh noise mends them.
     """
 
-    method: Method = clean(  # noqa: RUF009
+    method: Method = clean(
         Rissole(
             first_stage=VQGAN(
                 training_set=AllImages(),
@@ -82,4 +82,4 @@ class RissoleSmall(System, name="rissole_small"):
             training=_SMALL,
         )
     )
-    sampler: Sampler = Ancestral(steps=90)  # noqa: RUF009
+    sampler: Sampler = Ancestral(steps=90)

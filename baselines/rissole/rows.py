@@ -10,6 +10,7 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import Method, TrainSplit
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.variants.variant import Scale, System, Variant
+from typing_extensions import override
 
 DIM = 64
 """Width of the neighbours' embedding where PRISM's operations are counted; it hardly matters to them."""
@@ -55,8 +56,8 @@ class RissoleCleanRow(RissoleVariant, name="rissole-clean"):
     label: ClassVar[str] = "RISSOLE, whole queries, no self-retrieval, positions"
     control: ClassVar[bool] = True
 
+    @override
     def reading(self, method: Rissole) -> Rissole:
-        """See `clean`."""
         return clean(method)
 
 
@@ -67,8 +68,8 @@ class RissoleRepoRow(RissoleVariant, name="rissole-repo"):
     label: ClassVar[str] = "RISSOLE, as in its authors' code"
     control: ClassVar[bool] = True
 
+    @override
     def reading(self, method: Rissole) -> Rissole:
-        """See `literal`."""
         return literal(method)
 
 

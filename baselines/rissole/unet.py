@@ -68,10 +68,10 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, position: Tensor) -> Tensor:
         """[b, outputs, h, w]."""
-        told = self.time(time)
+        embedding = self.time(time)
         if self.position is not None:
-            told = told + self.position(position)
-        out: Tensor = self.skip(x) + self.second(self.first(x) + told[:, :, None, None])
+            embedding = embedding + self.position(position)
+        out: Tensor = self.skip(x) + self.second(self.first(x) + embedding[:, :, None, None])
         return out
 
 
@@ -80,7 +80,7 @@ def _half(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(conv, nn.GroupNorm(GROUPS, outputs), nn.Dropout(dropout), nn.SiLU())
 
 
-class Told(nn.Module):
+class SinusoidalEmbedding(nn.Module):
     """A number (time step, position) as a vector: fixed sinusoids, then two linear maps."""
 
     def __init__(self, own: BlockUNet) -> None:
@@ -120,8 +120,8 @@ class UNet(nn.Module):
         super().__init__()
         self.positions, first, last = positions, own.channels[0], own.channels[-1]
         self.stem = _STEMS[own.fusion](latent_channels, k * latent_channels, first)
-        self.time = Told(own)
-        self.position = Told(own) if own.use_pos else None
+        self.time = SinusoidalEmbedding(own)
+        self.position = SinusoidalEmbedding(own) if own.use_pos else None
         inputs = [first, *own.channels[:-1]]
         self.down = nn.ModuleList(Level(i, o, own) for i, o in zip(inputs, own.channels, strict=True))
         self.halving = nn.ModuleList(nn.Conv2d(c, c, 3, stride=2, padding=1) for c in own.channels)

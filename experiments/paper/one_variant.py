@@ -18,7 +18,7 @@ class Single(Experiment, name="train"):
     paper_table: ClassVar[str] = ""
     kind: ClassVar[Literal["grid"]] = "grid"
     panels: ClassVar[tuple[str, ...]] = tuple(TITLES)
-    variant: Variant = Prism()  # noqa: RUF009 - a frozen value
+    variant: Variant = Prism()
 
     @property
     def slug(self) -> str:
@@ -37,7 +37,7 @@ class Tuned(Experiment, name="tune"):
     title: ClassVar[str] = "One variant, tuned"
     paper_table: ClassVar[str] = ""
     panels: ClassVar[tuple[str, ...]] = tuple(TITLES)
-    variant: Variant = Prism()  # noqa: RUF009 - a frozen value
+    variant: Variant = Prism()
     schedule: str | None = None
 
     @property

@@ -20,7 +20,7 @@ from prism_bench.prism.engine.runtime import Runtime, write_json
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import EncodedMetric, Evidence, Metric, Value
+from prism_bench.prism.metrics.base import EncodedMetric, Metric, MetricInputs, Value
 from prism_bench.prism.rng import numpy_rng
 from rich.console import Console
 
@@ -177,13 +177,13 @@ def _measured(
     one, other = np.sort(order[:half]), np.sort(order[half:])
     real = features[1]
 
-    def evidence(a: Pixels, b: Pixels, fa: Vectors | None, fb: Vectors | None) -> Evidence:
-        return Evidence(generated=a, reference=b, dataset=dataset, generated_features=fa, reference_features=fb)
+    def inputs(a: Pixels, b: Pixels, fa: Vectors | None, fb: Vectors | None) -> MetricInputs:
+        return MetricInputs(generated=a, reference=b, dataset=dataset, generated_features=fa, reference_features=fb)
 
-    values = metric.compute(evidence(generated, reference, *features))
+    values = metric.compute(inputs(generated, reference, *features))
     split = (None, None) if real is None else (real[one], real[other])
     floors = {
-        value.name: value for value in metric.compute(evidence(reference[one], reference[other], split[0], split[1]))
+        value.name: value for value in metric.compute(inputs(reference[one], reference[other], split[0], split[1]))
     }
     width = None if real is None else real.shape[1]
     fitted_on = dataset.digest()

@@ -19,7 +19,7 @@ from prism_bench.prism.engine.runtime import Runtime, usable_cores
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.methods.method import Asked, Gallery
+from prism_bench.prism.methods.method import Gallery, SampleRequest
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.stages.data import NeighboursStage, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage, TrainingStage
@@ -191,8 +191,8 @@ def _guided(
     drawn = np.empty((options.n, *queries.shape[1:]), np.uint8)
     for rows, which in _batches(options.n, len(queries), runtime.sample_batch):
         own = np.full(len(rows), known + which)
-        asked = Asked(rows, options.seed, sampler, k_sample, own, gallery)
-        drawn[rows.start : rows.stop : rows.step] = fitted.sample(asked)
+        request = SampleRequest(rows, options.seed, sampler, k_sample, own, gallery)
+        drawn[rows.start : rows.stop : rows.step] = fitted.sample(request)
         console.print(f"  {rows[-1] + 1:,}/{options.n:,} samples", markup=False)
     order = np.arange(options.n) % len(queries)
     return Drawn(drawn, queries[order], None)

@@ -18,7 +18,7 @@ from prism_bench.prism.engine.local_pool import Pool
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.metrics.base import Evidence, Metric, Value
+from prism_bench.prism.metrics.base import Metric, MetricInputs, Value
 from prism_bench.prism.variants.variant import Scale, Variant
 from rich.console import Console
 
@@ -26,7 +26,7 @@ PROXY_IMAGES = 4
 """A proxy trains on the images of a trial divided by this."""
 PROXY_SAMPLES = 256
 FAKE = 16
-"""Images and features of the evidence that only tells a metric's names."""
+"""Images and features of the inputs that only tells a metric's names."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _told(metric: Metric, scale: Scale, rng: np.random.Generator, resolution: in
     shape = (FAKE, 3, resolution, resolution)
     noise = [rng.integers(0, 256, shape, np.uint8) for _ in range(2)]
     features = [rng.standard_normal((FAKE, 4), np.float32) for _ in range(2)] if metric.encoder is not None else None
-    evidence = Evidence(
+    inputs = MetricInputs(
         generated=noise[0],
         reference=noise[1],
         dataset=scale.dataset,
@@ -141,4 +141,4 @@ def _told(metric: Metric, scale: Scale, rng: np.random.Generator, resolution: in
         pseudo_queries=np.arange(FAKE) // 2,
         held_out_features=None if features is None or scale.dataset.held_out is None else features[1],
     )
-    return metric.compute(evidence)
+    return metric.compute(inputs)

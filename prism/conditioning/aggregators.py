@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
-from prism_bench.prism.component import Component
+from prism_bench.prism.component import Component, Json
 from prism_bench.prism.errors import InputError
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +30,13 @@ class Aggregator(Component, family="aggregator"):
     def output_dim(self, embedding_dim: int, channels: int) -> int:
         """Width of the conditioning vector; 0 where there is none."""
 
-    def beside(self, spent: int) -> "Aggregator":
-        """The same, where the U-Net holds `spent` parameters for its sake; what is sized to a total makes room."""
-        return self
-
     @abstractmethod
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
         """The module, with fresh parameters. `channels` is the U-Net's base width C."""
+
+    def build_beside(self, embedding_dim: int, channels: int, unet_parameters: int) -> nn.Module:
+        """The module, where the U-Net has so many parameters more for its tokens; one sized to a total makes room."""
+        return self.build(embedding_dim, channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,27 +146,27 @@ class MeanMLP(Aggregator, name="mean-mlp"):
 class CrossAttention(Aggregator, name="cross_attention"):
     """Each neighbour a token that the U-Net attends to, as in RDM (Blattmann et al. 2022, arXiv:2204.11824).
 
-    like: the Set Transformer to be matched in parameters, those of the U-Net's cross-attention among them (`spent`,
-    which `PatchMethod` tells); a hidden layer between embedding and token is sized for it.
+    like: the Set Transformer to be matched in parameters, those of the U-Net's cross-attention included; a hidden
+    layer between embedding and token is sized for it.
     Differs from RDM: the U-Net is EDM's, attention has one head as its self-attention has, and there is no guidance.
     """
 
     tokens: ClassVar[bool] = True
+    retired: ClassVar[dict[str, Json]] = {"spent": 0}
     like: SetTransformer = SetTransformer()
-    spent: int = 0
 
     def output_dim(self, embedding_dim: int, channels: int) -> int:
         """4C, the width of a token."""
         return 4 * channels
 
-    def beside(self, spent: int) -> "CrossAttention":
-        """See the family."""
-        return self.replace(spent=spent)
-
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
         """Raises InputError where the Set Transformer to be matched cannot be built."""
+        return self.build_beside(embedding_dim, channels, 0)
+
+    @override
+    def build_beside(self, embedding_dim: int, channels: int, unet_parameters: int) -> nn.Module:
         width = 4 * channels
-        target = self.like.parameters(embedding_dim, channels) - self.spent
+        target = self.like.parameters(embedding_dim, channels) - unet_parameters
         # (d + 1) hidden + (hidden + 1) 4C parameters.
         hidden = round((target - width) / (embedding_dim + 1 + width))
         return _Tokens(embedding_dim, max(hidden, 1), width)

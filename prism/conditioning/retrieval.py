@@ -11,6 +11,7 @@ from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.rng import numpy_rng
+from typing_extensions import override
 
 QUERY_BATCH = 1024
 """Queries per search, fixed: faiss distances differ in the last bits between batch sizes."""
@@ -25,7 +26,7 @@ class Retrieval(Component, family="retrieval"):
     Law: top-k lists are nested, so that one table serves every smaller k.
     """
 
-    encoder: Encoder = PixelsPCA()  # noqa: RUF009 - a frozen value
+    encoder: Encoder = PixelsPCA()
     normalise: bool = True
     exclude_self: bool = False
 
@@ -52,8 +53,8 @@ class Retrieval(Component, family="retrieval"):
 class Nearest(Retrieval, name="nearest"):
     """The nearest images of D in the encoder's space, by l2, exactly (paper sections 4.1 and 4.2)."""
 
+    @override
     def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
-        """See `nearest`."""
         return nearest(vectors, gallery, k, exclude_self=self.exclude_self, threads=threads)
 
 

@@ -12,6 +12,7 @@ from typing import Self
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.rng import numpy_rng
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ class Decreasing(Schedule, name="decreasing"):
     def __post_init__(self) -> None:
         _check_k("k_max", self.k_max)
 
+    @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
-        """See the class."""
         return self.k_max + 1 - _segment(progress, self.k_max)
 
     @property
@@ -70,8 +71,8 @@ class Increasing(Schedule, name="increasing"):
     def __post_init__(self) -> None:
         _check_k("k_max", self.k_max)
 
+    @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
-        """See the class."""
         return _segment(progress, self.k_max)
 
     @property
@@ -89,8 +90,8 @@ class Random(Schedule, name="random"):
     def __post_init__(self) -> None:
         _check_k("k_max", self.k_max)
 
+    @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
-        """See the class."""
         return int(numpy_rng(seed, "k_train", epoch).integers(1, self.k_max + 1))
 
     @property
@@ -108,8 +109,8 @@ class Fixed(Schedule, name="fixed"):
     def __post_init__(self) -> None:
         _check_k("k_train", self.k_train)
 
+    @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
-        """See the class."""
         return self.k_train
 
     @property
@@ -135,8 +136,8 @@ class Tabulated(Schedule, name="tabulated"):
         """The schedule of a user's function p -> k, sampled at the end of each of `steps` equal segments."""
         return Tabulated(values=tuple(int(function((i + 1) / steps)) for i in range(steps)))
 
+    @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
-        """See the class."""
         return self.values[_segment(progress, len(self.values)) - 1]
 
     @property

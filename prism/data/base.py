@@ -1,6 +1,5 @@
 """The dataset family and what a dataset delivers."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -8,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 
 PAPER_RETRIEVAL_FRACTION = 162 / 232
@@ -71,13 +71,18 @@ class Dataset(Component, family="dataset"):
     """Images of each class where they are known before the files are there: enough to plan, not to run."""
     resolution: int
 
-    @abstractmethod
     def build(self) -> Images:
-        """Make or decode all images.
+        """Draw all images. Images that are read from files of the user's have `preparation` in its place.
 
         Raises:
-            InputError: the source is missing or broken.
+            InputError: the source is missing, or images read from files are not in the store.
         """
+        raise InputError(self.preparation)
+
+    @property
+    def preparation(self) -> str:
+        """What a user does whose store lacks images that are read from files."""
+        raise NotImplementedError(f"{type(self).__name__} has neither `build` nor `preparation`; write one of them")
 
     @property
     def label(self) -> str:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from prism_bench.prism.data.base import Dataset, Images
+from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.decode import check_resolution
-from prism_bench.prism.errors import InputError
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +21,10 @@ class HeldOutImages(Dataset, name="held-out"):
     def __post_init__(self) -> None:
         check_resolution(self.resolution)
 
-    def build(self) -> Images:
-        """Raises InputError always: the pictures come from the user's copy."""
-        raise InputError(
+    @property
+    @override
+    def preparation(self) -> str:
+        return (
             f"the held-out images of {self.of or 'this dataset'} are not in the store; prepare it again: "
             f"prism-bench data prepare {self.of or 'NAME'} --from PATH"
         )

@@ -63,7 +63,7 @@ class CLIP(Encoder, name="clip"):
         return self._own_file or self._cached() is not None
 
     def load(self, gallery: Pixels | None, device: str) -> Embed:
-        """See the family.
+        """From the Hugging Face cache, or a file of the user's.
 
         Raises:
             InputError: no such model or weights, the weights cannot be had, or are those of another model.

@@ -47,7 +47,7 @@ class DINOv2(Encoder, name="dinov2"):
         return None if cached is None else kept_digest(cached)
 
     def check(self) -> None:
-        """See the family; a missing file is fetched here, before anything expensive."""
+        """A missing file is fetched here, before anything expensive."""
         if find_spec("timm") is None:
             raise InputError("the encoder dinov2 needs timm; pip install timm")
         if not self.at_hand():

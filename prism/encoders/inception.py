@@ -45,7 +45,7 @@ class Inception(Encoder):
         return f"fid_{self.mode}", f"FID (clean-fid, {self.mode.replace('_', ' ')})"
 
     def check(self) -> None:
-        """See the family; a missing file is fetched here, before anything expensive."""
+        """A missing file is fetched here, before anything expensive."""
         self.weights.path()
 
     def at_hand(self) -> bool:

@@ -18,7 +18,7 @@ KEY_LENGTH = 20
 
 
 @dataclass(frozen=True)
-class Bench:
+class StageContext:
     """What a stage works with: the folders of its inputs, its own folder, and how to run."""
 
     inputs: Mapping[str, Path]
@@ -50,8 +50,8 @@ class Stage(ABC):
         """The stages it reads, by name."""
 
     @abstractmethod
-    def run(self, bench: Bench) -> None:
-        """Do the work in `bench.folder`, going on from what an interrupted run left there."""
+    def run(self, context: StageContext) -> None:
+        """Do the work in `context.folder`, going on from what an interrupted run left there."""
 
     @cached_property
     def identity(self) -> Json:
@@ -111,7 +111,7 @@ def perform(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[
         restart_peak(runtime.device)
         started = time.monotonic()
         inputs = {name: store.folder(needed.address) for name, needed in stage.inputs().items()}
-        stage.run(Bench(inputs, work, runtime, report))
+        stage.run(StageContext(inputs, work, runtime, report))
         seconds = time.monotonic() - started
         peak = peak_bytes(runtime.device)
         store.publish(stage.address, work, stage.facts(seconds=seconds, runtime=runtime, peak=peak))

@@ -15,6 +15,7 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.rng import numpy_rng
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,8 @@ class TrainShare(TrainingSet, name="X_train-share"):
         """Which part of X_train."""
         return f"{100 * self.share:g}% of X_train"
 
+    @override
     def ids(self, parts: Parts) -> Ids:
-        """See the class."""
         return parts.train[: max(1, round(self.share * len(parts.train)))]
 
 
@@ -119,8 +120,8 @@ def pseudo_queries(indices: range, seed: int, retrieval: Ids) -> Ids:
     return retrieval[[int(numpy_rng(seed, "pseudo-query", i).integers(len(retrieval))) for i in indices]]
 
 
-class Asked(NamedTuple):
-    """Which samples are asked of a trained method, and how they are to be made.
+class SampleRequest(NamedTuple):
+    """Which samples a trained method is to make, and how.
 
     indices, seed: sample i of a seed. queries: int64 [n], their pseudo-queries, as ids into X (rows of the gallery).
     k_sample, gallery: for methods with conditioning; 0 neighbours leave the signal out.
@@ -137,7 +138,7 @@ class Asked(NamedTuple):
 class Fitted(Protocol):
     """A trained method, ready to sample."""
 
-    def sample(self, asked: Asked) -> Pixels:
+    def sample(self, request: SampleRequest) -> Pixels:
         """uint8 [n, 3, R, R]: sample i is a function of (seed, i) and of its pseudo-query alone, whatever the batch."""
         ...
 

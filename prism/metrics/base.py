@@ -19,7 +19,7 @@ Better = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class MetricInputs:
     """All that a metric may look at.
 
     generated: uint8 [n, 3, R, R]. reference: uint8 [m, 3, R, R], real images. dataset: where the real ones come from.
@@ -70,7 +70,7 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Component, family="metric"):
-    """A map from evidence to values. Members derive from FeatureMetric or ImageMetric."""
+    """A map from images and their features to values. Members derive from FeatureMetric or ImageMetric."""
 
     version: ClassVar[int] = 1
     """Raise it with any change of the code that changes a value: it is part of the fingerprint."""
@@ -79,14 +79,14 @@ class Metric(Component, family="metric"):
     uses_reference: ClassVar[bool] = True
     """False where the values do not depend on the reference images."""
     uses_split: ClassVar[bool] = False
-    """True where the evidence must say which reference images are D and which X_train."""
+    """True where the inputs must say which reference images are D and which X_train."""
     uses_held_out: ClassVar[bool] = False
     """True where the features of held-out images are looked at, if there are any."""
 
     @property
     @abstractmethod
     def encoder(self) -> Encoder | None:
-        """Whose features the evidence must hold; None where the metric looks at the images alone."""
+        """Whose features the inputs must hold; None where the metric looks at the images alone."""
 
     @property
     def fewest(self) -> int:
@@ -97,25 +97,25 @@ class Metric(Component, family="metric"):
         """Why this metric declines `dataset`, as the reason in a table's hole; None where it applies."""
         return None
 
-    def compute(self, evidence: Evidence) -> tuple[Value, ...]:
+    def compute(self, inputs: MetricInputs) -> tuple[Value, ...]:
         """The metric's values, each finite; see `measure`."""
-        return self.measure(evidence).values
+        return self.measure(inputs).values
 
-    def measure(self, evidence: Evidence) -> Measurement:
+    def measure(self, inputs: MetricInputs) -> Measurement:
         """The metric's values, each finite, and what else it found.
 
         Raises:
             InputError: fewer images than `min_samples`, data that this metric declines, or no split where it needs one.
             ComputeError: features that are missing, misshapen or not finite, or a value that is not finite.
         """
-        reason = self.applies(evidence.dataset)
+        reason = self.applies(inputs.dataset)
         if reason is not None:
-            raise InputError(f"metric {self.name} does not apply to {evidence.dataset.name}: {reason}")
-        self._check_sizes(evidence)
-        found = self._measured(evidence)
+            raise InputError(f"metric {self.name} does not apply to {inputs.dataset.name}: {reason}")
+        self._check_sizes(inputs)
+        found = self._measured(inputs)
         for value in found.values:
             if not np.isfinite(value.value):
-                raise ComputeError(f"{value.name} came out as {value.value}; the evidence may hold broken images")
+                raise ComputeError(f"{value.name} came out as {value.value}; its images or features may be broken")
         return found
 
     def fingerprint(self, n: int, reference_n: int, *, fitted_on: str = "") -> str:
@@ -138,13 +138,13 @@ class Metric(Component, family="metric"):
         )[:16]
 
     @abstractmethod
-    def _measured(self, evidence: Evidence) -> Measurement:
-        """What is found in evidence that has been checked."""
+    def _measured(self, inputs: MetricInputs) -> Measurement:
+        """What is found in inputs that have been checked."""
 
-    def _check_sizes(self, evidence: Evidence) -> None:
-        looked_at = {"generated": len(evidence.generated)}
+    def _check_sizes(self, inputs: MetricInputs) -> None:
+        looked_at = {"generated": len(inputs.generated)}
         if self.uses_reference:
-            looked_at["reference"] = len(evidence.reference)
+            looked_at["reference"] = len(inputs.reference)
         for kind, count in looked_at.items():
             if count < self.min_samples:
                 raise InputError(
@@ -161,25 +161,25 @@ class ImageMetric(Metric):
         """None: no features are needed."""
         return None
 
-    def _measured(self, evidence: Evidence) -> Measurement:
-        return Measurement(self._values(evidence))
+    def _measured(self, inputs: MetricInputs) -> Measurement:
+        return Measurement(self.values(inputs))
 
     @abstractmethod
-    def _values(self, evidence: Evidence) -> tuple[Value, ...]:
-        """The values for evidence that has been checked."""
+    def values(self, inputs: MetricInputs) -> tuple[Value, ...]:
+        """The values for inputs that have been checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedMetric(Metric):
     """A metric that looks through an encoder, whose slug is part of its values' names: `fid` is Inception's alone."""
 
-    encoder: Encoder = EfficientNetLite0()  # noqa: RUF009 - a frozen value
+    encoder: Encoder = EfficientNetLite0()
 
-    def _features(self, evidence: Evidence) -> tuple[Vectors, Vectors]:
+    def _features(self, inputs: MetricInputs) -> tuple[Vectors, Vectors]:
         """The features of generated and reference images, checked."""
         return (
-            self._checked(evidence.generated_features, len(evidence.generated), "generated"),
-            self._checked(evidence.reference_features, len(evidence.reference), "reference"),
+            self._checked(inputs.generated_features, len(inputs.generated), "generated"),
+            self._checked(inputs.reference_features, len(inputs.reference), "reference"),
         )
 
     def _checked(self, features: Vectors | None, count: int, kind: str) -> Vectors:
@@ -199,11 +199,11 @@ class EncodedMetric(Metric):
 class FeatureMetric(EncodedMetric):
     """A metric of two sets of features."""
 
-    def _measured(self, evidence: Evidence) -> Measurement:
-        return Measurement(self._between(*self._features(evidence)))
+    def _measured(self, inputs: MetricInputs) -> Measurement:
+        return Measurement(self.between(*self._features(inputs)))
 
     @abstractmethod
-    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         """The values for float32 [n, d] and [m, d], both finite."""
 
 
@@ -213,15 +213,15 @@ class SplitMetric(EncodedMetric):
 
     uses_split: ClassVar[bool] = True
 
-    def _measured(self, evidence: Evidence) -> Measurement:
-        if evidence.parts is None:
+    def _measured(self, inputs: MetricInputs) -> Measurement:
+        if inputs.parts is None:
             raise InputError(
                 f"metric {self.name} looks at the retrieval set D and at X_train apart, and these pictures have no "
                 "such split; evaluate a trained run, or leave the metric out"
             )
-        generated, reference = self._features(evidence)
-        return self._among(generated, reference, evidence.parts, evidence)
+        generated, reference = self._features(inputs)
+        return self.among(generated, reference, inputs.parts, inputs)
 
     @abstractmethod
-    def _among(self, generated: Vectors, reference: Vectors, parts: Parts, evidence: Evidence) -> Measurement:
+    def among(self, generated: Vectors, reference: Vectors, parts: Parts, inputs: MetricInputs) -> Measurement:
         """What is found for float32 [n, d] and [m, d], both finite; `parts` are rows of the reference."""

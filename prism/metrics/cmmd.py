@@ -8,6 +8,7 @@ from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
+from typing_extensions import override
 
 Matrix = npt.NDArray[np.float64]
 ROWS = 1024
@@ -33,7 +34,8 @@ class CMMD(FeatureMetric, name="cmmd"):
         if not self.bandwidth > 0:
             raise InputError(f"metric.bandwidth must be positive, not {self.bandwidth}")
 
-    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+    @override
+    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         published = self.encoder == PUBLISHED
         value = Value(
             name="cmmd" if published else f"mmd_{self.encoder.slug}",

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import Evidence, ImageMetric, Value
+from prism_bench.prism.metrics.base import ImageMetric, MetricInputs, Value
+from typing_extensions import override
 
 Colours = npt.NDArray[np.float64]
 NO_VARIANCE = 1e-20
@@ -29,12 +30,13 @@ class Coherence(ImageMetric, name="coherence"):
         """Declines data without known agreeing regions."""
         return None if dataset.agreeing else "it is not known which regions of its images must agree"
 
-    def _values(self, evidence: Evidence) -> tuple[Value, ...]:
+    @override
+    def values(self, inputs: MetricInputs) -> tuple[Value, ...]:
         values = []
         for kind in ("far", "near"):
-            pairs = [pair for pair in evidence.dataset.agreeing if pair.distance == kind]
+            pairs = [pair for pair in inputs.dataset.agreeing if pair.distance == kind]
             if pairs:
-                values += _of_pairs(kind, pairs, evidence.generated)
+                values += _of_pairs(kind, pairs, inputs.generated)
         return tuple(values)
 
 

@@ -29,8 +29,9 @@ import numpy as np
 import numpy.typing as npt
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import Evidence, ImageMetric, Value
+from prism_bench.prism.metrics.base import ImageMetric, MetricInputs, Value
 from prism_bench.prism.rng import numpy_rng
+from typing_extensions import override
 
 Array = npt.NDArray[np.float64]
 CELLS = 4
@@ -65,12 +66,13 @@ class FarDependence(ImageMetric, name="far-dependence"):
         """A correlation needs more images than it has degrees of freedom."""
         return max(self.min_samples, 2 * self.components)
 
-    def _values(self, evidence: Evidence) -> tuple[Value, ...]:
+    @override
+    def values(self, inputs: MetricInputs) -> tuple[Value, ...]:
         value = Value(
             name="far_dependence",
-            value=far_dependence(evidence.generated, evidence.reference, components=self.components),
-            n=len(evidence.generated),
-            reference_n=len(evidence.reference),
+            value=far_dependence(inputs.generated, inputs.reference, components=self.components),
+            n=len(inputs.generated),
+            reference_n=len(inputs.reference),
             better="higher",
             label="far dependence",
             unit="",

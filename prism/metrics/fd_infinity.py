@@ -10,6 +10,7 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
 from prism_bench.prism.metrics.frechet import frechet_between
 from prism_bench.prism.rng import numpy_rng
+from typing_extensions import override
 
 SMALLEST = 0.1
 """The smallest subset, as a share of the generated images."""
@@ -44,7 +45,8 @@ class FrechetInfinity(FeatureMetric, name="fd-infinity"):
         """Twice as many as the smallest subset, which is larger than the features are long."""
         return max(self.min_samples, 2 * ((self.encoder.features or 0) + 1))
 
-    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+    @override
+    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         n, d = generated.shape
         smallest = max(round(SMALLEST * n), d + 1)
         if 2 * smallest > n:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
+from typing_extensions import override
 
 Matrix = npt.NDArray[np.float64]
 
@@ -21,7 +22,8 @@ Matrix = npt.NDArray[np.float64]
 class FrechetDistance(FeatureMetric, name="frechet"):
     """Fréchet distance of the encoder's features. Biased upwards at small n, so compare at equal n only."""
 
-    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+    @override
+    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         name, label = self.encoder.frechet_name
         value = Value(
             name=name,

@@ -11,9 +11,10 @@ from typing import ClassVar
 import numpy as np
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Vectors
-from prism_bench.prism.metrics.base import Evidence, Measurement, SplitMetric, Value
+from prism_bench.prism.metrics.base import Measurement, MetricInputs, SplitMetric, Value
 from prism_bench.prism.metrics.frechet import frechet_between
 from prism_bench.prism.rng import numpy_rng
+from typing_extensions import override
 
 GROUP = "Other reference sets"
 
@@ -24,10 +25,11 @@ class FrechetParts(SplitMetric, name="frechet-parts"):
 
     uses_held_out: ClassVar[bool] = True
 
-    def _among(self, generated: Vectors, reference: Vectors, parts: Parts, evidence: Evidence) -> Measurement:
+    @override
+    def among(self, generated: Vectors, reference: Vectors, parts: Parts, inputs: MetricInputs) -> Measurement:
         sets = {"D": reference[parts.retrieval], "X_train": reference[parts.train]}
-        if evidence.held_out_features is not None:
-            held_out = evidence.held_out_features
+        if inputs.held_out_features is not None:
+            held_out = inputs.held_out_features
             sets["held-out images"] = self._checked(held_out, len(held_out), "held-out")
         size = min(len(features) for features in sets.values())
         name, label = self.encoder.frechet_name

@@ -8,6 +8,7 @@ from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
 from prism_bench.prism.rng import numpy_rng
+from typing_extensions import override
 
 Matrix = npt.NDArray[np.float64]
 ROWS = 1024
@@ -31,7 +32,8 @@ class KernelDistance(FeatureMetric, name="kid"):
         if self.subset_size < 2:
             raise InputError(f"metric.subset_size must be at least 2, not {self.subset_size}")
 
-    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+    @override
+    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         value = Value(
             name=f"kid_{self.encoder.slug}",
             value=kernel_distance(generated, reference, subsets=self.subsets, subset_size=self.subset_size),

@@ -24,7 +24,8 @@ import numpy.typing as npt
 from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.metrics.base import Better, Evidence, Measurement, SplitMetric, Value
+from prism_bench.prism.metrics.base import Better, Measurement, MetricInputs, SplitMetric, Value
+from typing_extensions import override
 
 Distances = npt.NDArray[np.float64]
 GROUP = "Memorisation"
@@ -69,10 +70,11 @@ class Memorisation(SplitMetric, name="memorisation"):
         if not 0 < self.quantile < 1:
             raise InputError(f"metric.quantile must lie strictly between 0 and 1, not {self.quantile}")
 
-    def _among(self, generated: Vectors, reference: Vectors, parts: Parts, evidence: Evidence) -> Measurement:
-        if evidence.pseudo_queries is None:
+    @override
+    def among(self, generated: Vectors, reference: Vectors, parts: Parts, inputs: MetricInputs) -> Measurement:
+        if inputs.pseudo_queries is None:
             raise ComputeError(f"metric {self.name} needs the pseudo-query of each generated image")
-        found = resemblance(generated, reference, parts, evidence.pseudo_queries)
+        found = resemblance(generated, reference, parts, inputs.pseudo_queries)
         near_d, near_train = (
             np.quantile(real, self.quantile) for real in (found.real_to_retrieval, found.real_to_train)
         )

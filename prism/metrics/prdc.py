@@ -18,6 +18,7 @@ import numpy.typing as npt
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
+from typing_extensions import override
 
 Distances = npt.NDArray[np.float32]
 ROWS = 1024
@@ -52,7 +53,8 @@ class PrecisionRecall(FeatureMetric, name="prdc"):
         """One more than there are neighbours."""
         return max(self.min_samples, self.neighbours + 1)
 
-    def _between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+    @override
+    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         fewest = min(len(generated), len(reference))
         if fewest <= self.neighbours:
             raise InputError(f"metric {self.name} looks at {self.neighbours} neighbours; {fewest} images are too few")

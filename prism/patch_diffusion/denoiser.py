@@ -9,6 +9,7 @@ from jaxtyping import Float
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from torch import Tensor, nn
+from typing_extensions import override
 
 INPUT_CHANNELS = 5
 """Three colours and the two coordinates."""
@@ -73,7 +74,7 @@ class DDPMpp(Denoiser, name="ddpm++"):
                 )
 
     def build(self, resolution: int, condition_dim: int, *, tokens: bool = False) -> nn.Module:
-        """See the family. Tokens are attended to wherever there is self-attention, after it."""
+        """Tokens are attended to wherever there is self-attention, after it."""
         return UNet(self, resolution, condition_dim, tokens=tokens)
 
 
@@ -268,10 +269,10 @@ class UNet(nn.Module):
                 current = c * multiplier
         self.norm_out, self.conv_out = _groups(current), _conv(current, OUTPUT_CHANNELS, 3, NEARLY_ZERO)
 
+    @override
     def forward(
         self, x: Float[Tensor, "b 5 h w"], c_noise: Float[Tensor, " b"], condition: Float[Tensor, "b *k d"] | None
     ) -> Float[Tensor, "b 3 h w"]:
-        """See the class."""
         embedding = positional_embedding(c_noise, self.channels)
         if self.map_condition is not None:
             embedding = embedding + self.map_condition(condition)

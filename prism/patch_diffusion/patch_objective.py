@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from prism_bench.prism.conditioning.schedules import Schedule
+from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.patch_diffusion.diffusion import EDM, Network, denoising_loss
 from prism_bench.prism.patch_diffusion.patches import Patches, coordinate_grid, crop, crop_coordinates, random_corners
@@ -28,6 +29,11 @@ class PatchBatch(NamedTuple):
     def n(self) -> int:
         """Patches."""
         return len(self.clean)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """k_train."""
+        return {"k_train": self.k}
 
     def to(self, device: torch.device) -> "PatchBatch":
         """The same batch on another device."""
@@ -52,7 +58,7 @@ class Recipe(NamedTuple):
 
 
 class PatchObjective:
-    """Draws the batch of any step from (seed, step, images seen): a resumed run draws what an unbroken one would."""
+    """The batch of a step is a function of (seed, step, images seen): a resumed run sees what an unbroken one would."""
 
     def __init__(self, data: TrainingData, recipe: Recipe, seed: int) -> None:
         self.gallery, self.ids, self.recipe, self.seed = data.gallery, data.ids, recipe, seed
@@ -60,11 +66,11 @@ class PatchObjective:
         self.grid = coordinate_grid(data.images.shape[-1])
         self.epochs = Epochs(len(data.ids), seed)
 
-    def players(self, network: Network) -> list[list[nn.Parameter]]:
+    def parameter_groups(self, network: Network) -> list[list[nn.Parameter]]:
         """One: the network with its aggregator."""
         return [list(network.parameters())]
 
-    def draw(self, step: int, seen: int) -> PatchBatch:
+    def batch(self, step: int, seen: int) -> PatchBatch:
         """The batch of `step`, when `seen` images have gone before."""
         recipe, resolution = self.recipe, self.grid.shape[-1]
         rng = numpy_rng(self.seed, "patches", step)
@@ -81,7 +87,7 @@ class PatchObjective:
             nearest = self.gallery.neighbours[self.ids[rows], :k]
             neighbours = torch.from_numpy(self.gallery.vectors[nearest])
         return PatchBatch(
-            clean=clean.to(torch.float32) / 127.5 - 1,
+            clean=to_signed(clean),
             noise=torch.randn(clean.shape, generator=noise_rng),
             sigma=recipe.diffusion.draw_sigma(n, noise_rng),
             coordinates=crop_coordinates(self.grid, corners, side),

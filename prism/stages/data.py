@@ -13,7 +13,7 @@ from prism_bench.prism.data.split import Parts, Split
 from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.engine.resumable_array import fill_rows
 from prism_bench.prism.engine.runtime import Runtime, write_json
-from prism_bench.prism.engine.stage import Bench, Stage
+from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels
 
@@ -61,9 +61,9 @@ class DatasetStage(Stage):
         """None."""
         return {}
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Draw or decode."""
-        save_images(bench.folder, self.dataset.build())
+        save_images(context.folder, self.dataset.build())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +82,13 @@ class SplitStage(Stage):
         """The dataset."""
         return {"data": self.data}
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Partition."""
-        labels = np.load(bench.inputs["data"] / "labels.npy")
-        classes = tuple(json.loads((bench.inputs["data"] / "classes.json").read_text()))
+        labels = np.load(context.inputs["data"] / "labels.npy")
+        classes = tuple(json.loads((context.inputs["data"] / "classes.json").read_text()))
         parts = self.split.parts(labels, classes)
-        np.save(bench.folder / "retrieval.npy", parts.retrieval)
-        np.save(bench.folder / "train.npy", parts.train)
+        np.save(context.folder / "retrieval.npy", parts.retrieval)
+        np.save(context.folder / "train.npy", parts.train)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,26 +108,26 @@ class EmbeddingsStage(Stage):
         """The dataset, and the split where the encoder is fitted on D."""
         return {"data": self.data, "split": self.split} if self.encoder.fitted else {"data": self.data}
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Embed in batches."""
-        images = open_images(bench.inputs["data"])
-        embed_rows(self.encoder, images, bench, "embeddings.npy")
+        images = open_images(context.inputs["data"])
+        embed_rows(self.encoder, images, context, "embeddings.npy")
 
 
-def embed_rows(encoder: Encoder, images: Pixels, bench: Bench, name: str) -> None:
-    """Write the encoder's vectors of `images` to a .npy file; a fitted encoder is fitted on D of bench.inputs."""
+def embed_rows(encoder: Encoder, images: Pixels, context: StageContext, name: str) -> None:
+    """Write the encoder's vectors of `images` to a .npy file; a fitted encoder is fitted on D of context.inputs."""
     gallery = None
     if encoder.fitted:
-        gallery = open_images(bench.inputs["data"])[open_parts(bench.inputs["split"]).retrieval]
-    embed = encoder.load(gallery, bench.runtime.device)
+        gallery = open_images(context.inputs["data"])[open_parts(context.inputs["split"]).retrieval]
+    embed = encoder.load(gallery, context.runtime.device)
     width = embed(np.asarray(images[:1])).shape[1]
     fill_rows(
-        bench.folder / name,
+        context.folder / name,
         (len(images), width),
         np.float32,
         batch=encoder.batch,
         make=lambda rows: embed(np.asarray(images[rows.start : rows.stop])),
-        report=bench.report,
+        report=context.report,
         unit="images",
     )
 
@@ -156,13 +156,13 @@ class NeighboursStage(Stage):
         inputs: Json = {"embeddings": self.embeddings.lineage, "split": self.split.lineage}
         return {"kind": self.kind, "version": self.version, "retrieval": self.retrieval.to_json(), "inputs": inputs}
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Search once, with the largest k that any cell needs."""
-        vectors = self.retrieval.prepare(np.load(bench.inputs["embeddings"] / "embeddings.npy"))
-        gallery = open_parts(bench.inputs["split"]).retrieval
+        vectors = self.retrieval.prepare(np.load(context.inputs["embeddings"] / "embeddings.npy"))
+        gallery = open_parts(context.inputs["split"]).retrieval
         table = np.empty((len(vectors), self.width), np.int64)
-        for start, block in self.retrieval.blocks(vectors, gallery, self.width, bench.runtime.threads):
+        for start, block in self.retrieval.blocks(vectors, gallery, self.width, context.runtime.threads):
             table[start : start + len(block)] = block
-            bench.report(start + len(block), len(vectors), "queries")
-        np.save(bench.folder / "vectors.npy", vectors)
-        np.save(bench.folder / "neighbours.npy", table)
+            context.report(start + len(block), len(vectors), "queries")
+        np.save(context.folder / "vectors.npy", vectors)
+        np.save(context.folder / "neighbours.npy", table)

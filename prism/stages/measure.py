@@ -8,8 +8,8 @@ from prism_bench.prism.component import Json
 from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import write_json
-from prism_bench.prism.engine.stage import Bench, Stage
-from prism_bench.prism.metrics.base import Evidence, Metric
+from prism_bench.prism.engine.stage import Stage, StageContext
+from prism_bench.prism.metrics.base import Metric, MetricInputs
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
@@ -40,9 +40,9 @@ class FeaturesStage(Stage):
         data = self.samples if isinstance(self.samples, DatasetStage) else self.samples.training.data
         return data.dataset.resolution
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Embed in batches."""
-        embed_rows(self.encoder, open_images(bench.inputs["samples"]), bench, "features.npy")
+        embed_rows(self.encoder, open_images(context.inputs["samples"]), context, "features.npy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,24 +69,24 @@ class MetricStage(Stage):
             needed |= {"features": self.features, "reference": self.reference}
         return needed | _asked_for(self.metric, self.split, self.held_out)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Measure."""
         features = reference = None
-        if "features" in bench.inputs:
-            features = np.load(bench.inputs["features"] / "features.npy")
-            reference = np.load(bench.inputs["reference"] / "embeddings.npy")
-        samples = bench.inputs["samples"]
-        evidence = Evidence(
+        if "features" in context.inputs:
+            features = np.load(context.inputs["features"] / "features.npy")
+            reference = np.load(context.inputs["reference"] / "embeddings.npy")
+        samples = context.inputs["samples"]
+        inputs = MetricInputs(
             generated=open_images(samples),
-            reference=open_images(bench.inputs["data"]),
+            reference=open_images(context.inputs["data"]),
             generated_features=features,
             reference_features=reference,
             dataset=self.data.dataset,
-            parts=_parts(bench),
+            parts=_parts(context),
             pseudo_queries=np.load(samples / "pseudo_queries.npy"),
-            held_out_features=_held_out(bench),
+            held_out_features=_held_out(context),
         )
-        save_values(self.metric, evidence, bench, self.data)
+        save_values(self.metric, inputs, context, self.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,17 +117,17 @@ class FloorStage(Stage):
             needed["reference"] = self.reference
         return needed | _asked_for(self.metric, self.split, self.held_out)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Measure one part of the real images against the other."""
-        images = open_images(bench.inputs["data"])
-        features = None if self.reference is None else np.load(bench.inputs["reference"] / "embeddings.npy")
+        images = open_images(context.inputs["data"])
+        features = None if self.reference is None else np.load(context.inputs["reference"] / "embeddings.npy")
         order = numpy_rng(0, "floor").permutation(len(images))
         n = min(self.samples, len(images) // 2)
         one, other = np.sort(order[:n]), np.sort(order[n:])
-        parts = _parts(bench)
+        parts = _parts(context)
         left = None if parts is None else Parts(*(_places(ids, other) for ids in parts))
         guides = None if left is None else left.retrieval
-        evidence = Evidence(
+        inputs = MetricInputs(
             generated=images[one],
             reference=images[other],
             generated_features=_rows(features, one),
@@ -135,9 +135,9 @@ class FloorStage(Stage):
             dataset=self.data.dataset,
             parts=left,
             pseudo_queries=None if guides is None else numpy_rng(0, "floor's pseudo-queries").choice(guides, n),
-            held_out_features=_held_out(bench),
+            held_out_features=_held_out(context),
         )
-        save_values(self.metric, evidence, bench, self.data)
+        save_values(self.metric, inputs, context, self.data)
 
 
 def _asked_for(metric: Metric, split: SplitStage, held_out: FeaturesStage | None) -> dict[str, Stage]:
@@ -148,12 +148,12 @@ def _asked_for(metric: Metric, split: SplitStage, held_out: FeaturesStage | None
     return needed
 
 
-def _parts(bench: Bench) -> Parts | None:
-    return open_parts(bench.inputs["split"]) if "split" in bench.inputs else None
+def _parts(context: StageContext) -> Parts | None:
+    return open_parts(context.inputs["split"]) if "split" in context.inputs else None
 
 
-def _held_out(bench: Bench) -> Vectors | None:
-    return np.load(bench.inputs["held_out"] / "features.npy") if "held_out" in bench.inputs else None
+def _held_out(context: StageContext) -> Vectors | None:
+    return np.load(context.inputs["held_out"] / "features.npy") if "held_out" in context.inputs else None
 
 
 def _places(ids: Ids, kept: Ids) -> Ids:
@@ -165,15 +165,15 @@ def _rows(features: Vectors | None, ids: Ids) -> Vectors | None:
     return None if features is None else features[ids]
 
 
-def save_values(metric: Metric, evidence: Evidence, bench: Bench, data: DatasetStage) -> None:
+def save_values(metric: Metric, inputs: MetricInputs, context: StageContext, data: DatasetStage) -> None:
     """Write the metric's values with their fingerprints, and its details where there are any."""
     rows: list[Json] = []
-    found = metric.measure(evidence)
+    found = metric.measure(inputs)
     for value in found.values:
         facts: dict[str, Json] = value._asdict()
         rows.append(
             {**facts, "fingerprint": metric.fingerprint(value.n, value.reference_n, fitted_on=data.address.key)}
         )
-    write_json(bench.folder / "values.json", rows)
+    write_json(context.folder / "values.json", rows)
     if found.details:
-        np.savez(bench.folder / "details.npz", **found.details)  # type: ignore[arg-type]
+        np.savez(context.folder / "details.npz", **found.details)  # type: ignore[arg-type]

@@ -6,17 +6,17 @@ from typing import ClassVar
 import numpy as np
 from prism_bench.prism.component import Json
 from prism_bench.prism.engine.resumable_array import fill_rows
-from prism_bench.prism.engine.stage import Bench, Stage
-from prism_bench.prism.methods.method import Asked, Gallery, Method, TrainingData, pseudo_queries
+from prism_bench.prism.engine.stage import Stage, StageContext
+from prism_bench.prism.methods.method import Gallery, Method, SampleRequest, TrainingData, pseudo_queries
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.stages.data import DatasetStage, NeighboursStage, SplitStage, open_images, open_parts
 
 
-def open_gallery(bench: Bench) -> Gallery | None:
+def open_gallery(context: StageContext) -> Gallery | None:
     """What conditions the network, memory-mapped; None for an unconditional method."""
-    if "neighbours" not in bench.inputs:
+    if "neighbours" not in context.inputs:
         return None
-    folder = bench.inputs["neighbours"]
+    folder = context.inputs["neighbours"]
     return Gallery(
         np.load(folder / "vectors.npy"),
         np.load(folder / "neighbours.npy", mmap_mode="r"),
@@ -56,14 +56,14 @@ class TrainingStage(Stage):
         """All trainings that this one takes, itself last."""
         return (self,) if self.first is None else (*self.first.chain, self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Train, from the last checkpoint."""
-        parts = open_parts(bench.inputs["split"])
+        parts = open_parts(context.inputs["split"])
         ids = self.method.training_set.ids(parts)
-        images, first = open_images(bench.inputs["data"]), bench.inputs.get("first")
-        held_out = None if self.held_out is None else open_images(bench.inputs["held_out"])
-        data = TrainingData(images, ids, parts.retrieval, open_gallery(bench), first, held_out)
-        self.method.fit(data, seed=self.seed, folder=bench.folder, runtime=bench.runtime, report=bench.report)
+        images, first = open_images(context.inputs["data"]), context.inputs.get("first")
+        held_out = None if self.held_out is None else open_images(context.inputs["held_out"])
+        data = TrainingData(images, ids, parts.retrieval, open_gallery(context), first, held_out)
+        self.method.fit(data, seed=self.seed, folder=context.folder, runtime=context.runtime, report=context.report)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,24 +90,24 @@ class SamplesStage(Stage):
         """The training and all that it rests on."""
         return {**self.training.inputs(), "training": self.training}
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         """Sample in batches; those that are there already are kept."""
-        gallery = open_gallery(bench)
+        gallery = open_gallery(context)
         resolution = self.training.data.dataset.resolution
         dim = 0 if gallery is None else gallery.vectors.shape[1]
         fitted = self.training.method.load(
-            bench.inputs["training"], resolution=resolution, embedding_dim=dim, runtime=bench.runtime
+            context.inputs["training"], resolution=resolution, embedding_dim=dim, runtime=context.runtime
         )
-        queries = pseudo_queries(range(self.samples), self.seed, open_parts(bench.inputs["split"]).retrieval)
-        np.save(bench.folder / "pseudo_queries.npy", queries)
+        queries = pseudo_queries(range(self.samples), self.seed, open_parts(context.inputs["split"]).retrieval)
+        np.save(context.folder / "pseudo_queries.npy", queries)
         fill_rows(
-            bench.folder / "images.npy",
+            context.folder / "images.npy",
             (self.samples, 3, resolution, resolution),
             np.uint8,
-            batch=bench.runtime.sample_batch,
+            batch=context.runtime.sample_batch,
             make=lambda rows: fitted.sample(
-                Asked(rows, self.seed, self.sampler, self.k_sample, queries[rows.start : rows.stop], gallery)
+                SampleRequest(rows, self.seed, self.sampler, self.k_sample, queries[rows.start : rows.stop], gallery)
             ),
-            report=bench.report,
+            report=context.report,
             unit="samples",
         )

@@ -1,8 +1,8 @@
-"""The training loop: draw, lose, step, average, record. What is lost is an objective's."""
+"""The training loop: batch, loss, optimiser step, EMA, log. Batches and losses are an objective's."""
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -19,6 +19,7 @@ from prism_bench.prism.rng import numpy_rng, seed_for
 from prism_bench.prism.training.checkpoint import Checkpoints
 from prism_bench.prism.training.training_log import TrainingLog
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 ROWS = 200
 """Lines of the training log, evenly spaced over the images seen."""
@@ -85,16 +86,16 @@ class Epochs:
 
 
 class Batch(Protocol):
-    """One step's input. n: images (patches) in it. k: neighbours that condition each, 0 for none."""
+    """One step's input."""
 
     @property
     def n(self) -> int:
-        """Images."""
+        """Images (patches) in it."""
         ...
 
     @property
-    def k(self) -> int:
-        """Neighbours of each."""
+    def facts(self) -> Mapping[str, float]:
+        """What the training log says of the step beside its loss, plain numbers by name (PRISM: k_train)."""
         ...
 
     def to(self, device: torch.device) -> Self:
@@ -108,18 +109,18 @@ B = TypeVar("B", bound=Batch)
 
 
 class Objective(Protocol[N_contra, B]):
-    """What is learnt: which batch comes at a step, and what the network loses on it."""
+    """What is learnt: the batch of each step and the loss of the network on it."""
 
-    def players(self, network: N_contra) -> list[list[nn.Parameter]]:
-        """The weights that each loss moves: one list, or two where networks play against each other."""
+    def parameter_groups(self, network: N_contra) -> list[list[nn.Parameter]]:
+        """The weights that each loss moves: one group, or two for a generator and its discriminator."""
         ...
 
-    def draw(self, step: int, seen: int) -> B:
+    def batch(self, step: int, seen: int) -> B:
         """The batch of `step`, when `seen` images have gone before: a function of these and of the seed."""
         ...
 
     def losses(self, network: N_contra, batch: B) -> Iterator[Tensor | None]:
-        """The loss of each player in turn, None for one that sits out the step; the first is logged and never None."""
+        """The loss of each group in turn, None where it sits out the step; the first is logged and never None."""
         ...
 
 
@@ -142,8 +143,8 @@ def train(
     """
     device = torch.device(runtime.device)
     average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-    players = objective.players(network)
-    optimisers = [torch.optim.Adam(weights, lr=training.learning_rate, fused=True) for weights in players]
+    groups = objective.parameter_groups(network)
+    optimisers = [torch.optim.Adam(weights, lr=training.learning_rate, fused=True) for weights in groups]
     state = State(network, average, optimisers)
     checkpoints = Checkpoints(folder, runtime.checkpoint_seconds)
     step, seen = checkpoints.restore(state)
@@ -151,7 +152,7 @@ def train(
     network.train()
 
     while seen < training.images:
-        batch = objective.draw(step, seen).to(device)
+        batch = objective.batch(step, seen).to(device)
         rate = training.rate(seen)
         torch.manual_seed(seed_for(seed, "dropout", step))
         losses, values = objective.losses(network, batch), []
@@ -171,8 +172,8 @@ def train(
 
         step, seen = step + 1, seen + batch.n
         state.average_weights(training.ema_decay(seen, batch.n))
-        log.add(seen, batch.n, values[0], k_train=batch.k, learning_rate=rate)
-        report(min(seen, training.images), training.images, "images", loss=log.recent, k_train=batch.k)
+        log.add(seen, batch.n, values[0], **batch.facts, learning_rate=rate)
+        report(min(seen, training.images), training.images, "images", loss=log.recent, **batch.facts)
         if checkpoints.due() or report.should_stop():
             checkpoints.save(state, step, seen)
             if report.should_stop():
@@ -202,7 +203,7 @@ class State:
         with torch.no_grad():
             old: list[Tensor] = [a for a, _ in self._pairs]
             new: list[Tensor] = [w.detach() for _, w in self._pairs]
-            torch._foreach_lerp_(old, new, 1 - decay)
+            get_ema_multi_avg_fn(decay)(old, new, 0)  # type: ignore[no-untyped-call]
             for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
                 kept.copy_(buffer)
 

@@ -20,10 +20,10 @@ class TrainingLog:
         self._last: dict[str, float] = {}
         self.recent: float | None = None
 
-    def add(self, seen: int, n: int, loss: float, *, k_train: int, learning_rate: float) -> None:
-        """Take in one step; write a line when the next multiple of `every` is passed."""
+    def add(self, seen: int, n: int, loss: float, **facts: float) -> None:
+        """Take in one step and further facts of it; write a line when the next multiple of `every` is passed."""
         self._losses.append((n, loss))
-        self._last = {"k_train": k_train, "learning_rate": learning_rate}
+        self._last = facts
         if seen >= self._next:
             self._write(seen)
             self._next = (seen // self.every + 1) * self.every

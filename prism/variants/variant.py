@@ -46,9 +46,9 @@ class Scale(Component, family="scale", name="scale"):
     hybrid_full: share of full-resolution steps in those rows (Table 5: 0.5). rissole: Table 1's other baseline.
     """
 
-    dataset: Dataset = ToyFaces()  # noqa: RUF009 - frozen values
-    method: PatchMethod = PatchMethod()  # noqa: RUF009
-    sampler: Sampler = Heun()  # noqa: RUF009
+    dataset: Dataset = ToyFaces()
+    method: PatchMethod = PatchMethod()
+    sampler: Sampler = Heun()
     metrics: tuple[Metric, ...] = ()
     samples: int = 1000
     k_max: int = 16

@@ -14,13 +14,14 @@ from prism_bench.prism.component import canonical, from_json
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.images import Pixels, to_uint8
-from prism_bench.prism.methods.method import Asked, Fitted, Method, TrainingData
+from prism_bench.prism.images import Pixels, to_signed, to_uint8
+from prism_bench.prism.methods.method import Fitted, Method, SampleRequest, TrainingData
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.training.checkpoint import Checkpoints
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from typing_extensions import override
 
 Codes = np.ndarray[Any, np.dtype[np.integer[Any]]]
 """[n, ...]: how latents are stored."""
@@ -62,7 +63,7 @@ class FirstStage(Method):
 
     @abstractmethod
     def training_flops(self, resolution: int, embedding_dim: int) -> float:
-        """See the family; every first stage can tell."""
+        """Never None: every first stage can tell."""
 
     def within(self, flops: float, resolution: int) -> Self:
         """The same, trained for no more than so many operations; as it is where it trains nothing."""
@@ -89,11 +90,11 @@ class FirstStage(Method):
         np.save(folder / CODES, encode_all(module, data.images, data.ids, runtime.device))
         resolution = data.images.shape[-1]
         weights = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
-        save_file(weights, folder / WEIGHTS, told_as(own, resolution))
+        save_file(weights, folder / WEIGHTS, file_metadata(own, resolution))
         Checkpoints(folder, runtime.checkpoint_seconds).remove()
 
+    @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
-        """See the family."""
         module = open_autoencoder(folder / WEIGHTS).to(runtime.device).eval()
         return Reconstructing(module, np.load(folder / CODES, mmap_mode="r"), runtime)
 
@@ -107,9 +108,9 @@ class Reconstructing:
     runtime: Runtime
 
     @torch.inference_mode()
-    def sample(self, asked: Asked) -> Pixels:
+    def sample(self, request: SampleRequest) -> Pixels:
         """Training images in random order, without repetition until all have been shown."""
-        chosen = self.codes[in_random_order(asked.indices, len(self.codes), asked.seed)]
+        chosen = self.codes[in_random_order(request.indices, len(self.codes), request.seed)]
         codes = torch.from_numpy(np.ascontiguousarray(chosen)).to(self.runtime.device)
         return to_uint8(self.module.decode(self.module.latents(codes)))
 
@@ -120,41 +121,41 @@ def encode_all(module: Autoencoder, images: Pixels, ids: Ids, device: str, *, fl
     found = []
     for start in range(0, len(ids), BATCH):
         pixels = torch.from_numpy(np.ascontiguousarray(images[ids[start : start + BATCH]])).to(device)
-        clean = pixels.to(torch.float32) / 127.5 - 1
+        clean = to_signed(pixels)
         found.append(module.encode(clean.flip(-1) if flip else clean).cpu().numpy())
     return np.concatenate(found)
 
 
-TOLD = "prism_bench"
+METADATA_KEY = "prism_bench"
 
 
-def told_as(own: FirstStage, resolution: int, **facts: float) -> dict[str, str]:
+def file_metadata(own: FirstStage, resolution: int, **facts: float) -> dict[str, str]:
     """What a weight file says of itself: one text, as a file with several does not have the same bytes every time."""
-    return {TOLD: canonical({"first_stage": own.to_json(), "resolution": resolution, **facts})}
+    return {METADATA_KEY: canonical({"first_stage": own.to_json(), "resolution": resolution, **facts})}
 
 
-def facts_of(file: Path) -> dict[str, Any]:
+def metadata_of(file: Path) -> dict[str, Any]:
     """What a weight file says of itself; InputError where it says nothing."""
     try:
         with safe_open(file, "pt") as opened:
-            told = opened.metadata() or {}
+            header = opened.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise InputError(f"{file} cannot be read as safetensors ({error}); name the file of a first stage") from None
-    if TOLD not in told:
+    if METADATA_KEY not in header:
         raise InputError(
             f"{file} does not say what first stage it holds; take the model.safetensors of a first stage trained here"
         )
-    facts: dict[str, Any] = json.loads(told[TOLD])
+    facts: dict[str, Any] = json.loads(header[METADATA_KEY])
     return facts
 
 
-def told_of(file: Path) -> tuple[FirstStage, int]:
+def first_stage_in(file: Path) -> tuple[FirstStage, int]:
     """The first stage that a weight file holds, and the resolution it was trained at.
 
     Raises:
         InputError: the file holds no first stage.
     """
-    facts = facts_of(file)
+    facts = metadata_of(file)
     own = from_json(facts["first_stage"])
     if not isinstance(own, FirstStage):
         raise InputError(f"{file} holds a {own.family}/{own.name}, not a first stage")
@@ -163,7 +164,7 @@ def told_of(file: Path) -> tuple[FirstStage, int]:
 
 def open_autoencoder(file: Path, prefix: str = "") -> Autoencoder:
     """The module that a weight file holds, under `prefix`."""
-    own, resolution = told_of(file)
+    own, resolution = first_stage_in(file)
     module = own.autoencoder(resolution)
     weights = {name.removeprefix(prefix): value for name, value in load_file(file).items() if name.startswith(prefix)}
     if weights.keys() != module.state_dict().keys():

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, FirstStage, open_autoencoder, told_of
+from prism_bench.baselines.rissole.first_stage.first_stage import (
+    Autoencoder,
+    FirstStage,
+    first_stage_in,
+    open_autoencoder,
+)
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.weights.user_files import OwnFiles
+from typing_extensions import override
 
 
 def _file(path: Path) -> Path:
@@ -30,12 +36,12 @@ class FirstStageFile(FirstStage, name="first-stage-file"):
 
     def own(self) -> FirstStage:
         """What the file holds; InputError where it is not known or holds no first stage."""
-        return told_of(FILES.find(self.file))[0]
+        return first_stage_in(FILES.find(self.file))[0]
 
     def check(self, resolution: int) -> None:
         """It must have been trained at this resolution."""
         path = FILES.find(self.file)
-        own, trained_at = told_of(path)
+        own, trained_at = first_stage_in(path)
         if trained_at != resolution:
             raise InputError(
                 f"the first stage {path} was trained at {trained_at}x{trained_at}, but the images are "
@@ -43,12 +49,12 @@ class FirstStageFile(FirstStage, name="first-stage-file"):
             )
         own.check(resolution)
 
+    @override
     def latent(self, resolution: int) -> tuple[int, int]:
-        """See the family."""
         return self.own().latent(resolution)
 
+    @override
     def autoencoder(self, resolution: int) -> Autoencoder:
-        """See the family."""
         return self.own().autoencoder(resolution)
 
     def trained(
@@ -62,10 +68,10 @@ class FirstStageFile(FirstStage, name="first-stage-file"):
         """None are spent here; those of its own training are not known."""
         return 0.0
 
+    @override
     def decoding_flops(self, resolution: int) -> float:
-        """See the family."""
         return self.own().decoding_flops(resolution)
 
+    @override
     def active(self, weight: str) -> bool:
-        """See the family."""
         return self.own().active(weight)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from jaxtyping import Float, Integer
 from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, FirstStage
 from prism_bench.prism.engine.runtime import Report, Runtime
+from prism_bench.prism.images import to_levels, to_signed
 from prism_bench.prism.methods.method import TrainingData
 from torch import Tensor
 
@@ -43,11 +43,11 @@ class Identity(Autoencoder):
 
     def encode(self, images: Float[Tensor, "b 3 r r"]) -> Integer[Tensor, "b 3 r r"]:
         """uint8."""
-        return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return to_levels(images)
 
     def latents(self, codes: Integer[Tensor, "*b 3 r r"]) -> Float[Tensor, "*b 3 r r"]:
         """In [-1, 1]."""
-        return codes.to(torch.float32) / 127.5 - 1
+        return to_signed(codes)
 
     def decode(self, latents: Float[Tensor, "b 3 r r"]) -> Float[Tensor, "b 3 r r"]:
         """As they are."""

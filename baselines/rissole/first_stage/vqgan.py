@@ -9,7 +9,7 @@ import torch
 from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, FirstStage
 from prism_bench.baselines.rissole.first_stage.layers import check_widths
 from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
-from prism_bench.baselines.rissole.first_stage.vqgan_objective import Losses, Players, VQGANObjective
+from prism_bench.baselines.rissole.first_stage.vqgan_objective import Losses, VQGANNetworks, VQGANObjective
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import TrainingData
@@ -17,18 +17,19 @@ from prism_bench.prism.patch_diffusion.flops import BACKWARD
 from prism_bench.prism.rng import seed_for
 from prism_bench.prism.training.loop import Training, train
 from torch.utils.flop_counter import FlopCounterMode
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
 class VQGAN(FirstStage, name="vqgan"):
-    """Convolutions down to a small latent of learnt codewords, and back; the defaults are the authors', for 32x32.
+    """Convolutions down to a small latent of codebook entries, and back; the defaults are the authors', for 32x32.
 
     channels: a level each, every one of which halves the image. latent_channels, codebook: width and number of the
-    codewords. heads, head_dim: attention at the bottom. quantisation: weight of the codewords' loss (1 for codewords,
-    `commitment` for the encoder). adversarial: weight of the discriminator's, after the adaptive factor of the
-    publication; 0 trains without one. adversarial_after: steps without it at the start.
+    codebook's entries. heads, head_dim: attention at the bottom. quantisation: weight of the quantisation loss (1 for
+    the codebook, `commitment` for the encoder). adversarial: weight of the discriminator's, after the adaptive
+    weight of the publication; 0 trains without one. adversarial_after: steps without it at the start.
 
-    Differs from the authors' code: no perceptual loss, which needs the weights of a VGG; the weights of codewords and
+    Differs from the authors' code: no perceptual loss, which needs the weights of a VGG; the weights of codebook and
     encoder are not exchanged, and that of the discriminator does not cancel; attention has a norm and a skip.
     """
 
@@ -42,7 +43,7 @@ class VQGAN(FirstStage, name="vqgan"):
     adversarial: float = 0.1
     adversarial_after: int = 1000
     flip: bool = True
-    training: Training = Training(  # noqa: RUF009 - a frozen value
+    training: Training = Training(
         images=15_000_000, batch=512, learning_rate=2e-4, rampup_images=0, ema_halflife=1, ema_rampup=0.0
     )
 
@@ -52,8 +53,8 @@ class VQGAN(FirstStage, name="vqgan"):
             if not least <= getattr(self, field) < 2**15:
                 raise InputError(f"first_stage.{field} must be at least {least}, not {getattr(self, field)}")
 
+    @override
     def check(self, resolution: int) -> None:
-        """See the family."""
         step = 2 ** len(self.channels)
         if resolution % step:
             raise InputError(
@@ -61,47 +62,47 @@ class VQGAN(FirstStage, name="vqgan"):
                 f"channels={self.channels} needs; use {max(resolution // step, 1) * step}"
             )
 
+    @override
     def latent(self, resolution: int) -> tuple[int, int]:
-        """See the family."""
         return self.latent_channels, resolution // 2 ** len(self.channels)
 
+    @override
     def autoencoder(self, resolution: int) -> Autoencoder:
-        """See the family."""
         return self._network()
 
     def _network(self) -> QuantisedAutoencoder:
         widths = Widths(self.channels, self.latent_channels, self.codebook, self.heads, self.head_dim)
         return QuantisedAutoencoder(widths)
 
+    @override
     def trained(
         self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report
     ) -> tuple[FirstStage, Autoencoder]:
-        """See the family."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(seed, "initial weights"))
-            players = Players(self._network(), Discriminator() if self.adversarial else None)
-        players.to(runtime.device)
+            networks = VQGANNetworks(self._network(), Discriminator() if self.adversarial else None)
+        networks.to(runtime.device)
         losses = Losses(self.quantisation, self.commitment, self.adversarial, self.adversarial_after)
         objective = VQGANObjective(data, losses, self.training.batch, seed, flip=self.flip)
-        average = train(players, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
+        average = train(networks, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
         return self, average.autoencoder
 
     def training_flops(self, resolution: int, embedding_dim: int) -> float:
-        """Encoder, codewords and decoder; and the discriminator, thrice a step, from its first step on."""
-        encode, decode, judge = _operations(self, resolution)
+        """Encoder, codebook and decoder; and the discriminator, thrice a step, from its first step on."""
+        encode, decode, discriminate = _operations(self, resolution)
         steps = self.training.images / self.training.batch
-        judged = max(0.0, 1 - self.adversarial_after / steps) if self.adversarial else 0.0
-        return (1 + BACKWARD) * (encode + decode + 3 * judged * judge) * self.training.images
+        adversarial = max(0.0, 1 - self.adversarial_after / steps) if self.adversarial else 0.0
+        return (1 + BACKWARD) * (encode + decode + 3 * adversarial * discriminate) * self.training.images
 
     def within(self, flops: float, resolution: int) -> Self:
         """Fewer or more images; by what one costs with the discriminator where there is one."""
-        encode, decode, judge = _operations(self, resolution)
-        each = (1 + BACKWARD) * (encode + decode + (3 * judge if self.adversarial else 0.0))
+        encode, decode, discriminate = _operations(self, resolution)
+        each = (1 + BACKWARD) * (encode + decode + (3 * discriminate if self.adversarial else 0.0))
         images = max(self.training.batch, int(flops / each))
         return self.replace(training=self.training.replace(images=images))
 
+    @override
     def decoding_flops(self, resolution: int) -> float:
-        """See the family."""
         return _operations(self, resolution)[1]
 
     def trainable(self, resolution: int, embedding_dim: int) -> int:
@@ -116,15 +117,15 @@ class VQGAN(FirstStage, name="vqgan"):
 
 @lru_cache(maxsize=64)
 def _operations(own: VQGAN, resolution: int) -> tuple[float, float, float]:
-    """Operations of one image: encoding, decoding (both find codewords), judging."""
+    """Operations of one image: encoding, decoding (both search the codebook), discriminating."""
     channels, side = own.latent(resolution)
     with torch.device("meta"), torch.no_grad():
-        network, judge = own._network().eval(), Discriminator().eval()
+        network, discriminator = own._network().eval(), Discriminator().eval()
         image, latent = torch.empty(1, 3, resolution, resolution), torch.empty(1, channels, side, side)
         counts = []
-        for count in (lambda: network.encode(image), lambda: network.decode(latent), lambda: judge(image)):
+        for count in (lambda: network.encode(image), lambda: network.decode(latent), lambda: discriminator(image)):
             with FlopCounterMode(display=False) as counter:
                 count()
             counts.append(float(counter.get_total_flops()))
-    encode, decode, judged = counts
-    return encode, decode, judged
+    encode, decode, discriminate = counts
+    return encode, decode, discriminate

@@ -1,4 +1,4 @@
-"""The VQ-GAN's modules: encoder, codewords, decoder, discriminator."""
+"""The VQ-GAN's modules: encoder, codebook, decoder, discriminator."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,16 @@ from jaxtyping import Float, Integer
 from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder
 from prism_bench.baselines.rissole.first_stage.layers import GROUPS, SelfAttention
 from torch import Tensor, nn
+from typing_extensions import override
 
 SLOPE = 0.2
 """Of every leaky ReLU."""
-JUDGE = 64
+DISCRIMINATOR_WIDTH = 64
 """Channels of the discriminator's first layer."""
 
 
 class Widths(NamedTuple):
-    """See `baselines.rissole.vqgan.VQGAN`."""
+    """The sizes of a `VQGAN`."""
 
     channels: tuple[int, ...]
     latent: int
@@ -42,7 +43,7 @@ class Residual(nn.Module):
 
 
 class QuantisedAutoencoder(Autoencoder):
-    """Each place of a latent is one of the codewords; codes are their numbers, int16 [b, s, s]."""
+    """Each place of a latent is an entry of the codebook (`codewords`); codes are their indices, int16 [b, s, s]."""
 
     def __init__(self, own: Widths) -> None:
         super().__init__()
@@ -63,13 +64,13 @@ class QuantisedAutoencoder(Autoencoder):
         self.decoder = nn.Sequential(first, nn.SiLU(), Residual(last), attend, *up)
 
     def nearest(self, z: Float[Tensor, "b c s s"]) -> Integer[Tensor, "b s s"]:
-        """The number of the codeword nearest to each place."""
+        """The index of the codebook entry nearest to each place."""
         flat = z.movedim(1, -1).reshape(-1, z.shape[1])
         distances = (self.codewords**2).sum(1) - 2 * flat @ self.codewords.T
         return distances.argmin(1).reshape(len(z), *z.shape[2:])
 
     def latents(self, codes: Integer[Tensor, "*b s s"]) -> Float[Tensor, "*b c s s"]:
-        """The codewords."""
+        """The codebook entries."""
         return F.embedding(codes.long(), self.codewords).movedim(-1, -3)
 
     def encode(self, images: Float[Tensor, "b 3 r r"]) -> Integer[Tensor, "b s s"]:
@@ -77,26 +78,26 @@ class QuantisedAutoencoder(Autoencoder):
         return self.nearest(self.encoder(images)).to(torch.int16)
 
     def decode(self, latents: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 r r"]:
-        """Of the nearest codewords."""
+        """Of the nearest codebook entries."""
         return self.restore(self.latents(self.nearest(latents)))
 
-    def restore(self, codewords: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 r r"]:
-        """The images that codewords stand for."""
-        return torch.tanh(self.decoder_end(self.decoder(codewords)))
+    def restore(self, quantised: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 r r"]:
+        """The images of latents that are codebook entries."""
+        return torch.tanh(self.decoder_end(self.decoder(quantised)))
 
 
 class Discriminator(nn.Module):
-    """Judges overlapping parts of an image: the log odds of being real, [b, 1, h, w]."""
+    """PatchGAN: for overlapping patches of an image, the log odds of being real, [b, 1, h, w]."""
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, JUDGE, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-        for width in (JUDGE, 2 * JUDGE):
+        layers: list[nn.Module] = [nn.Conv2d(3, DISCRIMINATOR_WIDTH, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        for width in (DISCRIMINATOR_WIDTH, 2 * DISCRIMINATOR_WIDTH):
             conv = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False)
             layers += [conv, nn.BatchNorm2d(2 * width), nn.LeakyReLU(SLOPE)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(4 * JUDGE, 1, 3, padding=1))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(4 * DISCRIMINATOR_WIDTH, 1, 3, padding=1))
 
+    @override
     def forward(self, images: Float[Tensor, "b 3 r r"]) -> Float[Tensor, "b 1 h w"]:
-        """See the class."""
         out: Tensor = self.layers(images)
         return out

@@ -1,4 +1,4 @@
-"""What the VQ-GAN learns: to restore images through its codewords, and to deceive a judge."""
+"""The VQ-GAN's losses: reconstruction through the codebook, and the discriminator's."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,17 +7,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder
+from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.training.loop import Epochs
 from torch import Tensor, nn
 
 LARGEST = 1e4
-"""Bound of the adaptive factor (Esser et al. 2021)."""
+"""Bound of the adaptive weight (Esser et al. 2021)."""
 
 
 class Losses(NamedTuple):
-    """Weights of the losses; see `baselines.rissole.vqgan.VQGAN`."""
+    """Weights of the losses; see `VQGAN`."""
 
     quantisation: float
     commitment: float
@@ -25,12 +26,17 @@ class Losses(NamedTuple):
     adversarial_after: int
 
 
-class Players(nn.Module):
-    """The autoencoder and the one that judges it."""
+class VQGANNetworks(nn.Module):
+    """The autoencoder, which is the generator, and its discriminator, which checkpoints hold as `judge`."""
 
-    def __init__(self, autoencoder: QuantisedAutoencoder, judge: Discriminator | None) -> None:
+    def __init__(self, autoencoder: QuantisedAutoencoder, discriminator: Discriminator | None) -> None:
         super().__init__()
-        self.autoencoder, self.judge = autoencoder, judge
+        self.autoencoder, self.judge = autoencoder, discriminator
+
+    @property
+    def discriminator(self) -> Discriminator | None:
+        """None where the training has no adversarial loss."""
+        return self.judge
 
 
 class ImageBatch(NamedTuple):
@@ -38,12 +44,16 @@ class ImageBatch(NamedTuple):
 
     images: Tensor
     step: int
-    k: int = 0
 
     @property
     def n(self) -> int:
         """Images."""
         return len(self.images)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """k_train is 0: no neighbours."""
+        return {"k_train": 0}
 
     def to(self, device: torch.device) -> "ImageBatch":
         """The same batch on another device."""
@@ -51,49 +61,50 @@ class ImageBatch(NamedTuple):
 
 
 class VQGANObjective:
-    """Draws the batch of any step from (seed, step, images seen), as the patches' does."""
+    """The batch of a step is a function of (seed, step, images seen)."""
 
-    def __init__(self, data: TrainingData, losses: Losses, batch: int, seed: int, *, flip: bool) -> None:
-        self.images, self.ids, self.weights, self.batch, self.seed = data.images, data.ids, losses, batch, seed
-        self.flip, self.epochs = flip, Epochs(len(data.ids), seed)
+    def __init__(self, data: TrainingData, losses: Losses, batch_size: int, seed: int, *, flip: bool) -> None:
+        self.images, self.ids, self.weights, self.seed = data.images, data.ids, losses, seed
+        self.batch_size, self.flip, self.epochs = batch_size, flip, Epochs(len(data.ids), seed)
 
-    def players(self, network: Players) -> list[list[nn.Parameter]]:
-        """The autoencoder's weights, and the judge's where there is one."""
-        own = [list(network.autoencoder.parameters())]
-        return own if network.judge is None else [*own, list(network.judge.parameters())]
+    def parameter_groups(self, network: VQGANNetworks) -> list[list[nn.Parameter]]:
+        """The generator's weights, and the discriminator's where there is one."""
+        return [list(part.parameters()) for part in (network.autoencoder, network.discriminator) if part is not None]
 
-    def draw(self, step: int, seen: int) -> ImageBatch:
+    def batch(self, step: int, seen: int) -> ImageBatch:
         """Half of the images are mirrored where `flip` is set."""
-        pixels = np.ascontiguousarray(self.images[self.ids[self.epochs.rows(seen, self.batch)]])
-        images = torch.from_numpy(pixels).to(torch.float32) / 127.5 - 1
+        pixels = np.ascontiguousarray(self.images[self.ids[self.epochs.rows(seen, self.batch_size)]])
+        images = to_signed(torch.from_numpy(pixels))
         if self.flip:
-            mirrored = torch.from_numpy(numpy_rng(self.seed, "flips", step).random(self.batch) < 0.5)
+            mirrored = torch.from_numpy(numpy_rng(self.seed, "flips", step).random(self.batch_size) < 0.5)
             images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         return ImageBatch(images, step)
 
-    def losses(self, network: Players, batch: ImageBatch) -> Iterator[Tensor | None]:
-        """The autoencoder's, then the judge's."""
-        own, images, weights = network.autoencoder, batch.images, self.weights
-        z = own.encoder(images)
-        codewords = own.latents(own.nearest(z.detach()))
-        # The gradient goes past the codewords, as if the nearest one were the encoder's own answer.
-        restored = own.restore(z + (codewords - z).detach())
-        pixels = F.mse_loss(restored, images)
-        quantised = F.mse_loss(codewords, z.detach()) + weights.commitment * F.mse_loss(z, codewords.detach())
-        loss = pixels + weights.quantisation * quantised
-        judge = network.judge
-        if judge is None or batch.step < weights.adversarial_after:
+    def losses(self, network: VQGANNetworks, batch: ImageBatch) -> Iterator[Tensor | None]:
+        """The generator's, then the discriminator's."""
+        generator, images, weights = network.autoencoder, batch.images, self.weights
+        z = generator.encoder(images)
+        quantised = generator.latents(generator.nearest(z.detach()))
+        # Straight-through estimator: the gradient passes the codebook as if z itself were decoded.
+        reconstruction = generator.restore(z + (quantised - z).detach())
+        pixel_loss = F.mse_loss(reconstruction, images)
+        commitment = weights.commitment * F.mse_loss(z, quantised.detach())
+        loss = pixel_loss + weights.quantisation * (F.mse_loss(quantised, z.detach()) + commitment)
+        discriminator = network.discriminator
+        if discriminator is None or batch.step < weights.adversarial_after:
             yield loss
             yield None
             return
-        deceived = F.softplus(-judge(restored)).mean()
-        factor = _factor(pixels, deceived, own.decoder_end.weight)
-        yield loss + weights.adversarial * factor * deceived
-        yield (F.softplus(-judge(images)).mean() + F.softplus(judge(restored.detach())).mean()) / 2
+        generator_loss = F.softplus(-discriminator(reconstruction)).mean()
+        weight = _adaptive_weight(pixel_loss, generator_loss, generator.decoder_end.weight)
+        yield loss + weights.adversarial * weight * generator_loss
+        real, fake = F.softplus(-discriminator(images)), F.softplus(discriminator(reconstruction.detach()))
+        yield (real.mean() + fake.mean()) / 2
 
 
-def _factor(pixels: Tensor, deceived: Tensor, last: Tensor) -> Tensor:
-    """Brings the judge's pull on the decoder's last layer to the length of that of the pixels."""
-    wanted, got = (torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (pixels, deceived))
-    factor: Tensor = wanted / (got + 1e-4)
-    return factor.clamp(max=LARGEST).detach()
+def _adaptive_weight(pixel_loss: Tensor, generator_loss: Tensor, last: Tensor) -> Tensor:
+    """Gives both losses gradients of one norm at the decoder's last layer (Esser et al. 2021, eq. 7)."""
+    losses = (pixel_loss, generator_loss)
+    pixels, adversarial = (torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in losses)
+    weight: Tensor = pixels / (adversarial + 1e-4)
+    return weight.clamp(max=LARGEST).detach()

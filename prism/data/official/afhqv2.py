@@ -9,6 +9,7 @@ from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, decode_pictures
 from prism_bench.prism.data.user_images.image_files import Progress, open_source
 from prism_bench.prism.errors import InputError
+from typing_extensions import override
 
 PARTITIONS = ("train", "test")
 
@@ -32,8 +33,8 @@ class AFHQv2(PaperDataset, name="afhqv2"):
     retrieval_fraction: ClassVar[float] = 10 / 15
     resolution: int = 64
 
+    @override
     def read(self, path: Path, progress: Progress) -> Images:
-        """See the family."""
         source = open_source(path).select(lambda name: _places(name) is not None)
         places = [place for place in map(_places, source.names) if place is not None]
         if not places:

@@ -40,7 +40,7 @@ class CelebA(PaperDataset, name="celeba"):
     resolution: int = 64
 
     def read(self, path: Path, progress: Progress) -> Images:
-        """See the family: every picture from 000001.jpg to the last must be there."""
+        """Every picture from 000001.jpg to the last must be there."""
         wanted = {f"{number:06d}.jpg": number - 1 for number in range(1, self.declared[0] + 1)}
         source = open_source(path).select(lambda name: PurePosixPath(name).name in wanted)
         held = {PurePosixPath(name).name for name in source.names}

@@ -61,7 +61,7 @@ class Cifar10(PaperDataset, name="cifar10"):
     resolution: int = 32
 
     def read(self, path: Path, progress: Progress) -> Images:
-        """See the family: the archive, or the folder it unpacks to, with the published checksums."""
+        """The archive, or the folder it unpacks to, with the published checksums."""
         pixels, labels = self._read(path, self.batches, progress)
         names = [self.classes[label] for label in labels]
         return Images(pixels, self.counted_labels(names), self.classes)

@@ -61,7 +61,7 @@ class ImageNet100(PaperDataset, name="imagenet100"):
             raise InputError(f"{len(set(self.class_list))} different classes are named; ImageNet-100 has {COUNT}")
 
     def read(self, path: Path, progress: Progress) -> Images:
-        """See the family: batches where the folder holds them, else pictures."""
+        """Batches where the folder holds them, else pictures."""
         batches = path.is_dir() and any((path / name).is_file() for name in BATCHES)
         pixels, names = self._from_batches(path, progress) if batches else self._from_pictures(path, progress)
         empty = sorted(set(self.class_list) - set(names))

@@ -16,6 +16,7 @@ from prism_bench.prism.data.user_images.image_files import Progress, complaint, 
 from prism_bench.prism.data.user_images.picture_sources import Source
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,10 @@ class PaperDataset(Dataset):
         """The dataset's own name."""
         return self.title
 
-    def build(self) -> Images:
-        """Raises InputError always: the pictures come from the user's copy."""
-        raise InputError(
+    @property
+    @override
+    def preparation(self) -> str:
+        return (
             f"the pictures of {self.title} are not here; prism-bench data prepare {self.name} --from PATH --resolution "
             f"{self.resolution} reads {self.supply.files} ({self.supply.size}, {self.supply.page}) once, or give any "
             f"folder, .zip or .npz of images: --data {self.name}=PATH"

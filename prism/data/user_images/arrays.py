@@ -14,6 +14,7 @@ import numpy as np
 from prism_bench.prism.data.decode import from_array
 from prism_bench.prism.data.user_images.picture_sources import MAX_FILE, ONE_CLASS, Job, Source, refuse_bomb
 from prism_bench.prism.errors import InputError
+from typing_extensions import override
 
 IMAGES = ("images", "arr_0")
 CHANNELS = (1, 3, 4)
@@ -59,8 +60,8 @@ class ArraySource(Source):
         status = path.stat()
         return cls(path, names, groups, ((status.st_size, status.st_mtime_ns),), key, shape)
 
+    @override
     def first_size(self) -> tuple[int, int]:
-        """See the family."""
         last = self.shape[-1] in CHANNELS or len(self.shape) == 3
         height, width = self.shape[1:3] if last else self.shape[2:4]
         return width, height

@@ -17,6 +17,7 @@ from prism_bench.prism.data.user_images.arrays import ArraySource
 from prism_bench.prism.data.user_images.picture_sources import FolderSource, Job, Source, ZipSource
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
+from typing_extensions import override
 
 VERSION = 1
 """Raise it when the same files begin to give other pixels, order or classes."""
@@ -46,14 +47,11 @@ class ImageFiles(Dataset, name="files"):
     def __post_init__(self) -> None:
         check_resolution(self.resolution)
 
-    def build(self) -> Images:
-        """Refuse: files are decoded by `ingest`, whose result is kept; the path is no part of their identity.
-
-        Raises:
-            InputError: always.
-        """
+    @property
+    @override
+    def preparation(self) -> str:
         which = f"with content {self.content[:12]} " if self.content else ""
-        raise InputError(f"the decoded copy of the image files {which}is not in the store; give --data PATH again")
+        return f"the decoded copy of the image files {which}is not in the store; give --data PATH again"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from PIL import Image
 from prism_bench.prism.data.decode import BadImageError, from_bytes
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
+from typing_extensions import override
 
 Job = Callable[[int], Pixels]
 """Reads and decodes one picture to the given resolution; BadImageError where that fails. Safe in any thread."""
@@ -93,8 +94,8 @@ class FolderSource(Source):
         """Jobs that read their file themselves."""
         return nullcontext(partial(_decode_file, self.path / name) for name in self.names)
 
+    @override
     def first_size(self) -> tuple[int, int]:
-        """See the family."""
         return size_of((self.path / self.names[0]).read_bytes(), self.names[0])
 
 
@@ -123,13 +124,13 @@ class ZipSource(Source):
         _refuse_unreadable(chosen, path)
         return cls(path, names, class_names(names), tuple((m.file_size, m.CRC) for m in chosen), chosen)
 
+    @override
     def first_size(self) -> tuple[int, int]:
-        """See the family."""
         with ZipFile(self.path) as archive:
             return size_of(archive.read(self.members[0]), self.names[0])
 
+    @override
     def select(self, keep: Callable[[str], bool]) -> Self:
-        """See the family."""
         members = tuple(member for name, member in zip(self.names, self.members, strict=True) if keep(name))
         return replace(super().select(keep), members=members)
 
