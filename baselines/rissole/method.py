@@ -98,6 +98,10 @@ class Rissole(Method, name="rissole"):
             )
         self.unet.check(side // self.factor)
 
+    def check_training(self, resolution: int, seed: int) -> None:
+        """See the family."""
+        self.training.check_learns(self.training.batch)
+
     def check_parts(self, parts: Parts) -> None:
         """See the family."""
         ids = self.training_set.ids(parts)

@@ -109,7 +109,8 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
     space = Space(parameters(options.target, options.over, options.values, scale))
     runtime, workers = resources(options.run, len(options.run.seeds))
     objective = Objective(options.run, space, variant_called(options.variant), "", store, runtime, workers, console)
-    plans = [objective.plan(point) for point in _ends(space)]
+    proxies = (False, True) if options.prune else (False,)
+    plans = [objective.plan(point, proxy=proxy) for proxy in proxies for point in _ends(space)]
     seen = plans[0].request
     known = metric_values(seen.scale.replace(dataset=seen.source.stage.dataset), seen.source.stage.dataset.resolution)
     metric = options.metric or next(iter(known))

@@ -57,6 +57,28 @@ class Training(Component, family="training", name="adam"):
         cosine = (1 + math.cos(math.pi * min(1.0, seen / self.images))) / 2
         return self.learning_rate * ramp * (self.final_fraction + (1 - self.final_fraction) * cosine)
 
+    def check_learns(self, first: int) -> None:
+        """Raise InputError where no step has a learning rate above 0; `first`: images that the first step takes.
+
+        A step's rate is that of the images seen before it: with a ramp-up the first step's is 0.
+        """
+        if self.rampup_images and self.images <= first:
+            raise InputError(
+                f"training.images = {self.images:,}: the first step alone takes {first:,}, at learning rate 0, where "
+                f"the ramp-up of training.rampup_images = {self.rampup_images:,} begins, so that nothing would be "
+                f"learnt; raise training.images above {first:,}, or set training.rampup_images=0"
+            )
+
+    def check_rampup(self, path: str) -> None:
+        """Raise InputError where the training ends before its ramp-up does; `path`: its name for `--set`."""
+        if self.rampup_images and self.images <= self.rampup_images:
+            raise InputError(
+                f"{path}.images = {self.images:,} is at or below the ramp-up of {path}.rampup_images = "
+                f"{self.rampup_images:,}, which begins at learning rate 0: {path}.learning_rate = "
+                f"{self.learning_rate:g} would never be reached; use --set {path}.images={self.rampup_images + 1} or "
+                f"more, or a shorter --set {path}.rampup_images (0: none)"
+            )
+
     def ema_decay(self, seen: int, batch: int) -> float:
         """Weight of the old average in a step of `batch` images (Karras et al. 2022, appendix F)."""
         halflife = min(self.ema_halflife, seen * self.ema_rampup) if self.ema_rampup else self.ema_halflife

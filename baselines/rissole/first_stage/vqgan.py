@@ -61,6 +61,10 @@ class VQGAN(FirstStage, name="vqgan"):
                 f"channels={self.channels} needs; use {max(resolution // step, 1) * step}"
             )
 
+    def check_training(self, resolution: int, seed: int) -> None:
+        """See the family."""
+        self.training.check_learns(self.training.batch)
+
     def latent(self, resolution: int) -> tuple[int, int]:
         """See the family."""
         return self.latent_channels, resolution // 2 ** len(self.channels)
