@@ -78,9 +78,9 @@ class Objective:
         try:
             (plan,) = compile_plans([request])
         except InputError as error:
-            raise InputError(
-                f"--prune, which tries 1/{PROXY_IMAGES} of the images first: {error}" if proxy else str(error)
-            ) from None
+            if not proxy:
+                raise
+            raise InputError(f"--prune, which tries 1/{PROXY_IMAGES} of the images first: {error}") from None
         return plan
 
     def known(self, point: Point) -> bool:
