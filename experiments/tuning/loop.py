@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from optuna import Trial
     from optuna.trial import FrozenTrial
 
-STARTUP = 4
-"""Finished trials before a proxy may end another."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions:
@@ -207,20 +204,15 @@ class _Loop:
         self._tell(told)
 
     def _proxy(self, trial: "Trial", point: Point) -> None:
-        """A short training that may end a trial: worse than the median of the proxies of finished trials."""
+        """A short training that ends a trial whose value is worse than the median of those of finished trials."""
         if not self.options.prune:
             return
         from optuna import TrialPruned
-        from optuna.study import StudyDirection
 
         value = self.objective.compute(point, proxy=True).mean
         trial.set_user_attr("proxy", value)
-        known = sorted(one.user_attrs["proxy"] for one in self.trials.finished() if "proxy" in one.user_attrs)
-        if len(known) < STARTUP:
-            return
-        median = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
-        minimised = self.trials.study.direction == StudyDirection.MINIMIZE
-        if (value > median) if minimised else (value < median):
+        trial.report(value, step=0)
+        if trial.should_prune():
             raise TrialPruned
 
     def _prune(self, trial: "Trial") -> None:
