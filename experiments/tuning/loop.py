@@ -75,7 +75,15 @@ def run_tune(options: TuneOptions) -> int:
     )
     _Loop(options, objective, trials, view, console).run()
     folder = store.root / "reports" / f"tune-{options.target}" / trials.study.study_name.replace("/", "_")
-    found = summarise(trials, value.name, value.label, maximise=maximise, options=options.run, folder=folder)
+    found = summarise(
+        trials,
+        value.name,
+        value.label,
+        maximise=maximise,
+        options=options.run,
+        variant=options.variant,
+        folder=folder,
+    )
     view.close("FINISHED", found.files, found.best)
     _conclude(found, console)
     return 0 if found.best else 1
