@@ -53,7 +53,8 @@ def tests(session: nox.Session) -> None:
 MAIN = "run ablation-table3 --scale smoke"
 TINY = (
     "--scale smoke --no-mlflow --store tiny "
-    "--set samples=16 --set training.images=128 --set sampler.steps=3 --set dataset.size=64"
+    "--set samples=16 --set training.images=128 --set training.rampup_images=0 --set sampler.steps=3 "
+    "--set dataset.size=64"
 )
 SMOKE = (
     MAIN,

@@ -52,7 +52,7 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
 
 TINY = (
     "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=128 --set sampler.steps=3 "
-    "--set dataset.size=64"
+    "--set training.rampup_images=0 --set dataset.size=64"
 )
 """The whole of Table 3 in seconds, for tests that need a run but not its numbers."""
 

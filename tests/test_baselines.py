@@ -19,7 +19,10 @@ from prism_bench.prism.methods.sampling import Heun
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.patch_diffusion.patches import PatchSizes, ProgressivePatches
 
-SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=64 --set training.images=64 --set sampler.steps=2"
+SMALL = (
+    "--scale smoke --no-mlflow --workers 0 "
+    "--set samples=64 --set training.images=64 --set training.rampup_images=0 --set sampler.steps=2"
+)
 R = 16
 
 

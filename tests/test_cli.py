@@ -52,6 +52,29 @@ def pictures(folder: Path, count: int) -> None:
             "run ablation-table3 --scale smoke --resolution 20 --set denoiser.multipliers=1,1,1,1",
             ["cannot halve 3 times"],
         ),
+        (
+            "run ablation-table3 --scale smoke --set training.images=5",
+            ["training.images = 5 is at or below", "training.rampup_images = 512", "--set training.images=513"],
+        ),
+        ("run ablation-table3 --scale smoke --set training.images=512 --dry-run", ["images = 512 is at or below"]),
+        (
+            "run ablation-table3 --scale smoke --set training.rampup_images=16 --set training.images=17 --dry-run",
+            ["training.images = 17: the first step alone takes 32, at learning rate 0", "training.rampup_images=0"],
+        ),
+        (
+            "tune k-max --scale smoke --set training.rampup_images=16 --set training.images=128 --prune",
+            ["--prune, which tries 1/4 of the images first: training.images = 32: the first step alone takes 32"],
+        ),
+        (
+            "run table1 --scale smoke --set rissole.budget=own --set rissole.method.training.rampup_images=20 "
+            "--set rissole.method.training.images=20",
+            ["rissole.method.training.images = 20 is at or below"],
+        ),
+        (
+            "run table1 --scale smoke --set rissole.method.first_stage.training.rampup_images=20000 "
+            "--set rissole.method.first_stage.training.batch=20000 --only variant=rissole",
+            ["training.images = 20,000: the first step alone takes 20,000"],
+        ),
         ("run ablation-table3 --plugin nowhere.py", ["--plugin nowhere.py", "no such file"]),
         ("run", ["Missing argument"]),
         ("run ablation-table3 --no-such-option", ["No such option"]),

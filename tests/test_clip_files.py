@@ -24,7 +24,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 WIDTH = 16
-SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=64 --set sampler.steps=2"
+SMALL = (
+    "--scale smoke --no-mlflow --workers 0 "
+    "--set samples=16 --set training.images=64 --set training.rampup_images=0 --set sampler.steps=2"
+)
 BY_CLIP = "--set retrieval.encoder=clip --set retrieval.encoder.model=tiny"
 ONE = "run ablation-table3 --only variant=prism"
 

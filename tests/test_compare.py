@@ -10,7 +10,10 @@ import pytest
 from conftest import Cli
 from PIL import Image
 
-SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=64 --set sampler.steps=2"
+SMALL = (
+    "--scale smoke --no-mlflow --workers 0 "
+    "--set samples=16 --set training.images=64 --set training.rampup_images=0 --set sampler.steps=2"
+)
 STORE = Path("prism-bench-store")
 
 

@@ -191,9 +191,16 @@ def test_a_phone_scrolls_tables_and_not_the_page(tmp_path: Path, store: Path) ->
     [
         ("prism-bench run all --seeds 0-2 --dry-run", "prism-bench run t --seeds 0-2 --only variant=a,seed=1"),
         (
-            "prism-bench run table1 t --skip-bad --only variant=b --data 'my pictures' --no-mlflow --set x=1",
-            "prism-bench run t --skip-bad --data 'my pictures' --no-mlflow --set x=1 --only variant=a,seed=1",
+            "prism-bench run table1 t --skip-bad --only variant=b --data 'my pictures' --no-mlflow",
+            "prism-bench run t --skip-bad --data 'my pictures' --no-mlflow --only variant=a,seed=1",
         ),
+        (
+            "prism-bench run table1 t --only=variant=b --set x=1",
+            "prism-bench run table1 t --set x=1 --only variant=a,seed=1",
+        ),
+        ("prism-bench train --dry-run a --seeds 0-1", "prism-bench train a --seeds 0-1 --seeds 1"),
+        ("prism-bench compare t/a t/b --out x --store 'my store'", "prism-bench cache why as1 --store 'my store'"),
+        ("", "prism-bench cache why as1"),
         (
             "prism-bench schedule-sweep --k-sample 1,4 --scale=smoke",
             "prism-bench schedule-sweep --k-sample 1,4 --scale=smoke --only variant=a,seed=1",

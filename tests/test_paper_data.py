@@ -25,7 +25,10 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 
 STORE = Path("prism-bench-store")
-SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=64 --set sampler.steps=2"
+SMALL = (
+    "--scale smoke --no-mlflow --workers 0 "
+    "--set samples=16 --set training.images=64 --set training.rampup_images=0 --set sampler.steps=2"
+)
 
 
 def pixels(n: int, side: int, seed: int = 0) -> Pixels:

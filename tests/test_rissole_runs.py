@@ -11,7 +11,10 @@ from prism_bench.baselines.rissole.first_stage.first_stage_file import FILES
 from prism_bench.prism.engine.store import Address, Store
 from safetensors import safe_open
 
-SMALL = "--scale smoke --no-mlflow --workers 0 --set samples=16 --set training.images=256 --set rissole.sampler.steps=3"
+SMALL = (
+    "--scale smoke --no-mlflow --workers 0 "
+    "--set samples=16 --set training.images=256 --set training.rampup_images=0 --set rissole.sampler.steps=3"
+)
 STORE = Path("prism-bench-store")
 ROWS = "--only variant=rissole|rissole-first-stage"
 

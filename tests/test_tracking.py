@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri, ui_command
+from prism_bench.experiments.mlflow_view.live import MlflowView
 from prism_bench.experiments.mlflow_view.payload import (
     cell_name,
     final_metrics,
@@ -25,6 +27,7 @@ from prism_bench.experiments.mlflow_view.payload import (
 from prism_bench.experiments.mlflow_view.process_owner import alive, began
 from prism_bench.experiments.mlflow_view.sync import SyncCount, sync
 from prism_bench.experiments.mlflow_view.tracker import Tracker
+from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
 
 CONFIG = {
@@ -576,3 +579,29 @@ class TestTrouble:
         shutil.copytree(store, moved)
         with pytest.raises(InputError, match=r"the store was moved: mlflow.db still points to file://"):
             sync(moved, said.append)
+
+
+def test_trainings_that_run_at_the_same_time_all_have_curves(tracker: Tracker, store: Path) -> None:
+    class Address(str):
+        key = "0"
+
+    addresses = [Address(f"training-{name}") for name in ("a0", "b0")]
+    trainings = [SimpleNamespace(address=a, method=SimpleNamespace(to_json=lambda: CONFIG)) for a in addresses]
+    cells = [
+        SimpleNamespace(training=training, samples=SimpleNamespace(k_sample=1, parameters=dict), **facts)
+        for training, facts in zip(
+            trainings,
+            ({"record": "a0", "row": "patchd", "seed": 0}, {"record": "b0", "row": "prism", "seed": 0}),
+            strict=True,
+        )
+    ]
+    view = MlflowView(tracker, SimpleNamespace(document=PLAN, cells=cells), Store(store))  # type: ignore[arg-type]
+    for address in addresses:
+        log = store / "work" / address / "metrics.jsonl"
+        log.parent.mkdir(parents=True)
+        log.write_text(row_of_log(100))
+    for training in trainings:
+        view.progressed(training, {})  # type: ignore[arg-type]
+    runs = [run for run in runs_of(store).values() if "mlflow.parentRunId" in run.data.tags]
+    assert len(runs) == 2
+    assert all(curves(store, run)["training/loss"] == [(100, 0.01)] for run in runs)

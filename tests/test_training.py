@@ -20,7 +20,8 @@ from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
 from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe
 from prism_bench.prism.training.loop import DivergedError, Training
 from prism_bench.prism.training.training_log import read_log
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 METHOD = PatchMethod(
     schedule=Decreasing(k_max=4),
@@ -61,11 +62,48 @@ def test_interrupted_and_unbroken_training_give_the_same_bits(data: TrainingData
             fit(METHOD, data, tmp_path / "broken", report)
     assert same(fit(METHOD, data, tmp_path / "broken"), whole)
     assert not list((tmp_path / "broken").glob("checkpoint*"))
-    logs = [
-        [{**row, "seconds": 0, "images_per_second": 0} for row in read_log(tmp_path / name / "metrics.jsonl")]
-        for name in ("whole", "broken")
-    ]
-    assert logs[0][-1]["images"] == logs[1][-1]["images"]
+
+
+def log_of(folder: Path) -> list[dict[str, float]]:
+    """A training's log without its times."""
+    return [{**row, "seconds": 0, "images_per_second": 0} for row in read_log(folder / "metrics.jsonl")]
+
+
+def stopping_after(steps: int, path: Path) -> Report:
+    looks = iter(range(steps + 1))
+    return Report(path, should_stop=lambda: next(looks) >= steps - 1)
+
+
+def test_the_log_is_the_same_wherever_a_training_was_interrupted(data: TrainingData, tmp_path: Path) -> None:
+    method = METHOD.replace(training=METHOD.training.replace(images=400, rampup_images=0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prism_bench.prism.training.loop.ROWS", 3)  # several steps a line
+        fit(method, data, tmp_path / "whole")
+        whole, steps = log_of(tmp_path / "whole"), 0
+        while True:
+            steps += 1
+            folder = tmp_path / f"after {steps}"
+            try:
+                fit(method, data, folder, stopping_after(steps, tmp_path / "progress.json"))
+            except StopRequestedError:
+                fit(method, data, folder)
+                assert log_of(folder) == whole, f"interrupted after step {steps}"
+            else:
+                break
+    assert len(whole) >= 3
+    assert steps > 2 * len(whole), "several steps a line"
+
+
+def test_a_checkpoint_without_the_sums_of_the_log_still_loads(data: TrainingData, tmp_path: Path) -> None:
+    """As 0.4.0 wrote them."""
+    folder = tmp_path / "old"
+    with pytest.raises(StopRequestedError):
+        fit(METHOD, data, folder, stopping_after(3, tmp_path / "progress.json"))
+    path = folder / "checkpoint.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, {name: metadata[name] for name in ("step", "seen")})
+    assert same(fit(METHOD, data, folder), fit(METHOD, data, tmp_path / "whole"))
 
 
 def test_a_checkpoint_every_step_changes_nothing(data: TrainingData, tmp_path: Path) -> None:
@@ -179,6 +217,21 @@ def test_divergence_stops_at_once_and_keeps_the_last_checkpoint(data: TrainingDa
         fit(method, data, tmp_path / "bad", runtime=Runtime(checkpoint_seconds=0.0))
     assert (tmp_path / "bad" / "checkpoint.safetensors").exists()
     assert not (tmp_path / "bad" / WEIGHTS).exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stops"), [(1e9, False), (0.0, False), (1e9, True)], ids=["at the end", "checkpoint due", "stopped"]
+)
+def test_weights_that_are_not_finite_are_neither_kept_nor_done(
+    data: TrainingData, tmp_path: Path, seconds: float, stops: bool
+) -> None:
+    """The loss of a training's last step is finite, and what that step makes of the weights is not."""
+    method = METHOD.replace(training=METHOD.training.replace(images=1, learning_rate=1e39, rampup_images=0))
+    folder = tmp_path / "bad"
+    report = Report(tmp_path / "progress.json", should_stop=lambda: stops)
+    with pytest.raises(DivergedError, match=r"network\.\S+ stopped being finite at image \d+ \(step 1\)"):
+        fit(method, data, folder, report, Runtime(checkpoint_seconds=seconds))
+    assert not list(folder.glob("*.safetensors"))
 
 
 def test_bfloat16_trains_and_differs(data: TrainingData, tmp_path: Path) -> None:

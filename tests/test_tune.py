@@ -16,7 +16,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from PIL import Image
 from prism_bench.analysis.figures.tuning_figures import Tried, sensitivity
-from prism_bench.experiments.tuning.space import Parameter, Space
+from prism_bench.experiments.tuning.space import Parameter, Point, Space
+from prism_bench.experiments.tuning.study import open_study
 
 LINE = TINY.replace("training.images=128", "training.images=32").replace("sampler.steps=3", "sampler.steps=2")
 FD = "fd_efficientnet_lite0"
@@ -126,6 +127,48 @@ def test_an_endless_space_is_searched_by_tpe_without_repeats_and_stays_resumable
     assert len(rows) == 3
     assert len({(row["k-max"], row["learning-rate"], row["schedule"]) for row in rows}) == 3
     assert all(2e-3 / 3 <= float(row["learning-rate"]) <= 6e-3 for row in rows)
+
+
+def test_a_restart_draws_no_old_point_again(tmp_path: Path) -> None:
+    """Twenty processes with one trial each draw the points of one with twenty trials, and none twice."""
+
+    def tried(folder: Path, processes: int, each: int) -> list[Point]:
+        space = Space(
+            (
+                Parameter(name="k-max", path="k_max", values=(1, 2, 3, 4)),
+                Parameter(name="learning-rate", path="training.learning_rate", low=1e-4, high=1e-2),
+            )
+        )
+        for _ in range(processes):
+            trials = open_study(
+                {"direction": "minimize"}, space, name="s", url=None, folder=folder, sampler="tpe", trials=each
+            )
+            for _ in range(each):
+                trial = trials.ask()
+                assert trial is not None
+                trials.study.tell(trial, float(trial.params["k-max"]))
+        drawn = trials.study.get_trials()
+        assert len(drawn) == 20, f"{len(drawn) - 20} repeated draws"
+        return [trial.params for trial in drawn]
+
+    assert tried(tmp_path / "often", 20, 1) == tried(tmp_path / "once", 1, 20)
+
+
+def test_a_proxy_worse_than_the_median_of_four_ends_its_trial(tmp_path: Path) -> None:
+    space = Space((Parameter(name="k-max", path="k_max", values=tuple(range(1, 9))),))
+    for direction, ended in (("minimize", [5.0, 2.6]), ("maximize", [1.0, 2.4])):
+        trials = open_study(
+            {"direction": direction}, space, name=direction, url=None, folder=tmp_path, sampler="tpe", trials=8
+        )
+        for proxy in (1.0, 2.0, 3.0, 4.0):
+            trial = trials.study.ask(space.distributions)
+            trial.report(proxy, step=0)
+            assert not trial.should_prune(), "fewer than four to compare with"
+            trials.study.tell(trial, proxy)
+        for proxy in (1.0, 2.4, 2.5, 2.6, 5.0):
+            trial = trials.study.ask(space.distributions)
+            trial.report(proxy, step=0)
+            assert trial.should_prune() == (proxy in ended)
 
 
 def test_proxies_end_bad_trials_and_their_rank_correlation_is_told(cli: Cli) -> None:

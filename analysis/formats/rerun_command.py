@@ -6,31 +6,48 @@ from prism_bench.analysis.schema.records import Cell, Plan, PlanRow
 
 FLAGS = {"--skip-bad", "--controls", "--dry-run", "--stratify", "--no-stratify", "--mlflow", "--no-mlflow"}
 """Options that take no value."""
-TAKES_EXPERIMENTS = "run"
+NOT_KEPT = ("--dry-run", "--only")
+ONE_ROW, NARROWED = "train", ("run", "schedule-sweep")
+"""Commands that compute one row, and those that `--only` narrows."""
 
 
 def cell_command(plan: Plan, row: PlanRow, cell: Cell) -> str:
-    """The plan's own command, narrowed to one row, seed and k_sample of its experiment."""
+    """The plan's own command, narrowed to one row, seed and k_sample of its experiment.
+
+    Where nothing was typed, or what was typed computes nothing (`compare`), the command that says how it was computed.
+    """
     words = shlex.split(plan.command)
-    kept = _options(words[2:])
-    head = words[:2]
-    if words[1:2] == [TAKES_EXPERIMENTS]:
-        head = [*head, plan.experiment]
-    only = f"variant={row.id},seed={cell.seed}"
-    if len({other.k_sample for other in row.cells}) > 1:
-        only += f",k_sample={cell.k_sample}"
-    return " ".join(shlex.quote(word) for word in [*head, *kept, "--only", only])
+    program, name = words[:1], "".join(words[1:2])
+    named, options = _parted(words[2:])
+    if name == ONE_ROW:
+        found = [*program, name, *named, *options, "--seeds", str(cell.seed)]
+    elif name in NARROWED:
+        only = f"variant={row.id},seed={cell.seed}"
+        if len({other.k_sample for other in row.cells}) > 1:
+            only += f",k_sample={cell.k_sample}"
+        # A setting may be another experiment's alone, and is refused where nothing takes it.
+        taken = named if not named or any(word.partition("=")[0] == "--set" for word in options) else [plan.experiment]
+        found = [*program, name, *taken, *options, "--only", only]
+    else:
+        stores = [option for option in _pairs(options) if option[0].startswith("--store")]
+        found = ["prism-bench", "cache", "why", cell.record, *(word for option in stores for word in option)]
+    return " ".join(shlex.quote(word) for word in found)
 
 
-def _options(words: list[str]) -> list[str]:
-    """The options without the names of experiments, without --only and --dry-run."""
-    kept: list[str] = []
+def _parted(words: list[str]) -> tuple[list[str], list[str]]:
+    """Names (of experiments, or of a variant), and options without those that are not kept."""
+    names = [option[0] for option in _pairs(words) if not option[0].startswith("-")]
+    kept = [option for option in _pairs(words) if option[0].startswith("-")]
+    return names, [word for option in kept if option[0].partition("=")[0] not in NOT_KEPT for word in option]
+
+
+def _pairs(words: list[str]) -> list[list[str]]:
+    """Each option with its value, and each name alone."""
+    found: list[list[str]] = []
     position = 0
     while position < len(words):
         word = words[position]
-        alone = word in FLAGS or "=" in word
-        option = words[position : position + (1 if alone else 2)]
-        position += len(option) if word.startswith("-") else 1
-        if word.startswith("-") and word != "--dry-run" and not word.startswith("--only"):
-            kept += option
-    return kept
+        alone = not word.startswith("-") or word in FLAGS or "=" in word
+        found.append(words[position : position + (1 if alone else 2)])
+        position += len(found[-1])
+    return found

@@ -100,6 +100,10 @@ class Rissole(Method, name="rissole"):
         self.unet.check(side // self.factor)
 
     @override
+    def check_training(self, resolution: int, seed: int) -> None:
+        self.training.check_learns(self.training.batch)
+
+    @override
     def check_parts(self, parts: Parts) -> None:
         ids = self.training_set.ids(parts)
         if self.database == "train" and not np.isin(parts.retrieval, ids).all():

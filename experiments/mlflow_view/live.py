@@ -13,7 +13,7 @@ from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
 
 EVERY_SECONDS = 10.0
-"""Between two looks at a training's log."""
+"""Between two looks at the log of one training."""
 
 
 class MlflowView:
@@ -25,7 +25,7 @@ class MlflowView:
         self._by_training: dict[str, list[Cell]] = {}
         for cell in plan.cells:
             self._by_training.setdefault(str(cell.training.address), []).append(cell)
-        self._looked = 0.0
+        self._looked: dict[str, float] = {}
         self._begun: set[str] = set()
 
     def started(self, stage: Stage) -> None:
@@ -35,9 +35,9 @@ class MlflowView:
 
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
         """See `PlanObserver`."""
-        address = str(stage.address)
-        if address in self._by_training and time.monotonic() - self._looked > EVERY_SECONDS:
-            self._looked = time.monotonic()
+        address, now = str(stage.address), time.monotonic()
+        if address in self._by_training and now - self._looked.get(address, -EVERY_SECONDS) >= EVERY_SECONDS:
+            self._looked[address] = now
             self._log(address, self.store.root / "work" / address)
 
     def finished(self, stage: Stage, answer: Answer) -> None:

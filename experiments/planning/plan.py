@@ -91,7 +91,7 @@ def _compile(request: Request, entries: Sequence[Entry], width: int) -> Plan:
     source = request.source
     parts = request.split.parts(source.labels, source.classes)
     for entry in entries:
-        _check(entry, parts, source.stage.dataset.resolution)
+        _check(entry, parts, source.stage.dataset.resolution, request.seeds)
     split = SplitStage(data=source.stage, split=request.split, label=source.title)
     layout = Layout(request, parts, split, width)
     cells = tuple(
@@ -105,9 +105,9 @@ def _compile(request: Request, entries: Sequence[Entry], width: int) -> Plan:
     return Plan(request, cells, declined, document(layout, cells, declined))
 
 
-def _check(entry: Entry, parts: Parts, resolution: int) -> None:
+def _check(entry: Entry, parts: Parts, resolution: int, seeds: Sequence[int]) -> None:
     method = entry.method
-    _check_trainings(method, parts, resolution)
+    _check_trainings(method, parts, resolution, seeds)
     method.check_sampler(entry.sampler)
     conditioning = method.conditioning
     if conditioning is not None:
@@ -115,12 +115,14 @@ def _check(entry: Entry, parts: Parts, resolution: int) -> None:
         check_k(largest, len(parts.retrieval), exclude_self=conditioning.exclude_self)
 
 
-def _check_trainings(method: Method, parts: Parts, resolution: int) -> None:
+def _check_trainings(method: Method, parts: Parts, resolution: int, seeds: Sequence[int]) -> None:
     """The method, and all that are trained before it."""
     method.check(resolution)
     method.check_parts(parts)
+    for seed in seeds:
+        method.check_training(resolution, seed)
     if method.first is not None:
-        _check_trainings(method.first, parts, resolution)
+        _check_trainings(method.first, parts, resolution, seeds)
 
 
 def _wanted(request: Request, entry: Entry, k_sample: int, seed: int) -> bool:

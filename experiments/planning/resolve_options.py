@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from prism_bench.baselines.rissole.first_stage.first_stage_file import FILES, FirstStageFile
+from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.presets import rissole_of
 from prism_bench.experiments.data.open_data import open_data
 from prism_bench.experiments.data.source import Source
@@ -170,10 +171,21 @@ def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Asked
                 "training set themselves; use k_max, fixed_k or k_sample, or a variant of your own (--plugin, --with)"
             )
         scale = changed
+    _check_rampups(scale)
     scale = scale.replace(metrics=with_metrics(scale.metrics, options.metrics, scale.samples))
     if options.first_stage is not None:
         scale = _with_first_stage(scale, options.first_stage)
     return scale if options.clip_weights is None else with_clip_weights(scale, options.clip_weights)
+
+
+def _check_rampups(scale: Scale) -> None:
+    """Raise InputError where a training that is set here ends before its ramp-up; a budget sets RISSOLE's otherwise."""
+    scale.method.training.check_rampup("training")
+    if scale.rissole is not None and scale.rissole.budget == "own":
+        method = rissole_of(scale.rissole.method)
+        method.training.check_rampup("rissole.method.training")
+        if isinstance(method.first_stage, VQGAN):
+            method.first_stage.training.check_rampup("rissole.method.first_stage.training")
 
 
 def _with_first_stage(scale: Scale, path: Path) -> Scale:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from optuna import Trial
     from optuna.trial import FrozenTrial
 
-STARTUP = 4
-"""Finished trials before a proxy may end another."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions:
@@ -78,7 +75,15 @@ def run_tune(options: TuneOptions) -> int:
     )
     _Loop(options, objective, trials, view, console).run()
     folder = store.root / "reports" / f"tune-{options.target}" / trials.study.study_name.replace("/", "_")
-    found = summarise(trials, value.name, value.label, maximise=maximise, options=options.run, folder=folder)
+    found = summarise(
+        trials,
+        value.name,
+        value.label,
+        maximise=maximise,
+        options=options.run,
+        variant=options.variant,
+        folder=folder,
+    )
     view.close("FINISHED", found.files, found.best)
     _conclude(found, console)
     return 0 if found.best else 1
@@ -109,7 +114,8 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
     space = Space(parameters(options.target, options.over, options.values, scale))
     runtime, workers = resources(options.run, len(options.run.seeds))
     objective = Objective(options.run, space, variant_called(options.variant), "", store, runtime, workers, console)
-    plans = [objective.plan(point) for point in _ends(space)]
+    proxies = (False, True) if options.prune else (False,)
+    plans = [objective.plan(point, proxy=proxy) for proxy in proxies for point in _ends(space)]
     seen = plans[0].request
     known = metric_values(seen.scale.replace(dataset=seen.source.stage.dataset), seen.source.stage.dataset.resolution)
     metric = options.metric or next(iter(known))
@@ -206,20 +212,15 @@ class _Loop:
         self._tell(told)
 
     def _proxy(self, trial: "Trial", point: Point) -> None:
-        """A short training that may end a trial: worse than the median of the proxies of finished trials."""
+        """A short training that ends a trial whose value is worse than the median of those of finished trials."""
         if not self.options.prune:
             return
         from optuna import TrialPruned
-        from optuna.study import StudyDirection
 
         value = self.objective.compute(point, proxy=True).mean
         trial.set_user_attr("proxy", value)
-        known = sorted(one.user_attrs["proxy"] for one in self.trials.finished() if "proxy" in one.user_attrs)
-        if len(known) < STARTUP:
-            return
-        median = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
-        minimised = self.trials.study.direction == StudyDirection.MINIMIZE
-        if (value > median) if minimised else (value < median):
+        trial.report(value, step=0)
+        if trial.should_prune():
             raise TrialPruned
 
     def _prune(self, trial: "Trial") -> None:

@@ -75,7 +75,12 @@ class Objective:
             request = replace(request, scale=shorter, seeds=seeds[:1])
         if request.source.missing is not None:
             raise InputError(request.source.missing)
-        (plan,) = compile_plans([request])
+        try:
+            (plan,) = compile_plans([request])
+        except InputError as error:
+            if not proxy:
+                raise
+            raise InputError(f"--prune, which tries 1/{PROXY_IMAGES} of the images first: {error}") from None
         return plan
 
     def known(self, point: Point) -> bool:

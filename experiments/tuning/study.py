@@ -15,8 +15,11 @@ from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
+STARTUP = 4
+"""Finished trials before a proxy may end another."""
 ATTEMPTS = 50
 """Draws of a sampler before a space counts as exhausted."""
 REASON = "reason"
@@ -42,6 +45,8 @@ class Trials:
                 left = [point for point in self.space.points() if point not in taken]
                 return self._begin(left[0]) if left else None
             for _ in range(ATTEMPTS):
+                # Seeded by the trial's number: no other process, and no restart, draws what another has drawn.
+                self.study.sampler = _sampler(len(self.study.get_trials(deepcopy=False)))
                 trial = self.study.ask(self.space.distributions)
                 if dict(trial.params) not in taken:
                     return self._owned(trial)
@@ -104,6 +109,12 @@ class Trials:
                 self.study.tell(trial.number, state=TrialState.FAIL)
 
 
+def _sampler(seed: int) -> "BaseSampler":
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed, constant_liar=True)
+
+
 def open_study(
     asked: dict[str, Json], space: Space, *, name: str | None, url: str | None, folder: Path, sampler: str, trials: int
 ) -> Trials:
@@ -129,7 +140,8 @@ def open_study(
             study = optuna.create_study(
                 study_name=title,
                 storage=_storage(url, folder / f"{title.replace('/', '_')}.journal"),
-                sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True),
+                # A proxy, reported as step 0, ends a trial where it is worse than the median of those of others.
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=0, n_min_trials=STARTUP),
                 direction=StudyDirection[str(asked["direction"]).upper()],
                 load_if_exists=True,
             )

@@ -15,6 +15,7 @@ from prism_bench.experiments.planning.resolve_options import RunOptions
 from prism_bench.experiments.tuning.space import Space, words
 from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, best_of, point_of
 from prism_bench.prism.engine.runtime import write_bytes
+from prism_bench.prism.engine.store import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -32,7 +33,9 @@ class Summary:
     best: dict[str, float]
 
 
-def summarise(trials: Trials, metric: str, label: str, *, maximise: bool, options: RunOptions, folder: Path) -> Summary:
+def summarise(
+    trials: Trials, metric: str, label: str, *, maximise: bool, options: RunOptions, variant: str, folder: Path
+) -> Summary:
     """Write trials.csv, sensitivity.png and summary.md, and say what was found."""
     finished = best_of(trials.finished(), maximise=maximise)
     if not finished:
@@ -45,7 +48,7 @@ def summarise(trials: Trials, metric: str, label: str, *, maximise: bool, option
         f"({interval.estimator})",
         *_runner_up(finished, trials.space, label, places),
         *_proxy_lines(finished),
-        f"Use it: {command(point_of(best, trials.space), trials.space, options)}",
+        f"Use it: {command(point_of(best, trials.space), trials.space, options, variant)}",
     ]
     folder.mkdir(parents=True, exist_ok=True)
     files = {
@@ -63,13 +66,24 @@ def summarise(trials: Trials, metric: str, label: str, *, maximise: bool, option
     return Summary(lines, files, {metric: interval.mean})
 
 
-def command(point: dict[str, Any], space: Space, options: RunOptions) -> str:
-    """The command that runs Table 3 at a point, with the study's own data, scale and seeds."""
+def command(point: dict[str, Any], space: Space, options: RunOptions, variant: str) -> str:
+    """The command that runs Table 3, and the tuned variant with it, at a point, on all else that the study had."""
     words_: list[str] = ["prism-bench", "run", "ablation-table3", "--scale", options.scale]
+    words_ += ["--with", variant] if variant != "prism" else []
     for path in options.data:
         words_ += ["--data", path]
-    for name, value in (("--dataset", options.dataset), ("--resolution", options.resolution)):
+    for name, value in (
+        ("--dataset", options.dataset),
+        ("--resolution", options.resolution),
+        ("--first-stage", options.first_stage),
+        ("--clip-weights", options.clip_weights),
+        ("--metrics", ",".join(options.metrics) or None),
+        ("--store", None if options.store == Path(DEFAULT_STORE) else options.store),
+    ):
         words_ += [name, str(value)] if value is not None else []
+    for plugin in options.plugins:
+        words_ += ["--plugin", str(plugin)]
+    words_ += ["--skip-bad"] if options.skip_bad else []
     words_ += ["--seeds", ",".join(map(str, options.seeds))]
     if options.split_seed:
         words_ += ["--split-seed", str(options.split_seed)]

@@ -182,6 +182,9 @@ class Method(Component, family="method"):
     def check(self, resolution: int) -> None:
         """Raise InputError where the parts do not fit together or do not fit the resolution."""
 
+    def check_training(self, resolution: int, seed: int) -> None:
+        """Raise InputError where the training of this seed would learn nothing."""
+
     def check_parts(self, parts: Parts) -> None:
         """Raise InputError where the split leaves too few images."""
         self.training_set.ids(parts)

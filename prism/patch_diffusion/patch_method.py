@@ -17,7 +17,7 @@ from prism_bench.prism.methods.sampling import ODESampler, Sampler
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp, Denoiser
 from prism_bench.prism.patch_diffusion.diffusion import EDM, Network
 from prism_bench.prism.patch_diffusion.flops import Networks
-from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe
+from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe, step_rng
 from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes, coordinate_grid
 from prism_bench.prism.rng import seed_for, torch_rng
 from prism_bench.prism.training.checkpoint import Checkpoints
@@ -65,6 +65,14 @@ class PatchMethod(Method, name="patch"):
             )
         self.denoiser.check(resolution, tuple(self.patches.sides(resolution)))
 
+    def check_training(self, resolution: int, seed: int) -> None:
+        """See the family; the first step takes as many patches as its seed draws."""
+        self.training.check_learns(self._recipe.step(resolution, step_rng(seed, 0), 0)[1])
+
+    @property
+    def _recipe(self) -> Recipe:
+        return Recipe(self.training, self.patches, self.schedule, self.diffusion)
+
     def training_flops(self, resolution: int, embedding_dim: int) -> float:
         """With the schedule's largest k all the time."""
         counted = Networks(self.denoiser, self.aggregator, resolution, embedding_dim)
@@ -105,8 +113,7 @@ class PatchMethod(Method, name="patch"):
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
         dim = 0 if data.gallery is None else data.gallery.vectors.shape[1]
         network = self.network(data.images.shape[-1], dim, seed).to(runtime.device)
-        recipe = Recipe(self.training, self.patches, self.schedule, self.diffusion)
-        objective = PatchObjective(data, recipe, seed)
+        objective = PatchObjective(data, self._recipe, seed)
         average = train(network, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
         save_file({name: value.cpu().contiguous() for name, value in average.state_dict().items()}, folder / WEIGHTS)
         Checkpoints(folder, runtime.checkpoint_seconds).remove()

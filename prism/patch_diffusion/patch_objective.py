@@ -56,6 +56,16 @@ class Recipe(NamedTuple):
     schedule: Schedule
     diffusion: EDM
 
+    def step(self, resolution: int, rng: np.random.Generator, seen: int) -> tuple[int, int]:
+        """(side in pixels, number) of the patches of a step, when `seen` images have gone before."""
+        side, factor = self.patches.choose(resolution, float(rng.random()), seen / self.training.images)
+        return side, self.training.batch * factor
+
+
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """Draws the patches of a step: their size, then their places."""
+    return numpy_rng(seed, "patches", step)
+
 
 class PatchObjective:
     """The batch of a step is a function of (seed, step, images seen): a resumed run sees what an unbroken one would."""
@@ -73,9 +83,8 @@ class PatchObjective:
     def batch(self, step: int, seen: int) -> PatchBatch:
         """The batch of `step`, when `seen` images have gone before."""
         recipe, resolution = self.recipe, self.grid.shape[-1]
-        rng = numpy_rng(self.seed, "patches", step)
-        side, factor = recipe.patches.choose(resolution, float(rng.random()), seen / recipe.training.images)
-        n = recipe.training.batch * factor
+        rng = step_rng(self.seed, step)
+        side, n = recipe.step(resolution, rng, seen)
         rows = self.epochs.rows(seen, n)
         corners = random_corners(n, resolution, side, rng)
         clean = crop(self.images[torch.from_numpy(rows)], corners, side)

@@ -1,8 +1,10 @@
 """Checkpoints of a training: safetensors, written by rename, the last two kept."""
 
+import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -19,6 +21,14 @@ class Restorable(Protocol):
     def restore(self, named: dict[str, Tensor]) -> None:
         """The inverse of `tensors`."""
         ...
+
+
+class Position(NamedTuple):
+    """How far a training is: steps done, images seen, and what the next line of its log already holds."""
+
+    step: int = 0
+    seen: int = 0
+    pending: Mapping[str, Any] = {}
 
 
 class Checkpoints:
@@ -39,20 +49,21 @@ class Checkpoints:
         """True when the last one is older than `seconds`."""
         return time.monotonic() - self._saved >= self.seconds
 
-    def save(self, state: Restorable, step: int, seen: int) -> None:
-        """Write the state after `step` steps and `seen` images."""
+    def save(self, state: Restorable, at: Position) -> None:
+        """Write the state of a training that has come so far."""
         temporary = self.latest.with_suffix(".tmp")
         # Tensors that share memory (a fused optimiser's views) must be laid out one by one.
         tensors = {name: value.detach().cpu().contiguous() for name, value in state.tensors().items()}
-        save_file(tensors, temporary, metadata={"step": str(step), "seen": str(seen)})
+        metadata = {"step": str(at.step), "seen": str(at.seen), "log": json.dumps(at.pending)}
+        save_file(tensors, temporary, metadata)
         if self.latest.exists():
             self.latest.replace(self.previous)
         temporary.replace(self.latest)
-        self.last_seen = seen
+        self.last_seen = at.seen
         self._saved = time.monotonic()
 
-    def restore(self, state: Restorable) -> tuple[int, int]:
-        """(step, images seen) of the newest readable checkpoint, put into `state`; (0, 0) where there is none."""
+    def restore(self, state: Restorable) -> Position:
+        """Put the newest readable checkpoint into `state`; where there is none the training is at its start."""
         for path in (self.latest, self.previous):
             if not path.exists():
                 continue
@@ -64,8 +75,9 @@ class Checkpoints:
                 continue  # cut short by a crash of the machine; the one before it is whole
             state.restore(named)
             self.last_seen = int(metadata["seen"])
-            return int(metadata["step"]), self.last_seen
-        return 0, 0
+            # Checkpoints of 0.4.0 hold nothing of the log: its next line then averages what comes after them.
+            return Position(int(metadata["step"]), self.last_seen, json.loads(metadata.get("log", "{}")))
+        return Position()
 
     def remove(self) -> None:
         """Delete both, once the training is finished."""

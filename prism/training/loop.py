@@ -16,7 +16,7 @@ from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.rng import numpy_rng, seed_for
-from prism_bench.prism.training.checkpoint import Checkpoints
+from prism_bench.prism.training.checkpoint import Checkpoints, Position
 from prism_bench.prism.training.training_log import TrainingLog
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -58,6 +58,28 @@ class Training(Component, family="training", name="adam"):
         cosine = (1 + math.cos(math.pi * min(1.0, seen / self.images))) / 2
         return self.learning_rate * ramp * (self.final_fraction + (1 - self.final_fraction) * cosine)
 
+    def check_learns(self, first: int) -> None:
+        """Raise InputError where no step has a learning rate above 0; `first`: images that the first step takes.
+
+        A step's rate is that of the images seen before it: with a ramp-up the first step's is 0.
+        """
+        if self.rampup_images and self.images <= first:
+            raise InputError(
+                f"training.images = {self.images:,}: the first step alone takes {first:,}, at learning rate 0, where "
+                f"the ramp-up of training.rampup_images = {self.rampup_images:,} begins, so that nothing would be "
+                f"learnt; raise training.images above {first:,}, or set training.rampup_images=0"
+            )
+
+    def check_rampup(self, path: str) -> None:
+        """Raise InputError where the training ends before its ramp-up does; `path`: its name for `--set`."""
+        if self.rampup_images and self.images <= self.rampup_images:
+            raise InputError(
+                f"{path}.images = {self.images:,} is at or below the ramp-up of {path}.rampup_images = "
+                f"{self.rampup_images:,}, which begins at learning rate 0: {path}.learning_rate = "
+                f"{self.learning_rate:g} would never be reached; use --set {path}.images={self.rampup_images + 1} or "
+                f"more, or a shorter --set {path}.rampup_images (0: none)"
+            )
+
     def ema_decay(self, seen: int, batch: int) -> float:
         """Weight of the old average in a step of `batch` images (Karras et al. 2022, appendix F)."""
         halflife = min(self.ema_halflife, seen * self.ema_rampup) if self.ema_rampup else self.ema_halflife
@@ -65,7 +87,7 @@ class Training(Component, family="training", name="adam"):
 
 
 class DivergedError(ComputeError):
-    """The loss stopped being finite."""
+    """The loss or a weight stopped being finite."""
 
 
 class Epochs:
@@ -139,7 +161,8 @@ def train(
     Every random number is named by (seed, step), so the result is bit-identical whether or not it was interrupted.
 
     Raises:
-        DivergedError: the loss is not finite. StopRequestedError: asked to stop, checkpoint written.
+        DivergedError: a loss is not finite, or a weight when a checkpoint is due or at the end (a gradient that is not
+            makes its weight so in the same step). StopRequestedError: asked to stop, checkpoint written.
     """
     device = torch.device(runtime.device)
     average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
@@ -147,8 +170,8 @@ def train(
     optimisers = [torch.optim.Adam(weights, lr=training.learning_rate, fused=True) for weights in groups]
     state = State(network, average, optimisers)
     checkpoints = Checkpoints(folder, runtime.checkpoint_seconds)
-    step, seen = checkpoints.restore(state)
-    log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen)
+    step, seen, pending = checkpoints.restore(state)
+    log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen, pending=pending)
     network.train()
 
     while seen < training.images:
@@ -165,7 +188,7 @@ def train(
             loss.backward()  # type: ignore[no-untyped-call]
             values.append(float(loss.detach()))
             if not math.isfinite(values[-1]):
-                raise DivergedError(_diverged(values[-1], seen, step, training, checkpoints))
+                raise _diverged(f"the loss became {values[-1]}", seen, step, training, checkpoints)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             optimiser.step()
@@ -174,19 +197,24 @@ def train(
         state.average_weights(training.ema_decay(seen, batch.n))
         log.add(seen, batch.n, values[0], **batch.facts, learning_rate=rate)
         report(min(seen, training.images), training.images, "images", loss=log.recent, **batch.facts)
-        if checkpoints.due() or report.should_stop():
-            checkpoints.save(state, step, seen)
-            if report.should_stop():
-                raise StopRequestedError
+        stop = report.should_stop()
+        if checkpoints.due() or stop or seen >= training.images:
+            broken = state.broken()
+            if broken:
+                raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
+        if checkpoints.due() or stop:
+            checkpoints.save(state, Position(step, seen, log.pending()))
+        if stop:
+            raise StopRequestedError
     log.close(seen)
     return average
 
 
-def _diverged(value: float, seen: int, step: int, training: Training, checkpoints: "Checkpoints") -> str:
+def _diverged(what: str, seen: int, step: int, training: Training, checkpoints: Checkpoints) -> DivergedError:
     last = checkpoints.last_seen
     kept = f"the last good checkpoint, at image {last:,}, is kept" if last else "no checkpoint had been due yet"
-    return (
-        f"the loss became {value} at image {seen:,} (step {step}); {kept}; lower --set training.learning_rate "
+    return DivergedError(
+        f"{what} at image {seen:,} (step {step}); {kept}; lower --set training.learning_rate "
         f"(now {training.learning_rate:g}) or raise --set training.rampup_images (now {training.rampup_images:,})"
     )
 
@@ -206,6 +234,15 @@ class State:
             get_ema_multi_avg_fn(decay)(old, new, 0)  # type: ignore[no-untyped-call]
             for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
                 kept.copy_(buffer)
+
+    def broken(self) -> str | None:
+        """The name of a tensor that is not finite; None where all are."""
+        numbers = {name: value for name, value in self.tensors().items() if value.is_floating_point()}
+        # Added up before it is looked at, so that a device is waited for once.
+        wrong = sum((~value.isfinite()).sum() for value in numbers.values())
+        if not wrong:
+            return None
+        return next(name for name, value in numbers.items() if not value.isfinite().all())
 
     def tensors(self) -> dict[str, Tensor]:
         """A flat view, name -> tensor, for safetensors."""

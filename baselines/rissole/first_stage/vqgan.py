@@ -63,6 +63,10 @@ class VQGAN(FirstStage, name="vqgan"):
             )
 
     @override
+    def check_training(self, resolution: int, seed: int) -> None:
+        self.training.check_learns(self.training.batch)
+
+    @override
     def latent(self, resolution: int) -> tuple[int, int]:
         return self.latent_channels, resolution // 2 ** len(self.channels)
 
