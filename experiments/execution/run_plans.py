@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from prism_bench.analysis.schema.records import Record
 from prism_bench.experiments.execution.cell_record import cell_record, stored_record, write_record
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
@@ -31,7 +32,7 @@ class Observer(Protocol):
         """A stage is done or has failed."""
         ...
 
-    def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
+    def recorded(self, plan: Plan, cell: Cell, record: Record) -> None:
         """A cell's record has been written."""
         ...
 
@@ -47,7 +48,7 @@ class Run:
     todo: dict[str, Stage]
     failed: dict[str, str] = field(default_factory=dict)
     running: dict[str, Stage] = field(default_factory=dict)
-    records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    records: dict[str, dict[str, Record]] = field(default_factory=dict)
     """By plan, then by the cell's name."""
 
     def execute(self) -> None:
