@@ -9,7 +9,7 @@ from prism_bench.prism.component import Json
 from prism_bench.prism.engine.local_pool import Answer, Pool
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.scheduler import Scheduler
-from prism_bench.prism.engine.stage import Bench, Stage
+from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError
 
@@ -28,11 +28,11 @@ class Sum(Stage):
     def inputs(self) -> dict[str, Stage]:
         return {str(index): stage for index, stage in enumerate(self.needs)}
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: StageContext) -> None:
         if self.number < 0:
             raise ComputeError(f"{self.number} is negative")
-        total = self.number + sum(int((folder / "sum.txt").read_text()) for folder in bench.inputs.values())
-        (bench.folder / "sum.txt").write_text(str(total))
+        total = self.number + sum(int((folder / "sum.txt").read_text()) for folder in context.inputs.values())
+        (context.folder / "sum.txt").write_text(str(total))
 
 
 @dataclass
