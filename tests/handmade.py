@@ -2,10 +2,19 @@
 
 from typing import Any
 
-from prism_bench.analysis.schema.json_fields import as_object
-from prism_bench.analysis.schema.records import Plan, Record, load_plan, record_from
+from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
 
 Json = dict[str, Any]
+DATASET: Json = {"label": "toyfaces", "digest": "d0", "resolution": 16, "images": 9, "retrieval": 6, "train": 3}
+BARE: Json = {
+    "variant": "V", "row": "r", "seed": 0, "scale": "laptop", "dataset": DATASET, "values": [], "declined": [],
+    "stages": {}, "environment": {},
+    "config": {
+        "method": {}, "split": {}, "dataset": {}, "train_seed": 0,
+        "sampling": {"sampler": {}, "k_sample": 1, "samples": 100, "sample_seed": 0},
+    },
+}  # fmt: skip
+"""What every record says besides its name and status."""
 
 
 def cells(row: str, seeds: int, k: int | None = None) -> list[Json]:
@@ -23,8 +32,8 @@ def plan_of(rows: list[Json], claims: list[Json], seeds: int, **changes: Any) ->
 def document(rows: list[Json], claims: list[Json], seeds: int, **changes: Any) -> Json:
     """A plan as its file holds it."""
     return {
-        "experiment": "t", "kind": "table", "panel": "", "title": "T", "paper_table": "Table 3", "scale": "laptop",
-        "dataset": {"label": "toyfaces", "resolution": 16, "images": 9, "retrieval": 6, "train": 3},
+        "plan": "p0", "experiment": "t", "kind": "table", "panel": "", "title": "T", "paper_table": "Table 3",
+        "scale": "laptop", "dataset": DATASET,
         "seeds": list(range(seeds)), "split_seed": 0, "command": "prism-bench run t", "reference": "X", "choices": {},
         "quoted_source": "PRISM", "rows": rows, "claims": claims, **changes,
     }  # fmt: skip
@@ -40,7 +49,7 @@ def record_json(name: str, fd: float, correlation: float = 0.5, **changes: Any) 
         }  # fmt: skip
 
     data = {
-        "record": name, "status": "done", "declined": [], "parameters": 1000,
+        **BARE, "record": name, "status": "done", "declined": [], "parameters": 1000,
         "values": [value("fd", fd, "lower"), value("far", correlation, "higher")],
         "cost": {"train_seconds": 60.0, "images": 1000, "train_flops": 2e12, "peak_bytes": 7},
         "stages": {"training": "abc"}, "environment": {"torch": "2"},
@@ -50,7 +59,7 @@ def record_json(name: str, fd: float, correlation: float = 0.5, **changes: Any) 
 
 def record(name: str, fd: float, correlation: float = 0.5, **changes: Any) -> Record:
     """The same, read."""
-    return record_from(as_object(record_json(name, fd, correlation, **changes), name))
+    return load_record(record_json(name, fd, correlation, **changes))
 
 
 def row(name: str, seeds: int, quoted: float | None = None, **changes: Any) -> Json:

@@ -38,7 +38,7 @@ def test_the_five_tables_have_47_cells_from_22_trainings(paper: list[Plan]) -> N
     assert table_cells(paper) == 47
     assert distinct_trainings(paper) == 22
     assert len(trainings(paper)) == 22, "none is declined; what RISSOLE rests on is counted with it"
-    by_table = Counter(plan.document["paper_table"] for plan in paper for _ in (*plan.cells, *plan.declined))
+    by_table = Counter(plan.document.paper_table for plan in paper for _ in (*plan.cells, *plan.declined))
     assert by_table == {"Table 1": 9, "Table 2": 3, "Table 3": 8, "Table 4": 24, "Table 5": 3}
 
 
@@ -91,8 +91,8 @@ def test_a_column_of_table_4_is_one_training_and_shared_rows_are_shared(paper: l
 
 def test_the_quoted_numbers_are_the_papers_in_its_order(paper: list[Plan]) -> None:
     def quoted(table: str) -> list[float]:
-        plans = [plan for plan in paper if plan.document["paper_table"] == table]
-        return [number["value"] for plan in plans for row in plan.document["rows"] for number in row["quoted"]]
+        plans = [plan for plan in paper if plan.document.paper_table == table]
+        return [number.value for plan in plans for row in plan.document.rows for number in row.quoted]
 
     numbers = paper_numbers()
     assert sorted(quoted("Table 1")) == sorted(row["fid"] for row in numbers["table1"])
@@ -122,14 +122,14 @@ def test_scale_paper_is_table_6(panel: str) -> None:
 
 
 def test_every_claim_has_its_pairs_and_says_what_differs(paper: list[Plan]) -> None:
-    claims = {claim["id"]: claim for plan in paper for claim in plan.document["claims"]}
-    limit = claims.pop("no-copies")["limit"]
-    assert (limit["metric"], limit["most"], {side["row"] for side in limit["sides"]}) == (
+    claims = {claim.id: claim for plan in paper for claim in plan.document.claims}
+    limit = claims.pop("no-copies").limit
+    assert (limit.metric, limit.most, {side.row for side in limit.sides}) == (
         "copied_query",
         2.0,
         {"prism"},
     )
-    sizes = {name: len(claim["pairs"]) for name, claim in claims.items()}
+    sizes = {name: len(claim.pairs) for name, claim in claims.items()}
     assert sizes == {
         "fewer-images": 3,
         "components-help": 3,
@@ -137,17 +137,17 @@ def test_every_claim_has_its_pairs_and_says_what_differs(paper: list[Plan]) -> N
         "k-sample-one-best": 5,
         "retrieval-helps-hybrid": 2,
     }
-    first, second, third = (pair["factors"] for pair in claims["components-help"]["pairs"])
+    first, second, third = (list(pair.factors) for pair in claims["components-help"].pairs)
     assert set(first) == {"aggregator", "training_set"}, "PatchD is trained on X, RAG on X_train: two causes"
     assert (second, set(third)) == (["aggregator"], {"schedule", "k_sample"})
-    assert all(pair["factors"] == ["schedule"] for pair in claims["decreasing-best"]["pairs"])
-    assert all(pair["factors"] == ["k_sample"] for pair in claims["k-sample-one-best"]["pairs"])
+    assert all(pair.factors == ("schedule",) for pair in claims["decreasing-best"].pairs)
+    assert all(pair.factors == ("k_sample",) for pair in claims["k-sample-one-best"].pairs)
 
 
 def test_controls_differ_from_their_row_in_one_factor(tmp_path: Path) -> None:
     (plan,) = planned(tmp_path, "ablation-table3", scale="smoke", controls=True)
     method = {cell.row: cell.training.method for cell in plan.cells}
-    rows = {row["id"]: row for row in plan.document["rows"]}
+    rows = {row.id: row for row in plan.document.rows}
     for control, row, factor in (
         ("patchd-x-train", "patchd", "training_set"),
         ("random-neighbours", "prism", "retrieval"),
@@ -155,7 +155,7 @@ def test_controls_differ_from_their_row_in_one_factor(tmp_path: Path) -> None:
         ("zero-condition", "prism", "aggregator"),
         ("mean-equal-parameters", "st-rag", "aggregator"),
     ):
-        assert rows[control]["control"]
+        assert rows[control].control
         one, other = method[control], method[row]
         assert isinstance(one, PatchMethod)
         assert isinstance(other, PatchMethod)
@@ -178,7 +178,7 @@ def test_settings_become_part_of_identity_and_label(tmp_path: Path) -> None:
     assert plain.digest != varied.digest
     assert trainings([plain]) & trainings([varied]), "rows without k_max stay shared"
     assert trainings([plain]) != trainings([varied])
-    assert all(row["label"].endswith("[k_max=2]") for row in varied.document["rows"])
+    assert all(row.label.endswith("[k_max=2]") for row in varied.document.rows)
 
 
 def test_the_sweeps_own_options_are_settings_of_its_scale(cli: Cli) -> None:

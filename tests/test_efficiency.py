@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from handmade import BARE, DATASET
 from PIL import Image
 from prism_bench.analysis.figures.quality_compute import quality_plot
-from prism_bench.analysis.schema.json_fields import as_object
-from prism_bench.analysis.schema.records import Plan, Record, load_plan, record_from
+from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
 from prism_bench.analysis.table.build import build, further
 from prism_bench.analysis.table.efficiency import efficiency_table
 from prism_bench.analysis.table.table_model import Text
@@ -37,18 +37,19 @@ def record(name: str, cost: dict[str, Any], *, value: float = 1.0, parameters: i
             "scale": "smoke",
         }
     ]
-    data = {"record": name, "status": "done", "values": values, "parameters": parameters, "cost": cost}
-    return record_from(as_object(data, name))
+    data = {**BARE, "record": name, "status": "done", "values": values, "parameters": parameters, "cost": cost}
+    return load_record(data)
 
 
 def plan(rows: int = 2) -> Plan:
     cells = [[{"seed": seed, "record": f"r{row}s{seed}", "k_sample": 1} for seed in (0, 1)] for row in range(rows)]
     return load_plan(
         {
+            "plan": "p0",
             "experiment": "e",
             "title": "T",
             "scale": "smoke",
-            "dataset": {"label": "d", "resolution": 16, "images": 60, "retrieval": 40, "train": 20},
+            "dataset": DATASET,
             "reference": "X",
             "seeds": [0, 1],
             "split_seed": 0,

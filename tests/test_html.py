@@ -14,6 +14,7 @@ from PIL import Image
 from prism_bench.analysis.formats.html.html_escape import tag, text
 from prism_bench.analysis.formats.rerun_command import cell_command
 from prism_bench.analysis.report.write_report import Source, write_reports
+from prism_bench.analysis.schema.records import load_plan
 from prism_bench.analysis.stats.statistics import BOOTSTRAP
 
 VOID = {"meta", "img", "br", "hr"}
@@ -63,7 +64,7 @@ def table3(seeds: int = 2) -> Json:
 
 
 def page_of(folder: Path, plans: list[Json], store: Path, **options: object) -> str:
-    sources = [Source(plan=plan, folder=folder / str(index)) for index, plan in enumerate(plans)]
+    sources = [Source(plan=load_plan(plan), folder=folder / str(index)) for index, plan in enumerate(plans)]
     *_, path = write_reports(sources, store, folder, ("html",), **options)  # type: ignore[arg-type]
     return path.read_text(encoding="utf-8")
 

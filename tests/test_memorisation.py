@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prism_bench.analysis.schema.json_fields import as_object
-from prism_bench.analysis.schema.records import Cell, Claim, Limit, Plan, Record, Side, record_from
+from handmade import BARE, document
+from prism_bench.analysis.schema.records import Cell, Claim, Limit, Plan, Record, Side, load_plan, load_record
 from prism_bench.analysis.stats.claims import judge_claims
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
@@ -249,8 +249,8 @@ def record(seed: int, copied: float, near: float) -> Record:
         return {**facts, "better": "lower", "fingerprint": "f", "scale": "smoke", "floor": 0.5, "group": "Memorisation"}
 
     values = [value("copied", copied), value("nearest", 0), value("near", near)]
-    data = {"record": f"r{seed}", "status": "done", "values": values}
-    return record_from(as_object(data, "record"))
+    data = {**BARE, "record": f"r{seed}", "status": "done", "values": values}
+    return load_record(data)
 
 
 def verdict(*numbers: tuple[float, float]) -> tuple[str, str]:
@@ -264,25 +264,7 @@ def verdict(*numbers: tuple[float, float]) -> tuple[str, str]:
 
 
 def plan_with(claim: Claim) -> Plan:
-    return Plan(
-        experiment="e",
-        title="t",
-        paper_table=None,
-        scale="smoke",
-        dataset="d",
-        resolution=16,
-        images=10,
-        retrieval=7,
-        train=3,
-        seeds=(0, 1, 2),
-        split_seed=0,
-        command="c",
-        reference="X",
-        choices={},
-        quoted_source=None,
-        rows=(),
-        claims=(claim,),
-    )
+    return load_plan(document([], [claim.model_dump(mode="json")], 3))
 
 
 @pytest.mark.parametrize(
@@ -305,7 +287,7 @@ def test_the_limit_is_judged_by_its_interval_and_only_where_it_can_be(
 
 
 def test_a_missing_measurement_is_not_tested() -> None:
-    bare = replace(record(0, 1, 1), values=())
+    bare = record(0, 1, 1).model_copy(update={"values": ()})
     side = Side(label="PRISM", row="prism", k_sample=1, cells=(Cell(seed=0, record="r0", k_sample=None),))
     limit = Limit(sides=(side,), metric="copied", most=2.0, condition="near", least=50.0)
     (result,) = judge_claims(plan_with(Claim(id="c", text="t", source="s", pairs=(), limit=limit)), [bare])

@@ -28,7 +28,7 @@ def quality_plot(table: Table, records: Iterable[Record], path: Path) -> Path | 
     points = []
     for row in table.rows:
         cell, line = row.cells[first], lines.get(row.id)
-        compute = None if line is None else mean_cost(line, lambda record: record.train_flops)
+        compute = None if line is None else mean_cost(line, lambda record: record.cost.train_flops)
         if isinstance(cell, Measured) and compute:
             points.append((row, compute, cell))
     if len(points) < 2:

@@ -65,14 +65,14 @@ def _cell_lines(plan: Plan, line: Line, cell: Cell, names: list[str]) -> list[Fi
         return [common | {"status": status, "reason": (record.reason if record else None) or why_missing(record, None)}]
     values = {value.name: value for value in record.values}
     rows: list[Fields] = []
-    for name in dict.fromkeys([*names, *sorted(record.declined)]):
+    for name in dict.fromkeys([*names, *sorted(record.why_declined)]):
         if name in values:
             rows.append(common | {"status": "done"} | _value_fields(values[name]))
         else:
-            reason = record.declined.get(name, "the record holds no such metric")
+            reason = record.why_declined.get(name, "the record holds no such metric")
             rows.append(
                 common
-                | {"metric": name, "status": "declined" if name in record.declined else "absent", "reason": reason}
+                | {"metric": name, "status": "declined" if name in record.why_declined else "absent", "reason": reason}
             )
     return rows or [common | {"status": "done", "reason": "no metric was measured"}]
 

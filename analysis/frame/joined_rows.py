@@ -73,7 +73,7 @@ def why_missing(record: Record | None, metric: str | None) -> str | None:
         return f"{state}: {record.reason}" if record.reason else state
     if metric is None or any(value.name == metric for value in record.values):
         return None
-    return f"not measured: {record.declined.get(metric, 'the record holds no such metric')}"
+    return f"not measured: {record.why_declined.get(metric, 'the record holds no such metric')}"
 
 
 def lines_of(plan: Plan, records: Mapping[str, Record]) -> tuple[Line, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from prism_bench.analysis.formats.csv_table import table_csv
 from prism_bench.analysis.formats.html.page import FIGURES, Part, page_html
 from prism_bench.analysis.formats.latex import document_tex
 from prism_bench.analysis.formats.markdown import Picture, table_markdown
-from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_records
+from prism_bench.analysis.schema.records import Plan, Record, load_records
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.build import build, further
 from prism_bench.analysis.table.sweep import paper_form, sweep_of
@@ -51,13 +51,13 @@ KINDS = {"table": ("latex", "markdown", "csv"), "curves": ("markdown", "csv"), "
 class Source:
     """A plan, and the folder where its files go; its sample grids lie there already, or in `pictures`."""
 
-    plan: Path | Mapping[str, object]
+    plan: Plan
     folder: Path
     pictures: Path | None = None
 
 
 def write_report(
-    plan: Path | Mapping[str, object],
+    plan: Plan,
     store: Path,
     out: Path,
     formats: Sequence[str] = tuple(_WRITERS),
@@ -108,8 +108,7 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def _part(source: Source, store: Path, estimator: Estimator) -> Part:
-    plan = load_plan(source.plan)
-    records = tuple(load_records(store, plan).values())
+    plan, records = source.plan, tuple(load_records(store, source.plan).values())
     return Part(
         table=build(plan, records, estimator),
         further=further(plan, records, estimator),

@@ -147,7 +147,9 @@ def _costs(lines: tuple[Line, ...]) -> list[Block]:
             spelled = formatting.listing(formatting.parameters(size) for size in sorted(set(known)))
             cells.append(Text(text=spelled) if known else _hole(line, None, "not recorded"))
         blocks.append((column, cells))
-    times = [[record.train_seconds for record in line.done() if record.train_seconds is not None] for line in lines]
+    times = [
+        [record.cost.train_seconds for record in line.done() if record.cost.train_seconds is not None] for line in lines
+    ]
     if any(times):
         column = Column(key="train_seconds", label="Training time", kind="count")
         spent: list[TableCell] = []

@@ -16,13 +16,14 @@ def caption(
     That of a further table (`group`) says what its numbers are; published numbers stand in the main one.
     """
     origin = f" ({plan.paper_table} of the paper)" if plan.paper_table else ""
+    data = plan.dataset
     abouts = dict.fromkeys(value.about for value in metrics.values() if value.about)
     sentences = [
         f"{group}: {plan.title}{origin}." if group else f"{plan.title}{origin}.",
         *(f"{about}." for about in abouts),
-        f"Scale {plan.scale}: {plan.dataset} at {plan.resolution}x{plan.resolution}, "
-        f"{formatting.count(plan.images)} images, {formatting.count(plan.retrieval)} of them in the retrieval set D "
-        f"and {formatting.count(plan.train)} in X_train (split seed {plan.split_seed}).",
+        f"Scale {plan.scale}: {data.label} at {data.resolution}x{data.resolution}, "
+        f"{formatting.count(data.images)} images, {formatting.count(data.retrieval)} of them in the retrieval set D "
+        f"and {formatting.count(data.train)} in X_train (split seed {plan.split_seed}).",
         *(_numbers(plan, metrics, estimator) if plan.kind != "grid" else ["Samples to look at; nothing is measured."]),
     ]
     if any(value.floor is not None for value in metrics.values()):
@@ -46,7 +47,7 @@ def remarks(plan: Plan, lines: tuple[Line, ...], metrics: Mapping[str, Value]) -
     declined: dict[str, dict[str, None]] = {}
     for line in lines:
         for record in line.done():
-            for name, reason in sorted(record.declined.items()):
+            for name, reason in sorted(record.why_declined.items()):
                 if name not in metrics:
                     declined.setdefault(name, {}).setdefault(reason)
     sentences = [f"{name} was not measured: {formatting.listing(reasons)}." for name, reasons in declined.items()]

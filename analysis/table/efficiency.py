@@ -19,21 +19,31 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 
 COLUMNS: tuple[tuple[str, str, Read, Spell], ...] = (
     ("parameters", "Parameters", lambda one: one.parameters, lambda n: formatting.parameters(round(n))),
-    ("active", "Active in sampling", lambda one: one.active_parameters, lambda n: formatting.parameters(round(n))),
-    ("model", "Model file", lambda one: one.model_bytes, formatting.size),
-    ("database", "Database", lambda one: one.database_bytes, formatting.size),
-    ("images", "Training images seen", lambda one: one.images, lambda n: formatting.count(round(n))),
+    ("active", "Active in sampling", lambda one: one.cost.active_parameters, lambda n: formatting.parameters(round(n))),
+    ("model", "Model file", lambda one: one.cost.model_bytes, formatting.size),
+    ("database", "Database", lambda one: one.cost.database_bytes, formatting.size),
+    ("images", "Training images seen", lambda one: one.cost.images, lambda n: formatting.count(round(n))),
     (
         "per_image",
         "Operations per image seen",
-        lambda one: _ratio(one.train_flops, one.images),
+        lambda one: _ratio(one.cost.train_flops, one.cost.images),
         formatting.operations,
     ),
-    ("training", "Operations of the training", lambda one: one.train_flops, formatting.operations),
-    ("per_sample", "Operations per sample", lambda one: _ratio(one.sample_flops, one.samples), formatting.operations),
-    ("seconds", "Training time", lambda one: one.train_seconds, formatting.duration),
-    ("speed", "Samples per second", lambda one: _ratio(one.samples, one.sample_seconds), lambda n: f"{n:.3g}"),
-    ("memory", "Peak memory", lambda one: one.peak_bytes, formatting.size),
+    ("training", "Operations of the training", lambda one: one.cost.train_flops, formatting.operations),
+    (
+        "per_sample",
+        "Operations per sample",
+        lambda one: _ratio(one.cost.sample_flops, one.cost.samples),
+        formatting.operations,
+    ),
+    ("seconds", "Training time", lambda one: one.cost.train_seconds, formatting.duration),
+    (
+        "speed",
+        "Samples per second",
+        lambda one: _ratio(one.cost.samples, one.cost.sample_seconds),
+        lambda n: f"{n:.3g}",
+    ),
+    ("memory", "Peak memory", lambda one: one.cost.peak_bytes, formatting.size),
 )
 IN_MAIN = {"parameters", "seconds"}
 """What the main table shows too."""

@@ -3,9 +3,12 @@
 import json
 import platform
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
+from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.execution.costs import NEWEST_COST, cost, count_parameters
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
@@ -17,47 +20,50 @@ from prism_bench.prism.stages.measure import MetricStage
 LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "open_clip_torch", "safetensors", "prism-bench")
 
 
-def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) -> dict[str, Any]:
+def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) -> schema.Record:
     """The record of a cell whose stages are all done or failed."""
     reasons = [failed[str(stage.address)] for stage in cell.targets if str(stage.address) in failed]
-    record: dict[str, Any] = {
-        "record": cell.record,
-        "status": "done",
-        "reason": None,
-        "variant": cell.label,
-        "row": cell.row,
-        "seed": cell.seed,
-        "scale": plan.request.scale_name,
-        "dataset": plan.document["dataset"],
-        "config": {
-            "method": cell.training.method.to_json(),
-            "sampling": cell.samples.parameters(),
-            "split": plan.request.split.to_json(),
-            "dataset": cell.training.data.dataset.to_json(),
-            "train_seed": cell.training.seed,
-        },
-        "values": [],
-        "declined": [{"metric": name, "reason": reason} for name, reason in cell.declined],
-        "stages": {
+    return schema.Record(
+        record=cell.record,
+        status="failed" if reasons else "done",
+        reason=reasons[0] if reasons else None,
+        variant=cell.label,
+        row=cell.row,
+        seed=cell.seed,
+        scale=plan.request.scale_name,
+        dataset=plan.document.dataset,
+        config=config_of(cell, plan),
+        values=() if reasons else tuple(_values(cell, plan.request.scale_name, store)),
+        declined=tuple(schema.Declined(metric=name, reason=reason) for name, reason in cell.declined),
+        parameters=None if reasons else count_parameters(cell.training, store),
+        cost=schema.Cost() if reasons else cost(cell, store),
+        stages={
             "training": cell.training.address.key,
             "samples": cell.samples.address.key,
             **{_metric_key(stage): stage.address.key for stage in cell.metrics},
         },
-        "environment": environment(),
-    }
-    if reasons:
-        record["status"] = "failed"
-        record["reason"] = reasons[0]
-        return record
-    floors = {value["name"]: value for stage in cell.floors for value in _values(stage, store)}
+        environment=environment(),
+    )
+
+
+def config_of(cell: Cell, plan: Plan) -> schema.Config:
+    """What a cell is made from."""
+    return schema.Config(
+        method=cell.training.method.to_json(),
+        sampling=schema.Sampling.model_validate(cell.samples.parameters()),
+        split=plan.request.split.to_json(),
+        dataset=cell.training.data.dataset.to_json(),
+        train_seed=cell.training.seed,
+    )
+
+
+def _values(cell: Cell, scale: str, store: Store) -> Iterator[schema.Value]:
+    """The values of a cell's metrics beside those of real images."""
+    floors = {value["name"]: value for stage in cell.floors for value in _measured(stage, store)}
     for stage in cell.metrics:
-        for value in _values(stage, store):
+        for value in _measured(stage, store):
             floor = floors[value["name"]]
-            facts = {"floor": floor["value"], "floor_n": floor["n"], "scale": plan.request.scale_name}
-            record["values"].append({**value, **facts})
-    record["parameters"] = count_parameters(cell.training, store)
-    record["cost"] = cost(cell, store)
-    return record
+            yield schema.Value(**value, floor=floor["value"], floor_n=floor["n"], scale=scale)
 
 
 def _metric_key(stage: MetricStage) -> str:
@@ -66,26 +72,32 @@ def _metric_key(stage: MetricStage) -> str:
     return f"metric:{stage.metric.name}" + ("" if encoder is None else f":{encoder.name}")
 
 
-def stored_record(cell: Cell, store: Store) -> dict[str, Any] | None:
+def stored_record(cell: Cell, store: Store) -> schema.Record | None:
     """The cell's record where it is there, readable and done: its name is the hash of all it rests on.
 
     One that an earlier version wrote without all costs is written anew while its stages are there.
+
+    Raises:
+        NewerSchemaError: a newer program wrote it.
     """
     try:
-        record: dict[str, Any] = json.loads(store.record_path(cell.record).read_text())
-    except (OSError, json.JSONDecodeError):
+        record = schema.load_record(store.record_path(cell.record))
+    except NewerSchemaError:
+        raise
+    except AnalysisError:
         return None
-    if NEWEST_COST not in record.get("cost", {}) and all(store.manifest(stage.address) for stage in cell.targets):
+    told = NEWEST_COST in record.cost.model_fields_set
+    if not told and all(store.manifest(stage.address) for stage in cell.targets):
         return None
-    return record if record.get("status") == "done" else None
+    return record if record.status == "done" else None
 
 
-def write_record(record: dict[str, Any], store: Store) -> None:
+def write_record(record: schema.Record, store: Store) -> None:
     """Write a cell's record, atomically."""
-    write_json(store.record_path(record["record"]), record)
+    write_json(store.record_path(record.record), record.model_dump(mode="json"))
 
 
-def _values(stage: Stage, store: Store) -> list[dict[str, Any]]:
+def _measured(stage: Stage, store: Store) -> list[dict[str, Any]]:
     values: list[dict[str, Any]] = json.loads((store.folder(stage.address) / "values.json").read_text())
     return values
 

@@ -3,9 +3,10 @@
 import json
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+from prism_bench.analysis.schema.records import Cost
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
@@ -14,10 +15,11 @@ from prism_bench.prism.stages.model import TrainingStage
 
 NEWEST_COST = "database_bytes"
 """Records without it were written by an earlier version."""
+Number = TypeVar("Number", int, float)
 WEIGHTS = "model.safetensors"
 
 
-def cost(cell: Cell, store: Store) -> dict[str, Any]:
+def cost(cell: Cell, store: Store) -> Cost:
     """The costs of a record; None where a method cannot tell, or the files have been cleaned away."""
     training, samples = cell.training, cell.samples
     chain = training.chain
@@ -31,18 +33,19 @@ def cost(cell: Cell, store: Store) -> dict[str, Any]:
         if dims[-1] is None
         else training.method.sampling_flops(samples.sampler, resolution, dims[-1], samples.k_sample)
     )
-    return {
-        "train_seconds": _sum(_seconds(stage, store) for stage in chain),
-        "sample_seconds": _seconds(samples, store),
-        "images": _sum(_images(stage) for stage in chain),
-        "peak_bytes": _most((store.manifest(stage.address) or {}).get("peak_bytes") for stage in chain),
-        "samples": samples.samples,
-        "train_flops": flops,
-        "sample_flops": None if each is None else each * samples.samples,
-        "active_parameters": count_parameters(training, store, training.method.active),
-        "model_bytes": _bytes(training, store, lambda name: name == WEIGHTS),
-        "database_bytes": _database_bytes(training, store),
-    }
+    manifests = [manifest for stage in chain if (manifest := store.manifest(stage.address)) is not None]
+    return Cost(
+        train_seconds=_sum(_seconds(stage, store) for stage in chain),
+        sample_seconds=_seconds(samples, store),
+        images=_sum(_images(stage) for stage in chain),
+        peak_bytes=max((it.peak_bytes for it in manifests if it.peak_bytes is not None), default=None),
+        samples=samples.samples,
+        train_flops=flops,
+        sample_flops=None if each is None else each * samples.samples,
+        active_parameters=count_parameters(training, store, training.method.active),
+        model_bytes=_bytes(training, store, lambda name: name == WEIGHTS),
+        database_bytes=_database_bytes(training, store),
+    )
 
 
 def count_parameters(training: Stage, store: Store, counts: Callable[[str], bool] = lambda _: True) -> int | None:
@@ -63,7 +66,7 @@ def _images(stage: TrainingStage) -> int | None:
 
 def _seconds(stage: Stage, store: Store) -> float | None:
     manifest = store.manifest(stage.address)
-    return None if manifest is None else float(manifest["seconds"])
+    return None if manifest is None else manifest.seconds
 
 
 def _embedding_dim(neighbours: NeighboursStage | None, store: Store) -> int | None:
@@ -92,14 +95,10 @@ def _bytes(training: Stage, store: Store, counts: Callable[[str], bool]) -> int 
     manifest = store.manifest(training.address)
     if manifest is None:
         return None
-    return sum(int(facts["bytes"]) for name, facts in manifest["files"].items() if counts(name))
+    return sum(facts.bytes for name, facts in manifest.files.items() if counts(name))
 
 
-def _sum(values: Iterable[float | None]) -> float | None:
+def _sum(values: Iterable[Number | None]) -> Number | None:
     """None where none is known; what costs nothing known (a method that trains nothing) adds nothing."""
     found = [value for value in values if value is not None]
     return sum(found) if found else None
-
-
-def _most(values: Iterable[int | None]) -> int | None:
-    return max((value for value in values if value is not None), default=None)

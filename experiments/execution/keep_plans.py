@@ -19,7 +19,7 @@ def write_plans(plans: Sequence[Plan], store: Store) -> None:
     for experiment, own in latest.items():
         part = all(plan.request.only for plan in own) and _cells_of(own) <= _known(store, experiment)
         for plan in own:
-            write_json(store.plan_path(experiment, plan.digest), plan.document)
+            write_json(store.plan_path(experiment, plan.digest), plan.document.model_dump(mode="json"))
         if not part:
             write_json(store.root / "experiments" / experiment / "latest", {"plans": [plan.digest for plan in own]})
 
@@ -32,9 +32,5 @@ def _known(store: Store, experiment: str) -> set[str]:
     """The records of an experiment's latest plans."""
     if not (store.root / "experiments" / experiment / "latest").exists():
         return set()
-    return {
-        str(cell["record"])
-        for document in load_plans(experiment, store.root)
-        for row in document["rows"]
-        for cell in row["cells"]
-    }
+    plans = load_plans(experiment, store.root)
+    return {cell.record for plan in plans for row in plan.rows for cell in row.cells}

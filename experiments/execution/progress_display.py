@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from prism_bench.analysis.schema.records import Record
 from prism_bench.experiments.formatting import duration
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
@@ -96,7 +97,7 @@ class Display:
         elif answer.outcome == "failed":
             self._say(f"  FAILED  {stage.title}: {answer.reason}")
 
-    def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
+    def recorded(self, plan: Plan, cell: Cell, record: Record) -> None:
         """See `PlanObserver`."""
 
     def _say(self, text: str) -> None:

@@ -93,7 +93,7 @@ class _Execution:
         try:
             work = self._compute(views, runtime, workers)
             records = {plan.digest: work.records[plan.digest] for plan in self.plans}
-            ok = all(record["status"] == "done" for own in records.values() for record in own.values())
+            ok = all(record.status == "done" for own in records.values() for record in own.values())
             outcome = "FINISHED" if ok else "FAILED"
             for view in views:
                 files[view.plan.digest] = self._write(view.plan)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from prism_bench.analysis.schema.records import Record
 from prism_bench.experiments.execution.cell_record import cell_record, stored_record, write_record
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
@@ -19,7 +20,7 @@ COST = {"training": 100.0, "samples": 20.0, "embeddings": 10.0, "features": 8.0}
 class PlanObserver(StageObserver, Protocol):
     """What hears of stages and of records."""
 
-    def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
+    def recorded(self, plan: Plan, cell: Cell, record: Record) -> None:
         """A cell's record has been written."""
         ...
 
@@ -33,7 +34,7 @@ class PlansRun:
     pool: Pool
     observers: Sequence[PlanObserver]
     todo: dict[str, Stage]
-    records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    records: dict[str, dict[str, Record]] = field(default_factory=dict)
     """By plan, then by the cell's name."""
 
     def execute(self) -> None:

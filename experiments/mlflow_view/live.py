@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
@@ -21,7 +22,7 @@ class MlflowView:
 
     def __init__(self, tracker: Tracker, plan: Plan, store: Store) -> None:
         self.tracker, self.plan, self.store = tracker, plan, store
-        self._rows = {row["id"]: row for row in plan.document["rows"]}
+        self._rows = {row.id: row for row in plan.document.rows}
         self._by_training: dict[str, list[Cell]] = {}
         for cell in plan.cells:
             self._by_training.setdefault(str(cell.training.address), []).append(cell)
@@ -46,14 +47,14 @@ class MlflowView:
         if address in self._by_training and answer.outcome == "done":
             self._log(address, self.store.folder(stage.address))
 
-    def recorded(self, plan: Plan, cell: Cell, record: dict[str, Any]) -> None:
+    def recorded(self, plan: Plan, cell: Cell, record: schema.Record) -> None:
         """See `PlanObserver`; cells of other plans are theirs to tell."""
         if plan is not self.plan:
             return
         self._begin(cell)
         self.tracker.cell_finished(record, {})
 
-    def finish_cells(self, records: dict[str, dict[str, Any]], folder: Path) -> None:
+    def finish_cells(self, records: dict[str, schema.Record], folder: Path) -> None:
         """Add the sample grid of every cell to its run."""
         for cell in self.plan.cells:
             picture = write_cell_grid(cell, self.store, folder)
@@ -65,7 +66,7 @@ class MlflowView:
             return
         self._begun.add(cell.record)
         config = {"method": cell.training.method.to_json(), "sampling": cell.samples.parameters()}
-        entry = {"seed": cell.seed, "record": cell.record, "k_sample": cell.samples.k_sample}
+        entry = schema.Cell(seed=cell.seed, record=cell.record, k_sample=cell.samples.k_sample)
         self.tracker.cell_started(self.plan.document, self._rows[cell.row], entry, config, cell.training.address.key)
 
     def _log(self, address: str, folder: Path) -> None:

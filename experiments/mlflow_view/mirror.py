@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
 from prism_bench.experiments.mlflow_view import payload
 from prism_bench.experiments.mlflow_view.client import Run, RunWriter, now_ms
 from prism_bench.experiments.mlflow_view.connection import ARTIFACTS, DATABASE, artifact_location, is_inside
@@ -37,11 +38,11 @@ class View:
         self._store = store
         self._plans: dict[str, PlanRun] = {}
 
-    def find_plan(self, plan: Mapping[str, Any]) -> PlanRun | None:
+    def find_plan(self, plan: Plan) -> PlanRun | None:
         """The parent run of a plan and its cells, found by the plan's digest."""
-        digest = plan["plan"]
+        digest = plan.plan
         if digest not in self._plans:
-            experiment_id = self._experiment(plan["experiment"])
+            experiment_id = self._experiment(plan.experiment)
             same = self.writer.find(experiment_id, "prism.plan", digest)
             found = next((run for run in same if run.tags.get("prism.kind") == "plan"), None)
             if found is None:
@@ -51,34 +52,32 @@ class View:
             self._plans[digest] = PlanRun(experiment_id=experiment_id, run=found, cells=cells)
         return self._plans[digest]
 
-    def plan(self, plan: Mapping[str, Any], started: int | None = None) -> PlanRun:
+    def plan(self, plan: Plan, started: int | None = None) -> PlanRun:
         """The parent run of a plan, found or made (RUNNING since `started`, ms)."""
         known = self.find_plan(plan)
         if known is None:
-            experiment_id = self._experiment(plan["experiment"])
+            experiment_id = self._experiment(plan.experiment)
             run = self._create(experiment_id, payload.plan_name(plan), payload.plan_tags(plan), started)
-            known = self._plans[plan["plan"]] = PlanRun(experiment_id=experiment_id, run=run, cells={})
+            known = self._plans[plan.plan] = PlanRun(experiment_id=experiment_id, run=run, cells={})
         return known
 
-    def begin(self, plan: Mapping[str, Any]) -> None:
+    def begin(self, plan: Plan) -> None:
         """Set the parent run to RUNNING, owned by this process."""
         run = self.plan(plan).run
         self.writer.tag(run, owner_tags(self._store) | {"prism.status": "running"})
         self.writer.resume(run)
         self.describe(plan)
 
-    def describe(self, plan: Mapping[str, Any]) -> None:
+    def describe(self, plan: Plan) -> None:
         """Bring the tags, the page's text and the parameters of the parent run up to date."""
         run = self.plan(plan).run
         self.writer.tag(run, payload.plan_tags(plan))
         self.writer.params(run, payload.plan_params(plan))
 
-    def cell(
-        self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], started: int | None = None
-    ) -> Run:
+    def cell(self, plan: Plan, row: PlanRow, cell: Cell, started: int | None = None) -> Run:
         """The nested run of a cell, found by row and record or made (RUNNING since `started`, ms)."""
         parent = self.plan(plan)
-        key = (row["id"], cell["record"])
+        key = (row.id, cell.record)
         if key not in parent.cells:
             tags = payload.cell_tags(plan, row, cell) | {"mlflow.parentRunId": parent.run.id, "prism.status": "running"}
             name = payload.cell_name(row, cell)
@@ -86,7 +85,7 @@ class View:
         return parent.cells[key]
 
     def start_cell(
-        self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], config: Mapping[str, Any],
+        self, plan: Plan, row: PlanRow, cell: Cell, config: Mapping[str, Any],
         training_key: str | None,
     ) -> None:  # fmt: skip
         """Set a cell's run to RUNNING, owned by this process, with its parameters."""
@@ -97,41 +96,41 @@ class View:
             self._config(run, cell, config)
         self.writer.resume(run)
 
-    def progress(self, plan: Mapping[str, Any], record: str, log: Path) -> None:
+    def progress(self, plan: Plan, record: str, log: Path) -> None:
         """Add what a training log holds beyond the last step logged; a record without a run is passed over."""
         points = list(payload.training_points(log))
         for (_, name), run in self.plan(plan).cells.items():
             if name == record:
                 self.writer.curve(run, points)
 
-    def finish_cell(self, plan: Mapping[str, Any], record: Mapping[str, Any], artifacts: Mapping[str, Path]) -> None:
+    def finish_cell(self, plan: Plan, record: Record, artifacts: Mapping[str, Path]) -> None:
         """Write a record into the run of every row that shows it and close them; nothing is sent that is there."""
-        for row in plan["rows"]:
-            for cell in row["cells"]:
-                if cell["record"] == record["record"]:
-                    # Where the record names its row, its pictures are that row's.
-                    own = record.get("row") in {None, row["id"]}
-                    self._finish(plan, row, cell, record, artifacts if own else {})
+        for row in plan.rows:
+            for cell in row.cells:
+                if cell.record == record.record:
+                    # Pictures are those of the row that the record names.
+                    self._finish(plan, row, cell, record, artifacts if record.row == row.id else {})
 
     def _finish(
-        self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], record: Mapping[str, Any],
+        self, plan: Plan, row: PlanRow, cell: Cell, record: Record,
         artifacts: Mapping[str, Path],
     ) -> None:  # fmt: skip
-        ended = self._written(record["record"])
+        ended = self._written(record.record)
         run = self.cell(plan, row, cell, ended - int(1000 * _seconds(record)))
-        status = _ENDINGS.get(record["status"], "KILLED")
-        logged = payload.fingerprint({name: value for name, value in record.items() if name not in {"row", "variant"}})
+        status = _ENDINGS.get(record.status, "KILLED")
+        logged = payload.fingerprint(record.model_dump(mode="json", exclude={"row", "variant", "schema_version"}))
         if run.tags.get("prism.logged") != logged:
             self._fill(run, cell, record)
         self._pictures(run, artifacts)
-        reason = str(record.get("reason") or "")[:_LONGEST_REASON]
-        tags = {"prism.status": str(record["status"]), "prism.training": _training(record), "prism.reason": reason}
+        reason = (record.reason or "")[:_LONGEST_REASON]
+        training = record.stages.get("training", "")
+        tags = {"prism.status": record.status, "prism.training": training, "prism.reason": reason}
         news = {name: text for name, text in tags.items() if text or name in run.tags}
         # Last, so that a process killed before this line does the whole again.
         self.writer.tag(run, news | {"prism.logged": logged})
         self.writer.end(run, status, ended)
 
-    def finish_plan(self, plan: Mapping[str, Any], status: str, artifacts: Mapping[str, Path], ended: int) -> None:
+    def finish_plan(self, plan: Plan, status: str, artifacts: Mapping[str, Path], ended: int) -> None:
         """Close the parent run, and as KILLED those of its cells that are still RUNNING."""
         parent = self.plan(plan)
         for cell in parent.cells.values():
@@ -142,17 +141,17 @@ class View:
         self.writer.tag(parent.run, {"prism.status": status.lower()})
         self.writer.end(parent.run, status, ended)
 
-    def _fill(self, run: Run, cell: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        self._config(run, cell, record.get("config") or {})
-        training = _training(record)
+    def _fill(self, run: Run, cell: Cell, record: Record) -> None:
+        self._config(run, cell, record.config.model_dump(mode="json"))
+        training = record.stages.get("training")
         if training:
             log = self._store / "stages" / "training" / training / "metrics.jsonl"
             self.writer.curve(run, payload.training_points(log))
         self.writer.metrics(run, payload.final_metrics(record))
-        self.writer.text(run, "record.json", _pretty(record))
+        self.writer.text(run, "record.json", _pretty(record.model_dump(mode="json")))
 
-    def _config(self, run: Run, cell: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        asked = {name: cell[name] for name in ("seed", "k_sample") if name in cell}
+    def _config(self, run: Run, cell: Cell, config: Mapping[str, Any]) -> None:
+        asked = cell.model_dump(include={"seed", "k_sample"})
         self.writer.params(run, payload.flat_params(asked | dict(config)))
         digest = payload.fingerprint(config)
         if run.tags.get("prism.config") != digest:
@@ -195,15 +194,9 @@ class View:
             return now_ms()
 
 
-def _training(record: Mapping[str, Any]) -> str:
-    """The key of the training behind a record; empty where there is none."""
-    return str((record.get("stages") or {}).get("training") or "")
-
-
-def _seconds(record: Mapping[str, Any]) -> float:
+def _seconds(record: Record) -> float:
     """How long a record took: the sum of its costs in seconds."""
-    cost = payload.finite(record.get("cost") or {})
-    return sum(value for name, value in cost.items() if name.endswith("_seconds"))
+    return (record.cost.train_seconds or 0.0) + (record.cost.sample_seconds or 0.0)
 
 
 def _pretty(value: Mapping[str, Any]) -> str:

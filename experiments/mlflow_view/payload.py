@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
 from prism_bench.prism.component import canonical, leaves
 
 _LONGEST_PARAM = 500
@@ -39,13 +40,11 @@ def finite(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     }
 
 
-def final_metrics(record: Mapping[str, Any]) -> dict[str, float]:
+def final_metrics(record: Record) -> dict[str, float]:
     """A record's values (`name` and `name_floor`), its number of parameters, and its costs under `cost/`."""
-    found: dict[str, Any] = {"parameters": record.get("parameters")}
-    for value in record.get("values") or ():
-        found[value["name"]] = value.get("value")
-        found[f"{value['name']}_floor"] = value.get("floor")
-    return finite(found) | finite(record.get("cost") or {}, "cost/")
+    values = {value.name: value.value for value in record.values}
+    floors = {f"{value.name}_floor": value.floor for value in record.values}
+    return finite({"parameters": record.parameters} | values | floors) | finite(record.cost.model_dump(), "cost/")
 
 
 def flat_params(values: Mapping[str, Any]) -> dict[str, str]:
@@ -83,74 +82,72 @@ def files_fingerprint(artifacts: Mapping[str, Path]) -> str:
     return fingerprint({name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in artifacts.items()})
 
 
-def plan_name(plan: Mapping[str, Any]) -> str:
+def plan_name(plan: Plan) -> str:
     """Name of a plan's run: what was asked, on what, and enough of the digest to tell two plans apart."""
-    return f"{plan['experiment']} · {plan['scale']} · {plan['dataset']['label']} · {plan['plan'][:8]}"
+    return f"{plan.experiment} · {plan.scale} · {plan.dataset.label} · {plan.plan[:8]}"
 
 
-def cell_name(row: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
+def cell_name(row: PlanRow, cell: Cell) -> str:
     """Name of a cell's run: `PRISM · seed 0`, with k_sample only where the row's cells differ in it."""
-    name = f"{row['label']} · seed {cell['seed']}"
-    if len({other.get("k_sample") for other in row["cells"]}) > 1:
-        name += f" · k_sample {cell.get('k_sample')}"
+    name = f"{row.label} · seed {cell.seed}"
+    if len({other.k_sample for other in row.cells}) > 1:
+        name += f" · k_sample {cell.k_sample}"
     return name
 
 
-def plan_tags(plan: Mapping[str, Any]) -> dict[str, str]:
+def plan_tags(plan: Plan) -> dict[str, str]:
     """Tags of a plan's run, its description on the page among them."""
     return _common_tags(plan) | {"prism.kind": "plan", "mlflow.note.content": plan_note(plan)}
 
 
-def cell_tags(plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:
+def cell_tags(plan: Plan, row: PlanRow, cell: Cell) -> dict[str, str]:
     """Tags of a cell's run; the comparison page groups by `variant`."""
     tags = {
         "prism.kind": "cell",
-        "prism.record": cell["record"],
-        "variant": row["label"],
-        "row": row["id"],
-        "seed": str(cell["seed"]),
+        "prism.record": cell.record,
+        "variant": row.label,
+        "row": row.id,
+        "seed": str(cell.seed),
     }
-    if "k_sample" in cell:
-        tags["k_sample"] = str(cell["k_sample"])
-    if row.get("trained_on"):
-        tags["trained_on"] = row["trained_on"]
+    if cell.k_sample is not None:
+        tags["k_sample"] = str(cell.k_sample)
+    if row.trained_on:
+        tags["trained_on"] = row.trained_on
     return _common_tags(plan) | tags
 
 
-def _common_tags(plan: Mapping[str, Any]) -> dict[str, str]:
+def _common_tags(plan: Plan) -> dict[str, str]:
     return {
-        "prism.plan": plan["plan"],
-        "experiment": plan["experiment"],
-        "scale": plan["scale"],
-        "dataset": plan["dataset"]["label"],
-        "mlflow.source.name": plan.get("command") or f"prism-bench run {plan['experiment']}",
+        "prism.plan": plan.plan,
+        "experiment": plan.experiment,
+        "scale": plan.scale,
+        "dataset": plan.dataset.label,
+        "mlflow.source.name": plan.command,
         "mlflow.source.type": "LOCAL",
     }
 
 
-def plan_params(plan: Mapping[str, Any]) -> dict[str, str]:
+def plan_params(plan: Plan) -> dict[str, str]:
     """Parameters of a plan's run: scale, data, seeds and choices."""
-    kept = {name: plan[name] for name in ("scale", "dataset", "seeds", "choices") if plan.get(name) is not None}
-    return flat_params(kept)
+    return flat_params(plan.model_dump(mode="json", include={"scale", "dataset", "seeds", "choices"}))
 
 
-def plan_note(plan: Mapping[str, Any]) -> str:
+def plan_note(plan: Plan) -> str:
     """Markdown that stands on the page of a plan's run."""
-    data = plan["dataset"]
-    facts = ", ".join(f"{name} {value}" for name, value in data.items() if name != "label" and value is not None)
+    facts = ", ".join(f"{name} {value}" for name, value in sorted(plan.dataset.model_dump(exclude={"label"}).items()))
     lines = [
-        f"**{plan.get('title') or plan['experiment']}**",
+        f"**{plan.title}**",
         "",
-        f"* scale: {plan['scale']}",
-        f"* data: {data['label']}" + (f" ({facts})" if facts else ""),
-        f"* seeds: {', '.join(map(str, plan.get('seeds') or ()))}",
-        f"* command: `{plan.get('command') or ''}`",
+        f"* scale: {plan.scale}",
+        f"* data: {plan.dataset.label} ({facts})",
+        f"* seeds: {', '.join(map(str, plan.seeds))}",
+        f"* command: `{plan.command}`",
         "",
         "| row | trained on | runs |",
         "|---|---|---|",
     ]
-    for row in plan["rows"]:
-        label, trained_on = (str(text or "").replace("|", "\\|") for text in (row["label"], row.get("trained_on")))
-        lines.append(f"| {label} | {trained_on} | {len(row['cells'])} |")
+    for row in plan.rows:
+        label, trained_on = (text.replace("|", "\\|") for text in (row.label, row.trained_on))
+        lines.append(f"| {label} | {trained_on} | {len(row.cells)} |")
     lines += ["", "Group the runs below by the tag `variant` to compare. The records in the store are the truth."]
     return "\n".join(lines)

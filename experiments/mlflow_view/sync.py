@@ -1,11 +1,12 @@
 """Rebuild MLflow from the files of a store."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
+from prism_bench.analysis.schema.document import D, read
+from prism_bench.analysis.schema.records import Plan, Record
 from prism_bench.experiments.mlflow_view.client import now_ms
 from prism_bench.experiments.mlflow_view.connection import tracking_uri
 from prism_bench.experiments.mlflow_view.mirror import View
@@ -26,13 +27,14 @@ class SyncCount:
 def sync(
     store: Path,
     say: Callable[[str], None],
-    pictures: Callable[[Mapping[str, Any]], Mapping[str, Path]] | None = None,
+    pictures: Callable[[Record], Mapping[str, Path]] | None = None,
 ) -> SyncCount:
     """Bring MLflow up to the store's plans, records and training logs; a second call adds nothing.
 
     `pictures` gives the artifacts of a record (name -> file). Plans that a living process is running are left to it.
 
     Raises:
+        NewerSchemaError: a newer program wrote a plan or a record.
         InputError: the store's own database cannot be used.
         ComputeError: MLflow does not answer or fails; what was written stays and the next call goes on from there.
     """
@@ -43,7 +45,7 @@ def sync(
             found = _sync_plan(view, store, path, say, pictures)
             plans += found > 0
             cells += found
-    except InputError:
+    except (InputError, NewerSchemaError):
         raise
     except Exception as error:
         where = f"MLflow at {tracking_uri(store)}: {describe(error)}"
@@ -56,27 +58,27 @@ def _sync_plan(
     store: Path,
     path: Path,
     say: Callable[[str], None],
-    pictures: Callable[[Mapping[str, Any]], Mapping[str, Path]] | None,
+    pictures: Callable[[Record], Mapping[str, Path]] | None,
 ) -> int:
     """Bring one plan's runs up to date; returns the number of its cells that have a record."""
-    plan = _read(path, "plan", say)
+    plan = _read(Plan, path, say)
     if plan is None:
         return 0
-    asked = list(dict.fromkeys(cell["record"] for row in plan["rows"] for cell in row["cells"]))
+    asked = list(dict.fromkeys(cell.record for row in plan.rows for cell in row.cells))
     files = [store / "records" / f"{record}.json" for record in asked]
-    records = [record for file in files if file.exists() and (record := _read(file, "record", say)) is not None]
+    records = [record for file in files if file.exists() and (record := _read(Record, file, say)) is not None]
     if not records:
         return 0
     known = view.find_plan(plan)
     if known is not None and known.run.status == "RUNNING":
-        say(f"{plan['experiment']} ({plan['plan'][:8]}) is running and left alone")
+        say(f"{plan.experiment} ({plan.plan[:8]}) is running and left alone")
         return 0
     written = [int(file.stat().st_mtime * 1000) for file in (path, *files) if file.exists()]
     parent = view.plan(plan, started=min(written))
     for record in records:
         view.finish_cell(plan, record, pictures(record) if pictures else {})
     view.describe(plan)
-    statuses = {record["status"] for record in records}
+    statuses = {record.status for record in records}
     done = "FINISHED" if len(records) == len(asked) and statuses == {"done"} else "KILLED"
     status = "FAILED" if statuses & {"failed", "blocked"} else done
     if parent.run.status != status:
@@ -84,13 +86,11 @@ def _sync_plan(
     return len(records)
 
 
-def _read(path: Path, kind: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+def _read(document: type[D], path: Path, say: Callable[[str], None]) -> D | None:
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        say(f"{path}: not a readable {kind} ({error}); passed over")
+        return read(document, path)
+    except NewerSchemaError:
+        raise
+    except AnalysisError as error:
+        say(f"{error}; passed over")
         return None
-    if not isinstance(value, dict) or kind not in value:
-        say(f"{path}: not a {kind}; passed over")
-        return None
-    return value

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
 from prism_bench.experiments.mlflow_view.client import now_ms
 from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri, ui_command
 from prism_bench.experiments.mlflow_view.mirror import View
@@ -41,9 +42,9 @@ class Tracker:
         self._store = store
         self._say = say
         self._view: View | None = None
-        self._plan: Mapping[str, Any] | None = None
+        self._plan: Plan | None = None
         self._logs: dict[str, tuple[int, int]] = {}
-        self._untold: list[tuple[Mapping[str, Any], Mapping[str, Path]]] = []
+        self._untold: list[tuple[Record, Mapping[str, Path]]] = []
         self._warned = False
         self._rest_until = 0.0
 
@@ -64,13 +65,13 @@ class Tracker:
         tracker._view, tracker._warned = self._view, self._warned
         return tracker
 
-    def begin(self, plan: Mapping[str, Any]) -> None:
+    def begin(self, plan: Plan) -> None:
         """Make the plan's parent run, or set the one of an earlier time back to RUNNING."""
         self._plan = plan
         self._attempt(lambda view: view.begin(plan))
 
     def cell_started(
-        self, plan: Mapping[str, Any], row: Mapping[str, Any], cell: Mapping[str, Any], config: Mapping[str, Any],
+        self, plan: Plan, row: PlanRow, cell: Cell, config: Mapping[str, Any],
         training_key: str | None,
     ) -> None:  # fmt: skip
         """Make the cell's nested run, or set the one of an earlier time back to RUNNING."""
@@ -89,7 +90,7 @@ class Tracker:
         if self._attempt(lambda view: view.progress(plan, record, log)):
             self._logs[record] = seen
 
-    def cell_finished(self, record: Mapping[str, Any], artifacts: Mapping[str, Path]) -> None:
+    def cell_finished(self, record: Record, artifacts: Mapping[str, Path]) -> None:
         """Write the record and its pictures (name among the artifacts -> file) and close the cell's run."""
         plan = self._plan
         if plan is None or self._view is None:

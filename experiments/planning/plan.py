@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
+from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.paper.experiment import Row
 from prism_bench.experiments.planning.cells import Cell, Layout
 from prism_bench.experiments.planning.plan_document import document
@@ -24,12 +24,12 @@ class Plan:
     request: Request
     cells: tuple[Cell, ...]
     declined: tuple[Row, ...]
-    document: dict[str, Any]
+    document: schema.Plan
 
     @property
     def digest(self) -> str:
         """The identity of what was asked: rows, records and caption facts."""
-        return str(self.document["plan"])
+        return self.document.plan
 
     @cached_property
     def stages(self) -> dict[str, Stage]:

@@ -1,9 +1,9 @@
-"""A plan as plain JSON: all that tables, claims and reports need besides the records."""
+"""The file of a plan: all that tables, claims and reports need besides the records."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.paper.experiment import Claim, Row, Side
 from prism_bench.experiments.planning.cells import Cell, Layout
 from prism_bench.experiments.planning.request import Entry, Request, factors
@@ -17,70 +17,72 @@ LONG = 24
 """Letters of a setting's value in a label."""
 
 
-def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> dict[str, Any]:
-    """The document of a plan; its digest, under "plan", leaves out the command that asked for it."""
+def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> schema.Plan:
+    """The document of a plan."""
     request, parts = layout.request, layout.parts
     dataset = request.source.stage.dataset
-    found: dict[str, Any] = {
-        "experiment": request.experiment.slug,
-        "kind": request.experiment.kind,
-        "panel": request.panel,
-        "title": request.experiment.title,
-        "paper_table": request.experiment.paper_table,
-        "quoted_source": request.experiment.quoted_source,
-        "scale": request.scale_name,
-        "dataset": {
-            "label": request.source.title,
-            "digest": request.source.stage.address.key,
-            "resolution": dataset.resolution,
-            "images": len(request.source.labels),
-            "retrieval": len(parts.retrieval),
-            "train": len(parts.train),
-        },
-        "reference": f"all {len(request.source.labels)} real images X",
-        "seeds": list(request.seeds),
-        "split_seed": request.split.seed,
-        "settings": list(request.settings),
-        "only": [f"{key}={value}" for key, value in request.only],
-        "choices": _choices(request),
-        "rows": _rows(layout, cells, declined),
-        "claims": [_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit],
-    }
-    found["plan"] = digest_of(found)[:32]
-    found["command"] = request.command
+    return with_digest(
+        schema.Plan(
+            plan="",
+            experiment=request.experiment.slug,
+            kind=request.experiment.kind,
+            panel=request.panel,
+            title=request.experiment.title,
+            paper_table=request.experiment.paper_table,
+            quoted_source=request.experiment.quoted_source,
+            scale=request.scale_name,
+            dataset=schema.Dataset(
+                label=request.source.title,
+                digest=request.source.stage.address.key,
+                resolution=dataset.resolution,
+                images=len(request.source.labels),
+                retrieval=len(parts.retrieval),
+                train=len(parts.train),
+            ),
+            reference=f"all {len(request.source.labels)} real images X",
+            seeds=request.seeds,
+            split_seed=request.split.seed,
+            settings=request.settings,
+            only=tuple(f"{key}={value}" for key, value in request.only),
+            choices=_choices(request),
+            rows=tuple(_rows(layout, cells, declined)),
+            claims=tuple(_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit),
+            command=request.command,
+        )
+    )
+
+
+def with_digest(plan: schema.Plan, *without: str) -> schema.Plan:
+    """The plan with its digest, under `plan`, which leaves out the command that asked for it and what is named."""
+    hashed = plan.model_dump(mode="json", exclude={"schema_version", "plan", "command", *without})
+    finished = plan.model_copy(update={"plan": digest_of(hashed)[:32]})
     # In the order in which the file will be read again, so that every report of it is the same.
-    ordered: dict[str, Any] = json.loads(json.dumps(found, sort_keys=True))
-    return ordered
+    return schema.Plan.model_validate_json(json.dumps(finished.model_dump(mode="json"), sort_keys=True))
 
 
-def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> list[dict[str, Any]]:
+def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> Iterator[schema.PlanRow]:
     request = layout.request
     shown = [_brief(setting) for setting in request.settings if setting.partition("=")[0] not in IN_SIGHT]
     suffix = f" [{', '.join(shown)}]" if shown else ""
-    rows = []
     for row in request.rows:
-        own = [cell for cell in cells if cell.row == row.id]
-        if not own and row not in declined:
+        computed = [cell for cell in cells if cell.row == row.id]
+        if not computed and row not in declined:
             continue
-        method = own[0].training.method if own else None
-        rows.append(
-            {
-                "id": row.id,
-                "label": row.label + suffix if own else row.label,
-                "trained_on": "" if method is None else method.trained_on,
-                "changes": {} if method is None else _changes(request.scale.method, method),
-                "factors": {} if method is None else factors(method),
-                "cells": [{"seed": c.seed, "record": c.record, "k_sample": c.samples.k_sample} for c in own],
-                "quoted": [
-                    {"column": quoted.column, "value": quoted.value}
-                    | ({} if quoted.k_sample is None else {"k_sample": quoted.k_sample})
-                    for quoted in row.quoted
-                ],
-                "control": row.control,
-                "declined": row.declined,
-            }
+        method = computed[0].training.method if computed else None
+        yield schema.PlanRow(
+            id=row.id,
+            label=row.label + suffix if computed else row.label,
+            trained_on="" if method is None else method.trained_on,
+            changes={} if method is None else diff(request.scale.method, method),
+            factors={} if method is None else factors(method),
+            cells=tuple(schema.Cell(seed=c.seed, record=c.record, k_sample=c.samples.k_sample) for c in computed),
+            quoted=tuple(
+                schema.QuotedNumber(column=quoted.column, value=quoted.value, k_sample=quoted.k_sample)
+                for quoted in row.quoted
+            ),
+            control=row.control,
+            declined=row.declined,
         )
-    return rows
 
 
 def _brief(setting: str) -> str:
@@ -89,32 +91,29 @@ def _brief(setting: str) -> str:
     return f"{path}={text if len(text) <= LONG else f'{text[:LONG]}...'}"
 
 
-def _changes(base: Method, method: Method) -> dict[str, list[Json]]:
-    return {path: list(change) for path, change in diff(base, method).items()}
+def _claim(claim: Claim, layout: Layout) -> schema.Claim:
+    limit = claim.limit
+    return schema.Claim(
+        id=claim.id,
+        text=claim.text,
+        source=claim.source,
+        pairs=tuple(_pair(better, worse, layout) for better, worse in claim.pairs),
+        limit=limit
+        and schema.Limit(
+            sides=tuple(_side(*_entry(side, layout), layout) for side in limit.sides),
+            metric=limit.metric,
+            most=limit.most,
+            condition=limit.condition,
+            least=limit.least,
+        ),
+    )
 
 
-def _claim(claim: Claim, layout: Layout) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "id": claim.id,
-        "text": claim.text,
-        "source": claim.source,
-        "pairs": [_pair(better, worse, layout) for better, worse in claim.pairs],
-    }
-    if claim.limit is not None:
-        found["limit"] = {
-            "sides": [_side(*_entry(side, layout), layout) for side in claim.limit.sides],
-            "metric": claim.limit.metric,
-            "most": claim.limit.most,
-            "condition": claim.limit.condition,
-            "least": claim.limit.least,
-        }
-    return found
-
-
-def _pair(better: Side, worse: Side, layout: Layout) -> dict[str, Any]:
+def _pair(better: Side, worse: Side, layout: Layout) -> schema.Pair:
     (one, k_one), (other, k_other) = entries = [_entry(side, layout) for side in (better, worse)]
     sides = [_side(entry, k_sample, layout) for entry, k_sample in entries]
-    return {"better": sides[0], "worse": sides[1], "factors": differing(one.method, k_one, other.method, k_other)}
+    different = tuple(differing(one.method, k_one, other.method, k_other))
+    return schema.Pair(better=sides[0], worse=sides[1], factors=different)
 
 
 def _entry(side: Side, layout: Layout) -> tuple[Entry, int]:
@@ -126,14 +125,14 @@ def _entry(side: Side, layout: Layout) -> tuple[Entry, int]:
     return entry, entry.k_samples[0] if side.k_sample is None else side.k_sample
 
 
-def _side(entry: Entry, k_sample: int, layout: Layout) -> dict[str, Any]:
+def _side(entry: Entry, k_sample: int, layout: Layout) -> schema.Side:
     cells = [layout.cell(entry, k_sample, seed) for seed in layout.request.seeds]
-    return {
-        "label": entry.row.label,
-        "row": entry.row.id,
-        "k_sample": k_sample,
-        "cells": [{"seed": cell.seed, "record": cell.record} for cell in cells],
-    }
+    return schema.Side(
+        label=entry.row.label,
+        row=entry.row.id,
+        k_sample=k_sample,
+        cells=tuple(schema.Cell(seed=cell.seed, record=cell.record) for cell in cells),
+    )
 
 
 def differing(one: Method, k_one: int, other: Method, k_other: int) -> list[str]:

@@ -20,12 +20,12 @@ SHOWN_CELLS = 60
 def announce(plans: Sequence[Plan], found: Survey, store: Store, console: Console) -> None:
     """What was asked for, and why what is to be done is not there yet."""
     for plan in plans:
-        data, request = plan.document["dataset"], plan.request
+        data, request = plan.document.dataset, plan.request
         seeds = ", ".join(map(str, request.seeds))
         console.print(
             f"{request.experiment.slug}: {request.experiment.title}\n"
-            f"  scale {request.scale_name}; {data['label']} {data['resolution']}x{data['resolution']}, "
-            f"{data['images']:,} images: D {data['retrieval']:,}, X_train {data['train']:,}; seeds {seeds}",
+            f"  scale {request.scale_name}; {data.label} {data.resolution}x{data.resolution}, "
+            f"{data.images:,} images: D {data.retrieval:,}, X_train {data.train:,}; seeds {seeds}",
             markup=False,
         )
         for row in plan.declined:

@@ -1,24 +1,24 @@
 """From a store's records to tables on disk and on the screen. Needs no torch."""
 
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from prism_bench.experiments.store.plan_files import load_plans
 
 if TYPE_CHECKING:
-    from prism_bench.analysis.schema.records import Record
+    from prism_bench.analysis.schema.records import Plan, Record
     from prism_bench.analysis.stats.statistics import Estimator
     from prism_bench.analysis.table.table_model import Table
 
 
-def report_folder(document: dict[str, Any], store: Path) -> Path:
+def report_folder(plan: "Plan", store: Path) -> Path:
     """Where the tables and pictures of a plan go; a plan that is not an experiment in full has a folder of its own."""
-    data = document["dataset"]
-    name = f"{data['label']}-{data['resolution']}px-{document['scale']}"
-    if document["settings"] or document.get("only"):
-        name += f"-{document['plan'][:8]}"
-    return store / "reports" / str(document["experiment"]) / name.replace("/", "_").replace(" ", "_")
+    name = f"{plan.dataset.label}-{plan.dataset.resolution}px-{plan.scale}"
+    if plan.settings or plan.only:
+        name += f"-{plan.plan[:8]}"
+    return store / "reports" / plan.experiment / name.replace("/", "_").replace(" ", "_")
 
 
 def report_experiments(
@@ -28,11 +28,10 @@ def report_experiments(
     from prism_bench.analysis.report.write_report import Source, write_reports
 
     estimator = estimator_called(interval)
-    documents = [document for name in _experiments(names, store) for document in load_plans(name, store)]
     sources = []
-    for document in documents:
-        own = report_folder(document, store)
-        sources.append(Source(plan=document, folder=own if out is None else _place(document, out), pictures=own))
+    for plan in chain.from_iterable(load_plans(name, store) for name in _experiments(names, store)):
+        own = report_folder(plan, store)
+        sources.append(Source(plan=plan, folder=own if out is None else _place(plan, out), pictures=own))
     for path in write_reports(sources, store, out or store / "reports", formats, estimator):
         typer.echo(path)
 
@@ -59,36 +58,35 @@ def _experiments(names: tuple[str, ...], store: Path) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def _place(document: dict[str, Any], out: Path) -> Path:
+def _place(plan: "Plan", out: Path) -> Path:
     """A folder of its own for each table below the one asked for."""
-    words = f"{document['experiment']} {document.get('panel', '')}".split()
+    words = f"{plan.experiment} {plan.panel}".split()
     return out / "-".join(words).lower()
 
 
-def write_tables(document: dict[str, Any], store: Path, folder: Path) -> list[Path]:
+def write_tables(plan: "Plan", store: Path, folder: Path) -> list[Path]:
     """Write the plan's table in each format, after the pictures of its numbers; returns the paths."""
     from prism_bench.analysis.report.write_report import draw, write_report
 
-    return [*draw(*_table(document, store), folder), *write_report(document, store, folder)]
+    return [*draw(*_table(plan, store), folder), *write_report(plan, store, folder)]
 
 
-def table_text(document: dict[str, Any], store: Path, width: int) -> str:
+def table_text(plan: "Plan", store: Path, width: int) -> str:
     """The plan's main table as plain text, in the paper's form where that is another, and where the others stand."""
     from prism_bench.analysis.formats.console import table_text as as_text
     from prism_bench.analysis.table.build import further
     from prism_bench.analysis.table.sweep import paper_form
 
-    table, records = _table(document, store)
+    table, records = _table(plan, store)
     text = as_text(paper_form(table.plan, records) or table, width)
     others = [other.group for other in further(table.plan, records)]
     name = table.plan.experiment
     return f"{text}\nFurther tables ({', '.join(others)}) stand in {name}.md and {name}.tex.\n" if others else text
 
 
-def _table(document: dict[str, Any], store: Path) -> "tuple[Table, tuple[Record, ...]]":
-    from prism_bench.analysis.schema.records import load_plan, load_records
+def _table(plan: "Plan", store: Path) -> "tuple[Table, tuple[Record, ...]]":
+    from prism_bench.analysis.schema.records import load_records
     from prism_bench.analysis.table.build import build
 
-    plan = load_plan(document)
     records = tuple(load_records(store, plan).values())
     return build(plan, records), records

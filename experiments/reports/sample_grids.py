@@ -83,9 +83,9 @@ def _overview(cells: list[Cell], plan: Plan, store: Store, path: Path) -> Path:
     for cell in cells:
         label = f"{cell.label}, k_sample {cell.samples.k_sample}" if cell.row in several else cell.label
         strips.append((label, samples_of(cell, store)[:COLUMNS]))
-    dataset = plan.document["dataset"]
+    dataset = plan.document.dataset
     title = (
-        f"{plan.request.experiment.paper_table}, {dataset['label']} {dataset['resolution']}x{dataset['resolution']}, "
+        f"{plan.request.experiment.paper_table}, {dataset.label} {dataset.resolution}x{dataset.resolution}, "
         f"scale {plan.request.scale_name}, seed {cells[0].seed}: same noise and pseudo-query in each column"
     )
     return overview(strips, title, path)

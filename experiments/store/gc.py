@@ -108,12 +108,12 @@ def remove(store: Store, items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
 
 def unfinished(plan: Asked, inventory: Inventory) -> int:
     """Cells of a plan without a finished record, or with one of whose stages is gone."""
-    return sum(not _settled(str(cell["record"]), inventory) for _, cell in plan.cells())
+    return sum(not _settled(cell.record, inventory) for _, cell in plan.cells())
 
 
 def _settled(name: str, inventory: Inventory) -> bool:
     record = inventory.records.get(name)
-    if record is None or record.get("status") != "done":
+    if record is None or record.status != "done":
         return False
     return all(address in inventory.stages for address in stages_of(record).values())
 
@@ -129,7 +129,7 @@ def _needed(plans: Sequence[Asked], inventory: Inventory, notes: list[str]) -> t
     for plan in plans:
         left = unfinished(plan, inventory)
         if left:
-            data = Address("dataset", str(plan.document["dataset"]["digest"]))
+            data = Address("dataset", plan.document.dataset.digest)
             maybe |= {address for address in inventory.stages if _is_on(data, address, inventory)}
             notes.append(f"{plan.title} has {counted(left, 'unfinished cell')}: everything on its data is kept")
     return finished, maybe

@@ -7,7 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
+from prism_bench.analysis.schema.document import D, read
+from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
 from prism_bench.prism.component import canonical, digest_of
+from prism_bench.prism.engine.manifest import Manifest
 from prism_bench.prism.engine.stage import KEY_LENGTH
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
@@ -45,34 +49,30 @@ class Asked:
     """A plan in a store. `latest`: what `report` shows of its experiment."""
 
     path: Path
-    document: dict[str, Any]
+    document: Plan
     latest: bool
 
     @property
     def experiment(self) -> str:
         """The experiment's name."""
-        return str(self.document["experiment"])
+        return self.document.experiment
 
     @property
     def title(self) -> str:
         """Experiment, data and scale, in words."""
-        data = self.document["dataset"]
-        return f"{self.experiment} ({data['label']} {data['resolution']}px, {self.document['scale']})"
+        data = self.document.dataset
+        return f"{self.experiment} ({data.label} {data.resolution}px, {self.document.scale})"
 
-    def cells(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    def cells(self) -> Iterator[tuple[PlanRow, Cell]]:
         """Every (row, cell) of the table."""
-        for row in self.document["rows"]:
-            for cell in row["cells"]:
+        for row in self.document.rows:
+            for cell in row.cells:
                 yield row, cell
 
     @cached_property
     def records(self) -> tuple[str, ...]:
         """The records of its cells and of its claims, each once."""
-        claims = self.document.get("claims", ())
-        sides = [pair[side] for claim in claims for pair in claim["pairs"] for side in pair]
-        sides += [side for claim in claims for side in claim.get("limit", {}).get("sides", ())]
-        claimed = [cell["record"] for side in sides if isinstance(side, dict) for cell in side["cells"]]
-        return tuple(dict.fromkeys([*(str(cell["record"]) for _, cell in self.cells()), *map(str, claimed)]))
+        return self.document.records
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class Inventory:
     broken: tuple[Address, ...]
     """Stages without a readable manifest."""
     plans: tuple[Asked, ...]
-    records: dict[str, dict[str, Any]]
+    records: dict[str, Record]
     unreadable: tuple[Path, ...]
-    """Plans and records that are no JSON of the right kind."""
+    """Plans and records that cannot be read as such."""
     _nested: dict[Address, tuple[Identity, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -94,7 +94,8 @@ class Inventory:
         """Read every manifest, plan and record.
 
         Raises:
-            InputError: there is no store.
+            InputError: there is no store, or a newer program wrote one of its manifests.
+            NewerSchemaError: a newer program wrote one of its plans or records.
         """
         if not (root / "records").is_dir():
             raise InputError(f"there is no store at {root}; run an experiment first, or name its store with --store")
@@ -104,7 +105,7 @@ class Inventory:
         for path in sorted(store.root.glob("stages/*/*")):
             address = Address(path.parent.name, path.name)
             manifest = store.manifest(address)
-            if manifest is None or not {"identity", "files"} <= manifest.keys():
+            if manifest is None:
                 broken.append(address)
             else:
                 stages[address] = _held(address, manifest, path)
@@ -112,7 +113,7 @@ class Inventory:
         records = {
             path.stem: value
             for path in sorted(store.root.glob("records/*.json"))
-            if (value := _read(path, "record", unreadable)) is not None
+            if (value := _read(Record, path, unreadable)) is not None
         }
         return cls(store, stages, tuple(broken), _plans(store.root, unreadable), records, tuple(unreadable))
 
@@ -141,7 +142,7 @@ class Inventory:
             found.add(address)
         return found
 
-    def targets(self, record: dict[str, Any]) -> Iterator[Address]:
+    def targets(self, record: Record) -> Iterator[Address]:
         """The stages whose results a record shows, the floors of its metrics included."""
         for address in stages_of(record).values():
             yield address
@@ -227,21 +228,21 @@ def nested(identity: Identity) -> Iterator[tuple[str, Identity]]:
         yield name, inner
 
 
-def stages_of(record: dict[str, Any]) -> dict[str, Address]:
+def stages_of(record: Record) -> dict[str, Address]:
     """The stages that a record names: training, samples, metric:NAME."""
-    return {name: Address(name.partition(":")[0], str(key)) for name, key in record.get("stages", {}).items()}
+    return {name: Address(name.partition(":")[0], key) for name, key in record.stages.items()}
 
 
-def _held(address: Address, manifest: dict[str, Any], folder: Path) -> Held:
-    files = [folder / name for name in manifest["files"]]
+def _held(address: Address, manifest: Manifest, folder: Path) -> Held:
+    files = [folder / name for name in manifest.files]
     return Held(
         address=address,
-        label=str(manifest.get("label", "")),
-        identity=manifest["identity"],
-        created=str(manifest.get("created", "")),
-        seconds=float(manifest.get("seconds") or 0.0),
+        label=manifest.label,
+        identity=manifest.identity,
+        created=manifest.created,
+        seconds=manifest.seconds,
         bytes=sum(path.stat().st_size for path in files if path.is_file()),
-        peak_bytes=manifest.get("peak_bytes"),
+        peak_bytes=manifest.peak_bytes,
     )
 
 
@@ -252,7 +253,7 @@ def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:
         for path in sorted(folder.glob("*.json")):
             if path.name in LATEST:
                 continue
-            document = _read(path, "plan", unreadable)
+            document = _read(Plan, path, unreadable)
             if document is not None:
                 found.append(Asked(path=path, document=document, latest=not latest or path.stem in latest))
     return tuple(found)
@@ -269,15 +270,14 @@ def latest_plans(folder: Path) -> tuple[str, ...]:
     return ()
 
 
-def _read(path: Path, kind: str, unreadable: list[Path]) -> dict[str, Any] | None:
+def _read(document: type[D], path: Path, unreadable: list[Path]) -> D | None:
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        value = None
-    if not isinstance(value, dict) or kind not in value:
+        return read(document, path)
+    except NewerSchemaError:
+        raise
+    except AnalysisError:
         unreadable.append(path)
         return None
-    return value
 
 
 def _measure(identity: Identity) -> str:

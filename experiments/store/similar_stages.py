@@ -1,7 +1,6 @@
 """What sets a stage that is not there apart from the most similar one that is."""
 
-from typing import Any
-
+from prism_bench.analysis.schema.records import Config
 from prism_bench.experiments.store.inventory import Identity, Inventory
 from prism_bench.prism.component import Json, leaves
 
@@ -33,19 +32,17 @@ def differences(kind: str, wanted: Identity, inventory: Inventory) -> str:
     return f"differs from {label} in {', '.join(shown)}{more}"
 
 
-def guessed(kind: str, config: dict[str, Any]) -> Identity | None:
+def guessed(kind: str, config: Config) -> Identity | None:
     """As much of the identity of a record's training or samples as the record itself tells; None for other kinds."""
-    if not {"method", "sampling", "split", "dataset", "train_seed"} <= config.keys():
-        return None
-    training = {"method": config["method"], "train_seed": config["train_seed"]}
+    training = {"method": config.method, "train_seed": config.train_seed}
     data = {
-        "data": {"parameters": {"dataset": config["dataset"]}},
-        "split": {"parameters": {"split": config["split"]}},
+        "data": {"parameters": {"dataset": config.dataset}},
+        "split": {"parameters": {"split": config.split}},
     }
     if kind == "training":
         return {"parameters": training, "inputs": data}
     if kind == "samples":
-        return {"parameters": config["sampling"], "inputs": {**data, "training": {"parameters": training}}}
+        return {"parameters": config.sampling.model_dump(), "inputs": {**data, "training": {"parameters": training}}}
     return None
 
 

@@ -26,7 +26,8 @@ def check(inventory: Inventory) -> Iterator[Checked]:
     store, packed = inventory.store, bundled(inventory)
     for address in [*inventory.stages, *inventory.broken]:
         held = inventory.stages.get(address)
-        names = (store.manifest(address) or {}).get("files", ()) if packed is not None else ()
+        manifest = store.manifest(address)
+        names = manifest.files if packed is not None and manifest is not None else ()
         left_out = {name for name in names if f"stages/{address.kind}/{address.key}/{name}" not in (packed or ())}
         fault = next(store.faults(address, left_out), None)
         if store.folder(address).exists():
@@ -56,6 +57,6 @@ def remedies(inventory: Inventory, bad: Sequence[Address]) -> dict[str, list[Add
         records = set(inventory.records_with(address))
         plans = [plan for plan in inventory.plans if records.intersection(plan.records)]
         plans.sort(key=lambda plan: not plan.latest)
-        command = str(plans[0].document["command"]) if plans else ""
+        command = plans[0].document.command if plans else ""
         found.setdefault(command, []).append(address)
     return found

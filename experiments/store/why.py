@@ -106,8 +106,9 @@ def _absence(address: Address, identity: Identity | None, inventory: Inventory) 
     else:
         yield "  is not in the store"
     records = inventory.records_with(address)
-    config = inventory.records[records[0]].get("config", {}) if records else {}
-    wanted = identity if identity is not None else guessed(address.kind, config)
+    wanted = identity
+    if wanted is None and records:
+        wanted = guessed(address.kind, inventory.records[records[0]].config)
     if wanted is not None:
         yield f"  {differences(address.kind, wanted, inventory)}"
     yield from _commands(records, inventory)
@@ -115,7 +116,7 @@ def _absence(address: Address, identity: Identity | None, inventory: Inventory) 
 
 def _commands(records: Iterable[str], inventory: Inventory) -> Iterator[str]:
     plans = [plan for name in records for plan in inventory.plans_with(name)]
-    for command in dict.fromkeys(str(plan.document["command"]) for plan in plans):
+    for command in dict.fromkeys(plan.document.command for plan in plans):
         yield f"  computed by: {command}"
 
 
@@ -183,9 +184,9 @@ def _limited(lines: list[str]) -> Iterator[str]:
 
 def _about(name: str, inventory: Inventory) -> str:
     record = inventory.records[name]
-    k_sample = record.get("config", {}).get("sampling", {}).get("k_sample")
+    k_sample = record.config.sampling.k_sample
     k_text = f", k_sample {k_sample}" if k_sample else ""
-    return f"{record.get('variant', '')}, seed {record.get('seed')}{k_text}, {record.get('status')}"
+    return f"{record.variant}, seed {record.seed}{k_text}, {record.status}"
 
 
 def _name(plan: Asked) -> str:
@@ -196,9 +197,9 @@ def _record(name: str, inventory: Inventory) -> Iterator[str]:
     record = inventory.records.get(name)
     yield f"record {name}" + (f"  {_about(name, inventory)}" if record else "  is not there yet")
     if record is not None:
-        if record.get("reason"):
-            yield f"  reason: {record['reason']}"
-        yield from _section("Values", (f"  {value['label']}: {value['value']:.4g}" for value in record["values"]))
+        if record.reason:
+            yield f"  reason: {record.reason}"
+        yield from _section("Values", (f"  {value.label}: {value.value:.4g}" for value in record.values))
         stages = ((part, address) for part, address in stages_of(record).items())
         yield from _section("Stages", (_part(part, address, inventory) for part, address in stages))
     plans = inventory.plans_with(name)
@@ -216,7 +217,7 @@ def _part(part: str, address: Address, inventory: Inventory) -> str:
 
 def _plan(plan: Asked, inventory: Inventory) -> Iterator[str]:
     yield _name(plan)
-    yield f"  asked by: {plan.document['command']}"
+    yield f"  asked by: {plan.document.command}"
     needed = inventory.closure(
         chain.from_iterable(inventory.targets(inventory.records[n]) for n in plan.records if n in inventory.records)
     )
@@ -225,12 +226,12 @@ def _plan(plan: Asked, inventory: Inventory) -> Iterator[str]:
         f"  rests on {counted(len(there), 'stage')}, {size(sum(held.bytes for held in there))}, made in "
         f"{duration(sum(held.seconds for held in there))}"
     )
-    for row in plan.document["rows"]:
-        yield f"  {row['label']}" + (f" (not computed: {row['declined']})" if row.get("declined") else "")
-        for cell in row["cells"]:
-            record = inventory.records.get(str(cell["record"]))
-            status = "no record yet" if record is None else str(record.get("status"))
-            yield f"    seed {cell['seed']}, k_sample {cell.get('k_sample')}: record {cell['record']}  {status}"
+    for row in plan.document.rows:
+        yield f"  {row.label}" + (f" (not computed: {row.declined})" if row.declined else "")
+        for cell in row.cells:
+            record = inventory.records.get(cell.record)
+            status = "no record yet" if record is None else record.status
+            yield f"    seed {cell.seed}, k_sample {cell.k_sample}: record {cell.record}  {status}"
             if record is not None:
                 gone = [a for a in stages_of(record).values() if a not in inventory.stages]
                 yield from (f"      {address.kind} {address.key} is not there" for address in gone)

@@ -4,19 +4,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from prism_bench.analysis.formatting import decimals, fixed, p_value
 from prism_bench.analysis.report.write_report import draw, write_report
-from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_records
+from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record, load_records
 from prism_bench.analysis.stats.differences import differences_of
 from prism_bench.analysis.table.build import build
 from prism_bench.experiments.execution.run_experiments import LEAST_WIDTH
+from prism_bench.experiments.planning.plan_document import with_digest
 from prism_bench.experiments.reports.reporting import table_text
 from prism_bench.experiments.reports.sample_grids import COLUMNS, overview
 from prism_bench.experiments.tools.find import row_of
-from prism_bench.prism.component import Json, diff, digest_of, from_json, load_members, load_plugin
+from prism_bench.prism.component import Json, diff, from_json, load_members, load_plugin
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
@@ -41,17 +41,17 @@ class Side:
 
     name: str
     label: str
-    records: dict[int, dict[str, Any]]
+    records: dict[int, Record]
 
     @property
-    def first(self) -> dict[str, Any]:
+    def first(self) -> Record:
         """The record of its first seed."""
         return self.records[min(self.records)]
 
     @property
     def k_sample(self) -> int:
         """Neighbours at sampling."""
-        return int(self.first["config"]["sampling"]["k_sample"])
+        return self.first.config.sampling.k_sample
 
 
 def run_compare(options: CompareOptions) -> None:
@@ -68,16 +68,15 @@ def run_compare(options: CompareOptions) -> None:
         raise InputError("compare needs two things at least, for example: compare table1/patchd table1/prism")
     store = Store(options.store.absolute())
     sides = [find_side(name, store) for name in dict.fromkeys(options.what)]
-    document = document_of(sides, options.command)
-    folder = options.out or store.root / "reports" / "compare" / str(document["plan"])[:8]
+    plan = document_of(sides, options.command)
+    folder = options.out or store.root / "reports" / "compare" / plan.plan[:8]
     picture = _samples(sides, store, folder)
-    plan = load_plan(document)
     records = tuple(load_records(store.root, plan).values())
-    console.print(table_text(document, store.root, max(console.width, LEAST_WIDTH)), markup=False)
-    for line in (*_changes(document), *_differences(plan, records)):
+    console.print(table_text(plan, store.root, max(console.width, LEAST_WIDTH)), markup=False)
+    for line in (*_changes(plan), *_differences(plan, records)):
         console.print(line, markup=False)
     written = [*([] if picture is None else [picture]), *draw(build(plan, records), records, folder)]
-    written += write_report(document, store.root, folder)
+    written += write_report(plan, store.root, folder)
     console.print(f"\nPictures and tables: {folder.absolute()}", markup=False)
     console.print("  " + "  ".join(path.name for path in written), markup=False)
 
@@ -93,88 +92,81 @@ def find_side(name: str, store: Store) -> Side:
         if len(paths) != 1:
             found = "no record begins" if not paths else f"{len(paths)} records begin"
             raise InputError(f"{found} with {name!r}; write EXPERIMENT/ROW, or the beginning of one record's name")
-        record = json.loads(paths[0].read_text())
-        return _finished(name, str(record["variant"]), [record])
+        record = load_record(paths[0])
+        return _finished(name, record.variant, [record])
     experiment, _, row = name.partition("/")
     row, _, k_sample = row.partition("@")
     label, cells = row_of(store, experiment, row)
-    known = sorted({str(cell["k_sample"]) for cell in cells}, key=int)
+    known = sorted({str(cell.k_sample) for cell in cells}, key=int)
     if (k_sample or len(known) > 1) and k_sample not in known:
         raise InputError(f"{name}: the row has the k_sample {', '.join(known)}; write {experiment}/{row}@{known[0]}")
-    paths = [store.record_path(cell["record"]) for cell in cells if k_sample in {"", str(cell["k_sample"])}]
+    paths = [store.record_path(cell.record) for cell in cells if k_sample in {"", str(cell.k_sample)}]
     label += f", k_sample {k_sample}" if len(known) > 1 else ""
-    return _finished(name, label, [json.loads(path.read_text()) for path in paths if path.exists()])
+    return _finished(name, label, [load_record(path) for path in paths if path.exists()])
 
 
-def _finished(name: str, label: str, records: Sequence[dict[str, Any]]) -> Side:
-    done = {int(record["seed"]): record for record in records if record["status"] == "done"}
+def _finished(name: str, label: str, records: Sequence[Record]) -> Side:
+    done = {record.seed: record for record in records if record.status == "done"}
     if not done:
         raise InputError(f"{name} has no finished cell; run it first")
-    if len({record["dataset"]["digest"] for record in records}) > 1:
+    if len({record.dataset.digest for record in records}) > 1:
         raise InputError(f"{name} was computed on several datasets; give the beginnings of its records' names")
     return Side(name, label, dict(sorted(done.items())))
 
 
-def document_of(sides: Sequence[Side], command: str) -> dict[str, Any]:
+def document_of(sides: Sequence[Side], command: str) -> Plan:
     """The sides as the plan of a table whose first row is the base.
 
     Raises:
         InputError: they were computed on different images.
     """
     base = sides[0]
+    data = base.first.dataset
     for side in sides[1:]:
-        one, other = base.first["dataset"], side.first["dataset"]
-        if one["digest"] != other["digest"]:
+        other = side.first.dataset
+        if data.digest != other.digest:
             raise InputError(
-                f"{side.name} was computed on {other['label']} at {other['resolution']}x{other['resolution']}, "
-                f"{base.name} on {one['label']} at {one['resolution']}x{one['resolution']}: different images cannot be "
+                f"{side.name} was computed on {other.label} at {other.resolution}x{other.resolution}, "
+                f"{base.name} on {data.label} at {data.resolution}x{data.resolution}: different images cannot be "
                 "compared"
             )
     labels = [side.label for side in sides]
-    data = base.first["dataset"]
-    found: dict[str, Any] = {
-        "experiment": "compare",
-        "kind": "table",
-        "title": " against ".join(side.name for side in sides),
-        "paper_table": None,
-        "quoted_source": None,
-        "scale": base.first["scale"],
-        "dataset": data,
-        "reference": f"all {data['images']} real images X",
-        "seeds": sorted({seed for side in sides for seed in side.records}),
-        "split_seed": base.first["config"]["split"]["seed"],
-        "choices": {},
-        "rows": [
-            {
-                "id": str(index),
-                "label": side.label if labels.count(side.label) == 1 else f"{side.label} ({side.name})",
-                "trained_on": from_json(side.first["config"]["method"]).training_set.words,
-                "changes": _difference(base, side),
-                "cells": [
-                    {"seed": seed, "record": record["record"], "k_sample": side.k_sample}
+    plan = Plan(
+        plan="",
+        experiment="compare",
+        title=" against ".join(side.name for side in sides),
+        scale=base.first.scale,
+        dataset=data,
+        reference=f"all {data.images} real images X",
+        seeds=tuple(sorted({seed for side in sides for seed in side.records})),
+        split_seed=from_json(base.first.config.split).seed,
+        rows=tuple(
+            PlanRow(
+                id=str(index),
+                label=side.label if labels.count(side.label) == 1 else f"{side.label} ({side.name})",
+                trained_on=from_json(side.first.config.method).training_set.words,
+                changes=_difference(base, side),
+                cells=tuple(
+                    Cell(seed=seed, record=record.record, k_sample=side.k_sample)
                     for seed, record in side.records.items()
-                ],
-                "quoted": [],
-                "control": False,
-                "declined": None,
-                "factors": {},
-            }
+                ),
+            )
             for index, side in enumerate(sides)
-        ],
-        "claims": [],
-    }
-    return {**found, "plan": digest_of(found)[:32], "command": command, "settings": [], "only": []}
+        ),
+        command=command,
+    )
+    return with_digest(plan, "panel", "settings", "only")
 
 
-def _difference(base: Side, side: Side) -> dict[str, list[Json]]:
+def _difference(base: Side, side: Side) -> dict[str, tuple[Json, Json]]:
     """Everything of method, sampling and split that differs from the base's first seed."""
-    changes = diff(*(from_json(one.first["config"]["method"]) for one in (base, side)))
-    plain = [{**one.first["config"]["sampling"], "split": one.first["config"]["split"]} for one in (base, side)]
+    changes = diff(*(from_json(one.first.config.method) for one in (base, side)))
+    plain = [{**one.first.config.sampling.model_dump(), "split": one.first.config.split} for one in (base, side)]
     for key in plain[0].keys() | plain[1].keys():
         before, after = (one.get(key) for one in plain)
         if before != after:
             changes[f"sampling.{key}" if key != "split" else key] = (before, after)
-    return {path: list(change) for path, change in sorted(changes.items())}
+    return changes
 
 
 def _samples(sides: Sequence[Side], store: Store, folder: Path) -> Path | None:
@@ -185,9 +177,9 @@ def _samples(sides: Sequence[Side], store: Store, folder: Path) -> Path | None:
     strips: list[tuple[str, Pixels]] = []
     queries: Pixels | None = None
     for side in sides:
-        stages = side.records[shared[0]]["stages"]
+        stages = side.records[shared[0]].stages
         samples = store.folder(Address("samples", stages["samples"]))
-        data = store.folder(Address("dataset", side.first["dataset"]["digest"]))
+        data = store.folder(Address("dataset", side.first.dataset.digest))
         if not (samples / "images.npy").exists():
             continue
         strips.append((side.label, open_images(samples)[:COLUMNS]))
@@ -201,12 +193,12 @@ def _samples(sides: Sequence[Side], store: Store, folder: Path) -> Path | None:
     return overview([*first, *strips], title, folder / "overview.png")
 
 
-def _changes(document: dict[str, Any]) -> list[str]:
-    base, *others = document["rows"]
+def _changes(plan: Plan) -> list[str]:
+    base, *others = plan.rows
     lines = [""]
     for row in others:
-        changed = [f"{path}: {_brief(old, path)} -> {_brief(new, path)}" for path, (old, new) in row["changes"].items()]
-        lines.append(f"{row['label']} differs from {base['label']} in {len(changed)} settings:")
+        changed = [f"{path}: {_brief(old, path)} -> {_brief(new, path)}" for path, (old, new) in row.changes.items()]
+        lines.append(f"{row.label} differs from {base.label} in {len(changed)} settings:")
         lines += [f"  {change}" for change in changed] or ["  none"]
     return lines
 

@@ -105,7 +105,7 @@ def import_embeddings(path: Path, options: DataOptions, console: Console) -> Pat
         if store.manifest(stage.address) is None:
             work = store.work(stage.address)
             np.save(work / "embeddings.npy", vectors)
-            store.publish(stage.address, work, stage.facts(seconds=0.0, runtime=Runtime()))
+            stage.publish(store, work, seconds=0.0, runtime=Runtime())
     console.print(f"{count:,} embeddings by {encoder.name} for {source.title}", markup=False)
     console.print(f"Retrieve by them: prism-bench run ... {_settings(encoder)}", markup=False, soft_wrap=True)
     return store.folder(stage.address)

@@ -79,8 +79,7 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
     """A trained variant's samples against its own data: the stages of a table's cell."""
     store = Store(options.store.absolute())
     trained = find_trained(store, options.what[0], options.train_seed)
-    sampling = {} if trained.record is None else trained.record["config"]["sampling"]
-    n = options.n or int(sampling.get("samples", LAPTOP.samples))
+    n = options.n or (LAPTOP.samples if trained.record is None else trained.record.config.sampling.samples)
     k_sample = trained.k_sample if options.k_sample is None else options.k_sample
     stage = samples_stage(trained, sampler_of(None, None, trained), k_sample, n, options.seed, store)
     dataset = stage.training.data.dataset
@@ -100,7 +99,7 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
             fingerprint = str(value.pop("fingerprint"))
             real = {key: item for key, item in floors[value["name"]].items() if key != "fingerprint"}
             findings.append(Finding(Value(**value), Value(**real), fingerprint, width))
-    told = [] if trained.record is None else [value["name"] for value in trained.record["values"]]
+    told = [] if trained.record is None else [value.name for value in trained.record.values]
     findings.sort(key=lambda found: told.index(found.value.name) if found.value.name in told else len(told))
     return f"{trained.label}: {n:,} samples, seed {options.seed}, against all of {dataset.label}", findings
 
@@ -112,9 +111,9 @@ def _values(store: Store, address: Address) -> list[dict[str, Any]]:
 
 def _own(trained: Trained, store: Store) -> tuple[Metric, ...]:
     """The metrics of the run's table cell, exactly; those of the laptop scale where it has none."""
-    stages = {} if trained.record is None else trained.record["stages"]
+    stages = {} if trained.record is None else trained.record.stages
     manifests = [store.manifest(Address("metric", key)) for name, key in stages.items() if name.startswith("metric:")]
-    found = [from_json(manifest["identity"]["parameters"]["metric"]) for manifest in manifests if manifest is not None]
+    found = [from_json(manifest.identity["parameters"]["metric"]) for manifest in manifests if manifest is not None]
     return tuple(found) or LAPTOP.metrics
 
 

@@ -1,10 +1,10 @@
 """From what a user types to a trained variant in the store: its stages, rebuilt from their manifests."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from prism_bench.analysis.schema.records import Cell, Record, load_record
 from prism_bench.experiments.store.plan_files import load_plans
 from prism_bench.prism.component import Json, from_json
 from prism_bench.prism.engine.store import Address, Store
@@ -23,21 +23,21 @@ class Trained:
 
     stage: TrainingStage
     label: str
-    record: dict[str, Any] | None
+    record: Record | None
 
     @property
     def sampler(self) -> Sampler:
         """The sampler of its table cell, the paper's otherwise."""
         if self.record is None:
             return Heun()
-        sampler: Sampler = from_json(self.record["config"]["sampling"]["sampler"])
+        sampler: Sampler = from_json(self.record.config.sampling.sampler)
         return sampler
 
     @property
     def k_sample(self) -> int:
         """The number of neighbours of its table cell; otherwise that at the end of its training."""
         if self.record is not None:
-            return int(self.record["config"]["sampling"]["k_sample"])
+            return self.record.config.sampling.k_sample
         method = self.stage.method
         if method.conditioning is None or not isinstance(method, PatchMethod):
             return 0
@@ -54,7 +54,7 @@ def find_trained(store: Store, name: str, seed: int) -> Trained:
         raise InputError(f"there is no store at {store.root}; train something first, or name its store with --store")
     records = {path.stem: path for path in sorted(store.root.glob("records/*.json"))}
     if "/" in name:
-        return _of_record(store, json.loads(records[_cell(store, name, seed, records)].read_text()))
+        return _of_record(store, load_record(records[_cell(store, name, seed, records)]))
     trainings = sorted(path.name for path in store.root.glob("stages/training/*"))
     found = [key for key in (*trainings, *records) if name and key.startswith(name)]
     if not found:
@@ -62,31 +62,31 @@ def find_trained(store: Store, name: str, seed: int) -> Trained:
     if len(found) > 1:
         raise InputError(f"{name!r} may be any of {', '.join(found[:SHOWN])}; write more of it")
     if found[0] in records:
-        return _of_record(store, json.loads(records[found[0]].read_text()))
+        return _of_record(store, load_record(records[found[0]]))
     return _open(store, found[0], None)
 
 
-def _cell(store: Store, name: str, seed: int, records: object) -> str:
+def _cell(store: Store, name: str, seed: int, records: Container[str]) -> str:
     experiment, _, row = name.partition("/")
     _, cells = row_of(store, experiment, row)
-    of_seed = [cell for cell in cells if cell["seed"] == seed]
+    of_seed = [cell for cell in cells if cell.seed == seed]
     if not of_seed:
-        seeds = ", ".join(str(cell["seed"]) for cell in cells)
+        seeds = ", ".join(str(cell.seed) for cell in cells)
         raise InputError(f"{name} has no seed {seed}; it has {seeds or 'none'} (--train-seed)")
-    digest = str(of_seed[0]["record"])
-    if digest not in records:  # type: ignore[operator]
+    digest = of_seed[0].record
+    if digest not in records:
         raise InputError(f"{name}, seed {seed} has not been computed yet; run {experiment} first")
     return digest
 
 
-def row_of(store: Store, experiment: str, row: str) -> tuple[str, list[dict[str, Any]]]:
+def row_of(store: Store, experiment: str, row: str) -> tuple[str, list[Cell]]:
     """A row's label and its cells in the experiment's latest plans; InputError where there is no such row."""
     labels: dict[str, str] = {}
-    cells: dict[str, list[dict[str, Any]]] = {}
-    for document in load_plans(experiment, store.root):
-        for entry in document["rows"]:
-            labels.setdefault(entry["id"], str(entry["label"]))
-            cells.setdefault(entry["id"], []).extend(entry["cells"])
+    cells: dict[str, list[Cell]] = {}
+    for plan in load_plans(experiment, store.root):
+        for entry in plan.rows:
+            labels.setdefault(entry.id, entry.label)
+            cells.setdefault(entry.id, []).extend(entry.cells)
     if row not in cells:
         raise InputError(f"{experiment} has no row {row!r}; {closest(row, cells)}")
     return labels[row], cells[row]
@@ -100,14 +100,14 @@ def _there(store: Store, trainings: list[str]) -> str:
 
 def _label(store: Store, key: str) -> str:
     manifest = store.manifest(Address("training", key))
-    return "unreadable" if manifest is None else str(manifest["label"])
+    return "unreadable" if manifest is None else manifest.label
 
 
-def _of_record(store: Store, record: dict[str, Any]) -> Trained:
-    return _open(store, str(record["stages"]["training"]), record)
+def _of_record(store: Store, record: Record) -> Trained:
+    return _open(store, record.stages["training"], record)
 
 
-def _open(store: Store, key: str, record: dict[str, Any] | None) -> Trained:
+def _open(store: Store, key: str, record: Record | None) -> Trained:
     address = Address("training", key)
     manifest = store.manifest(address)
     if manifest is None or not (store.folder(address) / "model.safetensors").exists():
@@ -115,13 +115,13 @@ def _open(store: Store, key: str, record: dict[str, Any] | None) -> Trained:
             f"the training {key[:12]} is not in the store {store.root} any more; type the command that computed it "
             "again (prism-bench cache why shows what it was)"
         )
-    stage = training_stage(manifest["identity"], str(manifest["label"]), store)
+    stage = training_stage(manifest.identity, manifest.label, store)
     if stage.address != address:
         raise InputError(
             f"the training {key[:12]} was made by another version of prism-bench, whose stages this one cannot use; "
             "train it again"
         )
-    return Trained(stage, str(manifest["label"]), record)
+    return Trained(stage, manifest.label, record)
 
 
 def training_stage(identity: dict[str, Any], label: str, store: Store) -> TrainingStage:
@@ -160,7 +160,7 @@ def _dataset(identity: dict[str, Any], label: str) -> DatasetStage:
 def _widths(store: Store, lineage: Json) -> Iterator[int]:
     """The widths of all tables of one lineage: they differ in nothing else."""
     for manifest in store.manifests("neighbours"):
-        own = manifest["identity"]
+        own = manifest.identity
         seen = {
             "kind": own["kind"],
             "version": own["version"],

@@ -127,11 +127,11 @@ def samples_stage(trained: Trained, sampler: Sampler, k_sample: int, n: int, see
 def held(stage: SamplesStage, store: Store) -> SamplesStage:
     """The stage of more of the same samples where the store holds them: sample i is the same in both."""
     known = [
-        int(manifest["identity"]["parameters"]["samples"])
+        int(manifest.identity["parameters"]["samples"])
         for manifest in store.manifests("samples")
         if {
-            **manifest["identity"],
-            "parameters": {**manifest["identity"]["parameters"], "samples": stage.samples},
+            **manifest.identity,
+            "parameters": {**manifest.identity["parameters"], "samples": stage.samples},
         }
         == stage.identity
     ]

@@ -101,20 +101,20 @@ class Objective:
         by_seed: dict[int, float] = {}
         names: dict[int, str] = {}
         for record in work.records[plan.digest].values():
-            if record["status"] != "done":
-                raise ComputeError(str(record["reason"]))
-            values = {value["name"]: value["value"] for value in record["values"]}
+            if record.status != "done":
+                raise ComputeError(str(record.reason))
+            values = {value.name: value.value for value in record.values}
             if self.metric not in values:
                 raise ComputeError(f"the cell has no {self.metric}")
-            by_seed[record["seed"]] = float(values[self.metric])
-            names[record["seed"]] = str(record["record"])
+            by_seed[record.seed] = values[self.metric]
+            names[record.seed] = record.record
         seconds = sum(_seconds(self.store, stage.address) for stage in todo.values())
         return Outcome(dict(sorted(by_seed.items())), names, seconds)
 
 
 def _seconds(store: Store, address: Address) -> float:
     manifest = store.manifest(address)
-    return 0.0 if manifest is None else float(manifest["seconds"])
+    return 0.0 if manifest is None else manifest.seconds
 
 
 def metric_values(scale: Scale, dataset_resolution: int) -> dict[str, Value]:

@@ -78,17 +78,13 @@ class Stage(ABC):
         """What progress lines call it."""
         return f"{self.kind} {self.label}".strip()
 
-    def facts(self, *, seconds: float, runtime: Runtime, peak: int | None = None) -> dict[str, Json]:
-        """What the manifest says besides the files."""
-        return {
-            "kind": self.kind,
-            "key": self.address.key,
-            "label": self.label,
-            "identity": self.identity,
-            "seconds": seconds,
-            "peak_bytes": peak,
-            "runtime": {"device": runtime.device, "threads": runtime.threads},
-        }
+    def publish(self, store: Store, work: Path, *, seconds: float, runtime: Runtime, peak: int | None = None) -> Path:
+        """Finish the stage whose files lie in `work`; returns its folder in the store."""
+        from prism_bench.prism.engine.manifest import UsedRuntime
+
+        used = UsedRuntime(device=runtime.device, threads=runtime.threads)
+        facts = {"label": self.label, "identity": self.identity, "seconds": seconds, "peak_bytes": peak}
+        return store.publish(self.address, work, runtime=used, **facts)
 
 
 def walk(stage: Stage) -> Iterator[Stage]:
@@ -114,7 +110,7 @@ def perform(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[
         stage.run(Bench(inputs, work, runtime, report))
         seconds = time.monotonic() - started
         peak = peak_bytes(runtime.device)
-        store.publish(stage.address, work, stage.facts(seconds=seconds, runtime=runtime, peak=peak))
+        stage.publish(store, work, seconds=seconds, runtime=runtime, peak=peak)
         return seconds
 
 
@@ -124,10 +120,10 @@ def explain(stage: Stage, store: Store) -> str:
     best: list[str] | None = None
     best_label = ""
     for manifest in store.manifests(stage.kind):
-        other = dict(leaves(manifest["identity"]))
+        other = dict(leaves(manifest.identity))
         changed = [path for path in own.keys() | other.keys() if own.get(path) != other.get(path)]
-        if best is None or (len(changed), manifest["label"] != stage.label) < (len(best), best_label != stage.label):
-            best, best_label = changed, str(manifest["label"])
+        if best is None or (len(changed), manifest.label != stage.label) < (len(best), best_label != stage.label):
+            best, best_label = changed, manifest.label
             best_values = other
     if best is None:
         return "no such stage yet"

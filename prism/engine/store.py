@@ -8,19 +8,20 @@ records/<digest>.json   one result per cell      experiments/<name>/<plan>.json 
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from prism_bench.prism.component import Json
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.errors import InputError
+
+if TYPE_CHECKING:
+    from prism_bench.prism.engine.manifest import Manifest
 
 MANIFEST = "stage.json"
 DEFAULT_STORE = "prism-bench-store"
@@ -79,15 +80,21 @@ class Store:
         """Held by the one process that makes this stage."""
         return FileLock(self.root / "locks" / f"{address}.lock")
 
-    def manifest(self, address: Address) -> dict[str, Any] | None:
-        """The `stage.json` of a finished stage; None where it is not finished or the file is unreadable."""
-        try:
-            value: dict[str, Any] = json.loads((self.folder(address) / MANIFEST).read_text())
-        except (OSError, json.JSONDecodeError):
-            return None
-        return value
+    def manifest(self, address: Address) -> "Manifest | None":
+        """The `stage.json` of a finished stage; None where it is not finished or the file is unreadable.
 
-    def manifests(self, kind: str) -> list[dict[str, Any]]:
+        Raises:
+            InputError: a newer program wrote it.
+        """
+        from prism_bench.prism.engine.manifest import read_manifest
+
+        path = self.folder(address) / MANIFEST
+        try:
+            return read_manifest(path.read_bytes(), str(path))
+        except OSError:
+            return None
+
+    def manifests(self, kind: str) -> "list[Manifest]":
         """The manifests of all finished stages of a kind, by key."""
         parent = self.root / "stages" / kind
         if not parent.is_dir():
@@ -95,14 +102,21 @@ class Store:
         found = [self.manifest(Address(kind, path.name)) for path in sorted(parent.iterdir())]
         return [manifest for manifest in found if manifest is not None]
 
-    def publish(self, address: Address, work: Path, facts: dict[str, Json]) -> Path:
-        """Finish a stage: checksum its files, write the manifest, rename the folder into place."""
+    def publish(self, address: Address, work: Path, **facts: Any) -> Path:
+        """Finish a stage: checksum its files, write the manifest, rename the folder into place.
+
+        `facts`: what the manifest says besides kind, key, files and time.
+        """
+        from prism_bench.prism.engine.manifest import FileFacts, Manifest
+
         files = {
-            str(path.relative_to(work)): {"sha256": file_digest(path), "bytes": path.stat().st_size}
+            str(path.relative_to(work)): FileFacts(sha256=file_digest(path), bytes=path.stat().st_size)
             for path in sorted(work.rglob("*"))
             if path.is_file() and path.name not in {MANIFEST, "progress.json"}
         }
-        write_json(work / MANIFEST, {**facts, "files": files, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+        created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        manifest = Manifest(kind=address.kind, key=address.key, files=files, created=created, **facts)
+        write_json(work / MANIFEST, manifest.model_dump(mode="json"))
         (work / "progress.json").unlink(missing_ok=True)
         target = self.folder(address)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,15 +142,15 @@ class Store:
         if manifest is None:
             yield f"{MANIFEST} is missing or unreadable"
             return
-        for name, facts in manifest["files"].items():
+        for name, facts in manifest.files.items():
             path = folder / name
             if not path.is_file():
                 if name not in without:
                     yield f"{name} is missing"
                 continue
             found = file_digest(path)
-            if found != facts["sha256"]:
-                yield f"{name} has sha256 {found[:12]}…, expected {facts['sha256'][:12]}…"
+            if found != facts.sha256:
+                yield f"{name} has sha256 {found[:12]}…, expected {facts.sha256[:12]}…"
 
     def set_aside(self, address: Address) -> Path:
         """Move a corrupted stage out of the way, keeping its files."""

@@ -32,7 +32,7 @@ def publish_images(stage: "DatasetStage", images: Images, store: Store) -> None:
         if store.manifest(stage.address) is None:
             work = store.work(stage.address)
             save_images(work, images)
-            store.publish(stage.address, work, stage.facts(seconds=0.0, runtime=Runtime()))
+            stage.publish(store, work, seconds=0.0, runtime=Runtime())
 
 
 def open_images(folder: Path) -> Pixels:

@@ -20,8 +20,8 @@ def total_cost(plan: Plan, records: Mapping[str, Record]) -> tuple[float, float]
         for cell in row.cells:
             record = records.get(cell.record)
             if record is not None and record.status == "done":
-                trainings[record.stages.get("training", record.record)] = record.train_seconds or 0.0
-                samples[record.stages.get("samples", record.record)] = record.sample_seconds or 0.0
+                trainings[record.stages.get("training", record.record)] = record.cost.train_seconds or 0.0
+                samples[record.stages.get("samples", record.record)] = record.cost.sample_seconds or 0.0
     return sum(trainings.values()), sum(samples.values())
 
 

@@ -110,7 +110,7 @@ def _asked(parts: Sequence[Part]) -> Markup:
         rows.append(
             [
                 tag("a", _short(part), href=f"#{part.anchor}"),
-                f"{plan.dataset} {plan.resolution}x{plan.resolution}",
+                f"{plan.dataset.label} {plan.dataset.resolution}x{plan.dataset.resolution}",
                 plan.scale,
                 formatting.listing(plan.seeds),
                 f"{done} of {len(cells)}",

@@ -8,6 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from prism_bench.analysis.schema.document import parse
+from prism_bench.analysis.schema.records import Plan, Record
 from prism_bench.experiments.reports.reporting import report_folder
 from prism_bench.experiments.store.gc import INTERMEDIATE
 from prism_bench.experiments.store.inventory import Asked, Inventory
@@ -103,20 +105,16 @@ def _plans(plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None
         contents.held[f"experiments/{experiment}/latest"] = _json({"plans": digests})
 
 
-def _records(
-    plans: Sequence[Asked], inventory: Inventory, clean: Anonymous, contents: Contents
-) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _records(plans: Sequence[Asked], inventory: Inventory, clean: Anonymous, contents: Contents) -> dict[str, Record]:
+    found: dict[str, Record] = {}
     for plan in plans:
         for row, cell in plan.cells():
-            record = inventory.records.get(str(cell["record"]))
-            where = f"{plan.title}, {row['label']}, seed {cell['seed']}, k_sample {cell.get('k_sample')}"
+            record = inventory.records.get(cell.record)
+            where = f"{plan.title}, {row.label}, seed {cell.seed}, k_sample {cell.k_sample}"
             if record is None:
                 contents.missing.append(f"{where}: no record yet")
-            elif record.get("status") != "done":
-                contents.missing.append(
-                    f"{where}: {record.get('status')}, {clean.value(record.get('reason'), 'reason')}"
-                )
+            elif record.status != "done":
+                contents.missing.append(f"{where}: {record.status}, {clean.value(record.reason, 'reason')}")
         for name in plan.records:
             if name in inventory.records:
                 found[name] = inventory.records[name]
@@ -125,7 +123,7 @@ def _records(
 
 
 def _stages(
-    inventory: Inventory, records: dict[str, dict[str, Any]], choice: Choice, clean: Anonymous, contents: Contents
+    inventory: Inventory, records: dict[str, Record], choice: Choice, clean: Anonymous, contents: Contents
 ) -> None:
     """Manifests of all stages; values and training logs; samples and weights where they were asked for."""
     needed = inventory.closure(chain.from_iterable(map(inventory.targets, records.values())))
@@ -137,8 +135,8 @@ def _stages(
                 contents.missing.append(f"{place}: is not in the store")
             continue
         contents.held[f"{place}/{MANIFEST}"] = clean.data((folder / MANIFEST).read_bytes())
-        manifest = inventory.store.manifest(address) or {"files": {}}
-        for name in sorted(manifest["files"]):
+        manifest = inventory.store.manifest(address)
+        for name in sorted(() if manifest is None else manifest.files):
             if not (name in SMALL or choice.whole(address.kind)):
                 continue
             if (folder / name).is_file():
@@ -173,16 +171,15 @@ def _reports(inventory: Inventory, plans: Sequence[Asked], clean: Anonymous, con
             contents.files[name] = path
 
 
-def _front(plans: Sequence[Asked], records: dict[str, dict[str, Any]], choice: Choice, contents: Contents) -> None:
+def _front(plans: Sequence[Asked], records: dict[str, Record], choice: Choice, contents: Contents) -> None:
     """README.txt, environment.json and, last, MANIFEST.json with the digests of all others."""
     from prism_bench.experiments.execution.cell_record import environment
 
-    computed = {json.dumps(record.get("environment", {}), sort_keys=True) for record in records.values()}
+    computed = {json.dumps(record.environment, sort_keys=True) for record in records.values()}
     versions = {"bundled with": environment(), "computed with": [json.loads(text) for text in sorted(computed)]}
     contents.held["environment.json"] = _json(versions)
-    commands = [
-        json.loads(contents.held[f"experiments/{plan.experiment}/{plan.path.name}"])["command"] for plan in plans
-    ]
+    names = [f"experiments/{plan.experiment}/{plan.path.name}" for plan in plans]
+    commands = [parse(Plan, contents.held[name], name).command for name in names]
     contents.held["README.txt"] = readme(plans, commands, large=choice.words, missing=contents.missing).encode()
     experiments = sorted({plan.experiment for plan in plans})
     contents.held["MANIFEST.json"] = _json(
