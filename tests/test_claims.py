@@ -225,5 +225,5 @@ def test_the_estimator_is_named_wherever_it_is_used() -> None:
 
 def test_costs_stages_and_environment_are_read() -> None:
     found = record("a", 1.0)
-    assert (found.images, found.train_flops, found.peak_bytes) == (1000, 2e12, 7)
+    assert (found.cost.images, found.cost.train_flops, found.cost.peak_bytes) == (1000, 2e12, 7)
     assert (found.stages, found.environment) == ({"training": "abc"}, {"torch": "2"})

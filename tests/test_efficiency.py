@@ -1,6 +1,5 @@
 """The efficiency table and picture: ratios, means over seeds, and what is left out where nothing is known."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +105,9 @@ def test_it_stands_behind_the_other_tables_and_marks_controls() -> None:
 def test_long_labels_do_not_squeeze_the_picture(tmp_path: Path) -> None:
     asked = plan()
     settings = ", ".join(f"training.setting{at}=12345" for at in range(12))
-    rows = tuple(replace(row, label=f"{row.label} [{settings}]") for row in asked.rows)
+    rows = tuple(row.model_copy(update={"label": f"{row.label} [{settings}]"}) for row in asked.rows)
     records = [record(f"r{row}s{seed}", COST) for row in (0, 1) for seed in (0, 1)]
-    long = replace(asked, rows=rows)
+    long = asked.model_copy(update={"rows": rows})
     # Matplotlib's warning of a squeezed picture would be an error here.
     path = quality_plot(build(long, records), records, tmp_path / "long.png")
     assert path is not None

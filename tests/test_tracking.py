@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from handmade import BARE, document
+from prism_bench.analysis.schema.records import Cell, PlanRow, Record, load_plan, load_record
 from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri, ui_command
 from prism_bench.experiments.mlflow_view.payload import (
     cell_name,
     final_metrics,
+    finite,
     flat_params,
     metric_name,
     plan_note,
@@ -27,41 +30,61 @@ from prism_bench.experiments.mlflow_view.sync import SyncCount, sync
 from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.prism.errors import ComputeError, InputError
 
-CONFIG = {
-    "component": "method/patch",
-    "aggregator": {"component": "aggregator/mean", "width": 32},
-    "k_max": 8,
-    "note": "x" * 501,
+CONFIG: dict[str, Any] = {
+    "method": {
+        "component": "method/patch",
+        "aggregator": {"component": "aggregator/mean", "width": 32},
+        "k_max": 8,
+        "note": "x" * 501,
+    },
+    "sampling": {"sampler": {"steps": 2}, "k_sample": 1, "samples": 16, "sample_seed": 0},
+    "split": {"seed": 0},
+    "dataset": {"size": 9},
+    "train_seed": 0,
 }
-ROWS: list[dict[str, Any]] = [
+_ROWS: list[dict[str, Any]] = [
     {"id": "patchd", "label": "PatchD", "trained_on": "X", "cells": [{"seed": 0, "record": "a0", "k_sample": 1}]},
-    {"id": "prism", "label": "PRISM | full", "cells": [{"seed": s, "record": f"b{s}", "k_sample": 1} for s in (0, 1)]},
+    {
+        "id": "prism",
+        "label": "PRISM | full",
+        "trained_on": "",
+        "cells": [{"seed": s, "record": f"b{s}", "k_sample": 1} for s in (0, 1)],
+    },
 ]
-PLAN: dict[str, Any] = {
-    "plan": "0123456789abcdef",
-    "experiment": "ablation-table3",
-    "title": "Table 3",
-    "scale": "laptop",
-    "dataset": {"label": "toyfaces", "resolution": 16, "images": 6000},
-    "seeds": [0, 1],
-    "command": "prism-bench run ablation-table3",
-    "choices": {"encoder": "pixels-pca"},
-    "rows": ROWS,
-}
+PLAN = load_plan(
+    {
+        **document(_ROWS, [], 2),
+        "plan": "0123456789abcdef",
+        "experiment": "ablation-table3",
+        "title": "Table 3",
+        "scale": "laptop",
+        "command": "prism-bench run ablation-table3",
+        "choices": {"encoder": "pixels-pca"},
+    }
+)
+ROWS = PLAN.rows
 
 
-def record_of(name: str, status: str = "done", **more: Any) -> dict[str, Any]:
-    return {
+VALUE: dict[str, Any] = {
+    "name": "fid@k=1", "label": "FID", "value": 12.5, "floor": 1.25, "n": 1000, "reference_n": 6000, "better": "lower",
+    "fingerprint": "f", "scale": "laptop",
+}  # fmt: skip
+
+
+def record_of(name: str, status: str = "done", **more: Any) -> Record:
+    facts = {
+        **BARE,
         "record": name,
         "status": status,
         "variant": "PatchD",
-        "seed": 0,
+        "row": "patchd" if name == "a0" else "prism",
         "config": CONFIG,
-        "values": [{"name": "fid@k=1", "value": 12.5, "floor": 1.25, "n": 1000}],
+        "values": [VALUE],
         "parameters": 754595,
-        "cost": {"train_seconds": 8.0, "device": "cpu"},
+        "cost": {"train_seconds": 8.0},
         "stages": {"training": f"t-{name}"},
-    } | more
+    }
+    return load_record(facts | more)
 
 
 def row_of_log(images: int, **more: Any) -> str:
@@ -91,7 +114,7 @@ def store(tmp_path: Path, empty_database: Path) -> Path:
     (folder / "experiments" / "ablation-table3").mkdir(parents=True)
     (folder / "records").mkdir()
     shutil.copyfile(empty_database, folder / "mlflow.db")
-    (folder / "experiments" / "ablation-table3" / f"{PLAN['plan']}.json").write_text(json.dumps(PLAN))
+    (folder / "experiments" / "ablation-table3" / f"{PLAN.plan}.json").write_text(PLAN.model_dump_json())
     return folder
 
 
@@ -107,9 +130,9 @@ def tracker(store: Path, said: list[str]) -> Tracker:
     return tracker
 
 
-def write_record(store: Path, record: dict[str, Any]) -> dict[str, Any]:
-    (store / "records" / f"{record['record']}.json").write_text(json.dumps(record))
-    log = store / "stages" / "training" / record["stages"]["training"] / "metrics.jsonl"
+def write_record(store: Path, record: Record) -> Record:
+    (store / "records" / f"{record.record}.json").write_text(record.model_dump_json())
+    log = store / "stages" / "training" / record.stages["training"] / "metrics.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("".join(row_of_log(images) for images in (100, 200, 300)))
     return record
@@ -154,8 +177,8 @@ def everything(store: Path) -> dict[str, Any]:
 
 
 def start(tracker: Tracker, row: int = 0, cell: int = 0) -> None:
-    asked = ROWS[row]["cells"][cell]
-    tracker.cell_started(PLAN, ROWS[row], asked, CONFIG, f"t-{asked['record']}")
+    asked = ROWS[row].cells[cell]
+    tracker.cell_started(PLAN, ROWS[row], asked, CONFIG, f"t-{asked.record}")
 
 
 def run_everything(store: Path, say: Callable[[str], None]) -> None:
@@ -182,9 +205,9 @@ class TestFacts:
         assert not validation.path_not_unique(metric_name(name))  # type: ignore[no-untyped-call]
 
     def test_only_finite_numbers_are_metrics(self) -> None:
-        values = [{"name": "fd", "value": float("inf"), "floor": float("nan")}, {"name": "kid", "value": None}]
-        record = record_of("a0", values=values, parameters=True, cost={"train_seconds": 2, "sampling": "fast"})
-        assert final_metrics(record) == {"cost/train_seconds": 2.0}
+        assert finite({"fd": float("inf"), "kid": float("nan"), "is": None, "recall": 1}) == {"recall": 1.0}
+        record = record_of("a0", values=[{**VALUE, "floor": None}], parameters=None)
+        assert final_metrics(record) == {"fid_k_1": 12.5, "cost/train_seconds": 8.0}
 
     def test_long_parameters_are_left_to_the_artifact(self) -> None:
         assert flat_params({"a": {"b": [1, 2]}, "ok": "x" * 500, "long": "x" * 501, "no": None}) == {
@@ -202,9 +225,10 @@ class TestFacts:
         assert points[1].values["training/k_train"] == 8
 
     def test_k_sample_is_named_where_the_cells_of_a_row_differ_in_it(self) -> None:
-        cells = [{"seed": 0, "record": "a", "k_sample": 1}, {"seed": 0, "record": "b", "k_sample": 8}]
-        assert cell_name({"label": "PRISM", "cells": cells}, cells[1]) == "PRISM · seed 0 · k_sample 8"
-        assert cell_name({"label": "PRISM", "cells": cells[1:]}, cells[1]) == "PRISM · seed 0"
+        cells = (Cell(seed=0, record="a", k_sample=1), Cell(seed=0, record="b", k_sample=8))
+        row = PlanRow(id="prism", label="PRISM", trained_on="X", cells=cells)
+        assert cell_name(row, cells[1]) == "PRISM · seed 0 · k_sample 8"
+        assert cell_name(row.model_copy(update={"cells": cells[1:]}), cells[1]) == "PRISM · seed 0"
 
     def test_the_note_keeps_its_table_with_a_bar_in_a_label(self) -> None:
         assert "| PRISM \\| full |  | 2 |" in plan_note(PLAN)
@@ -216,10 +240,17 @@ class TestRun:
         started = runs_of(store)["PatchD · seed 0"]
         assert started.info.status == "RUNNING"
         assert started.data.params == {
-            "component": "method/patch",
-            "aggregator.component": "aggregator/mean",
-            "aggregator.width": "32",
-            "k_max": "8",
+            "method.component": "method/patch",
+            "method.aggregator.component": "aggregator/mean",
+            "method.aggregator.width": "32",
+            "method.k_max": "8",
+            "sampling.sampler.steps": "2",
+            "sampling.k_sample": "1",
+            "sampling.samples": "16",
+            "sampling.sample_seed": "0",
+            "split.seed": "0",
+            "dataset.size": "9",
+            "train_seed": "0",
             "seed": "0",
             "k_sample": "1",
         }
@@ -261,7 +292,7 @@ class TestRun:
         tracker.cell_finished(record, {})
         run = runs_of(store)["PRISM | full · seed 1"]
         assert run.info.status == "FINISHED"
-        assert run.data.params["k_max"] == "8"
+        assert run.data.params["method.k_max"] == "8"
         assert len(curves(store, run)["training/loss"]) == 3
         # It took 8 s and ended when its file was written.
         assert (run.info.start_time, run.info.end_time) == (1_699_999_992_000, 1_700_000_000_000)
@@ -275,8 +306,8 @@ class TestRun:
         assert json.loads(Path(path).read_text())["environment"]["system"] == "darwin"
 
     def test_two_rows_of_one_record_have_a_run_each(self, store: Path, said: list[str], tmp_path: Path) -> None:
-        shared = {"id": "again", "label": "PatchD again", "cells": ROWS[0]["cells"]}
-        plan = PLAN | {"plan": "fedcba9876543210", "rows": [ROWS[0], shared]}
+        shared = ROWS[0].model_copy(update={"id": "again", "label": "PatchD again"})
+        plan = PLAN.model_copy(update={"plan": "fedcba9876543210", "rows": (ROWS[0], shared)})
         picture = tmp_path / "grid.png"
         picture.write_bytes(b"picture")
         tracker = Tracker.open(store, said.append)
@@ -293,16 +324,14 @@ class TestRun:
         assert said == []
 
     @pytest.mark.parametrize("status", ["failed", "blocked"])
-    def test_a_failed_cell_says_why_and_logs_no_infinity(self, tracker: Tracker, store: Path, status: str) -> None:
+    def test_a_failed_cell_says_why(self, tracker: Tracker, store: Path, status: str) -> None:
         start(tracker)
-        values = [{"name": "fd", "value": float("inf"), "floor": 1.0}, {"name": "kid", "value": float("nan")}]
-        record = record_of("a0", status, reason="NaN loss at image 3200", values=values, stages={})
+        record = record_of("a0", status, reason="NaN loss at image 3200", values=[], stages={})
         tracker.cell_finished(record, {})
         run = runs_of(store)["PatchD · seed 0"]
         assert run.info.status == "FAILED"
         assert (run.data.tags["prism.status"], run.data.tags["prism.reason"]) == (status, "NaN loss at image 3200")
-        assert {"fd", "kid"}.isdisjoint(run.data.metrics)
-        assert run.data.metrics["fd_floor"] == 1.0
+        assert "fid_k_1" not in run.data.metrics
 
     def test_finish_closes_what_still_runs(self, tracker: Tracker, store: Path) -> None:
         start(tracker)
@@ -310,7 +339,7 @@ class TestRun:
         assert {run.info.status for run in runs_of(store).values()} == {"KILLED"}
 
     def test_a_failed_cell_that_succeeds_later_keeps_its_run(self, tracker: Tracker, store: Path) -> None:
-        config = CONFIG | {"k_max": 4}
+        config = CONFIG | {"method": CONFIG["method"] | {"k_max": 4}}
         tracker.cell_finished(record_of("a0", "failed", reason="full disk", values=[], stages={}, config=config), {})
         tracker.finish("FAILED", {})
         first = runs_of(store)
@@ -319,7 +348,7 @@ class TestRun:
         assert second["PatchD · seed 0"].info.run_id == first["PatchD · seed 0"].info.run_id
         assert {run.info.status for run in second.values()} == {"FINISHED"}
         assert second["PatchD · seed 0"].data.tags["prism.reason"] == ""
-        assert second["PatchD · seed 0"].data.params["k_max"] == "4", "MLflow refuses to change a parameter"
+        assert second["PatchD · seed 0"].data.params["method.k_max"] == "4", "MLflow refuses to change a parameter"
 
     def test_url_and_command_of_the_pages(self, tracker: Tracker, store: Path) -> None:
         number = runs_of(store)["ablation-table3 · laptop · toyfaces · 01234567"].info.experiment_id
@@ -383,11 +412,12 @@ class TestProgress:
 
 PROGRAM = """
 import json, pathlib, signal, sys
+from prism_bench.analysis.schema.records import load_plan
 from prism_bench.experiments.mlflow_view.tracker import Tracker
-store, plan = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
+store, plan = pathlib.Path(sys.argv[1]), load_plan(json.loads(sys.argv[2]))
 tracker = Tracker.open(store, print)
 tracker.begin(plan)
-tracker.cell_started(plan, plan["rows"][0], plan["rows"][0]["cells"][0], {}, None)
+tracker.cell_started(plan, plan.rows[0], plan.rows[0].cells[0], {}, None)
 print("ready", flush=True)
 signal.pause()
 """
@@ -395,7 +425,7 @@ signal.pause()
 
 class TestStale:
     def test_the_runs_of_a_killed_process_are_closed(self, store: Path, said: list[str]) -> None:
-        command = [sys.executable, "-c", PROGRAM, str(store), json.dumps(PLAN)]
+        command = [sys.executable, "-c", PROGRAM, str(store), PLAN.model_dump_json()]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert child.stdout is not None
@@ -470,11 +500,11 @@ class TestSync:
         (store / "experiments" / "ablation-table3" / "other.json").write_text("[]")
         picture = tmp_path / "grid.png"
         picture.write_bytes(b"picture")
-        count = sync(store, said.append, pictures=lambda record: {f"{record['record']}.png": picture})
+        count = sync(store, said.append, pictures=lambda record: {f"{record.record}.png": picture})
         assert (count.plans, count.cells, count.runs_added) == (1, 1, 2)
         assert [message.split(": ")[1].split(" (")[0] for message in said] == [
-            "not a readable record",
-            "not a plan; passed over",
+            "not valid JSON",
+            "must hold a JSON object, found list; passed over",
         ]
         runs = runs_of(store)
         assert runs["ablation-table3 · laptop · toyfaces · 01234567"].info.status == "KILLED"

@@ -12,6 +12,7 @@ from prism_bench.experiments.cli.daily import compare, evaluate, sample, train
 from prism_bench.experiments.cli.data import app as data_app
 from prism_bench.experiments.cli.options import PluginOption, StoreOption
 from prism_bench.experiments.cli.run import run, schedule_sweep
+from prism_bench.experiments.cli.schema import schema
 from prism_bench.experiments.cli.tune import tune
 from prism_bench.prism.engine.store import DEFAULT_STORE
 
@@ -32,6 +33,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(tune)
 app.command()(bundle)
+app.command()(schema)
 app.add_typer(cache_app, name="cache")
 app.add_typer(data_app, name="data")
 

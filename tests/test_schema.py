@@ -1,0 +1,159 @@
+"""The schema of plans, records and manifests: what is written is what is read, and a store of 0.4.0 stays valid."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli
+from handmade import BARE, claim, document, row
+from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
+from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
+from prism_bench.prism.engine.manifest import Manifest, read_manifest
+from prism_bench.prism.engine.store import Address, Store
+from prism_bench.prism.errors import InputError
+
+OLD = Path(__file__).parent / "golden" / "store-0.4.0.zip"
+COMMAND = (
+    "run ablation-table3 --scale smoke --no-mlflow --workers 0 --set samples=8 --set training.images=64 "
+    "--set training.rampup_images=16 --set sampler.steps=2 --set dataset.size=32 --set denoiser.channels=4 "
+    "--only 'variant=patchd|prism' --store g"
+)
+"""The command that made it."""
+
+
+FILES: dict[Any, str] = {
+    Plan: "experiments/*/*.json",
+    Record: "records/*.json",
+    Manifest: "stages/*/*/stage.json",
+}
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A store that 0.4.0 made, in the folder in which `cli` types."""
+    with zipfile.ZipFile(OLD) as archive:
+        archive.extractall(tmp_path / "g")
+    return tmp_path / "g"
+
+
+def keys_of(value: Any) -> set[str]:
+    """Every key of a JSON value at any depth, as a dotted path without indices."""
+    if isinstance(value, list):
+        return {key for item in value for key in keys_of(item)}
+    if not isinstance(value, dict):
+        return set()
+    return set(value) | {f"{name}.{key}" for name, item in value.items() for key in keys_of(item)}
+
+
+def files_of(store: Path) -> dict[Path, tuple[int, bytes]]:
+    """The files of all stages, with the times they were written."""
+    paths = [path for path in store.glob("stages/*/*/*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
+
+
+def contents(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_what_is_written_is_what_the_schema_holds(made: Path) -> None:
+    """Written by a run, read, dumped: the same keys and values, so that no writer adds a key of its own."""
+    for model in (Plan, Record, Manifest):
+        found = list(made.glob(FILES[model]))
+        assert found
+        for path in found:
+            value = model.model_validate_json(path.read_bytes())
+            assert value.model_dump(mode="json") == contents(path)
+            assert model.model_validate_json(value.model_dump_json()) == value
+            assert contents(path)["schema_version"] == model.newest
+
+
+def test_the_printed_schema_names_every_key(cli: Cli, made: Path) -> None:
+    for model, pattern in FILES.items():
+        said = cli(f"schema {model.__name__.lower()}")
+        assert said.code == 0, said.err
+        schema = json.loads(said.out)
+        path = next(iter(made.glob(pattern)))
+        assert set(contents(path)) == set(schema["properties"])
+        assert schema["properties"]["schema_version"]["const"] == 2
+    assert cli("schema table").code == 2
+
+
+def test_plans_that_say_nothing_new_are_written_as_before() -> None:
+    """Keys that 0.4.0 left out at their default are left out still: its digests are of such files."""
+    data = document([row("a", 1, 2.5), row("b", 1)], [claim(("b", "a"), seeds=1)], 1)
+    for side in data["claims"][0]["pairs"][0].values():
+        for cell in side["cells"] if isinstance(side, dict) else []:
+            del cell["k_sample"]
+    for one in data["rows"]:
+        for cell in one["cells"]:
+            cell["k_sample"] = 1
+    written = load_plan(data).model_dump(mode="json")
+    assert keys_of(written) - keys_of(data) == {"schema_version", "settings", "only"}
+    assert "limit" not in written["claims"][0]
+
+
+def test_files_of_version_1_are_read_with_what_they_lack() -> None:
+    failed = load_record({**BARE, "record": "a", "status": "failed", "reason": "full disk"})
+    assert (failed.schema_version, failed.parameters, failed.cost.train_seconds) == (2, None, None)
+    assert load_plan(document([row("a", 1)], [], 1)).schema_version == 2
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**BARE, "record": "a", "status": "done", "schema_version": 3}))
+    with pytest.raises(NewerSchemaError, match=r"a.json: has the schema_version 3, .* reads 1 to 2: .*--upgrade"):
+        load_record(path)
+    with pytest.raises(NewerSchemaError, match="plan: has the schema_version '2'"):
+        load_plan(document([], [], 1, schema_version="2"))
+    with pytest.raises(InputError, match=r"stage.json: has the schema_version 3"):
+        read_manifest(b'{"schema_version": 3}', "stage.json")
+    assert read_manifest(b'{"schema_version": 2}', "stage.json") is None, "damaged, so made anew"
+
+
+def test_a_newer_store_is_neither_listed_as_damaged_nor_cleaned(cli: Cli, old: Path) -> None:
+    path = next(iter(old.glob("records/*")))
+    path.write_text(json.dumps({**contents(path), "schema_version": 3}))
+    sides = "ablation-table3/patchd ablation-table3/prism"
+    for line in ("cache gc --store g", "report all --store g", f"compare {sides} --store g"):
+        said = cli(line)
+        assert (said.code, f"{path.name}: has the schema_version 3" in said.err) == (2, True), said.err
+
+
+def test_numbers_must_be_finite() -> None:
+    with pytest.raises(AnalysisError, match="cost: 'train_seconds' must be a finite number, found inf; delete"):
+        load_record({**BARE, "record": "a", "status": "done", "parameters": 1, "cost": {"train_seconds": float("inf")}})
+
+
+def test_a_store_of_0_4_0_opens(cli: Cli, old: Path) -> None:
+    training = next(iter(old.glob("stages/training/*"))).name
+    for line, words in (
+        ("report all --store g --out tables", "ablation-table3.md"),
+        ("compare ablation-table3/patchd ablation-table3/prism --store g", "aggregator: none -> set_transformer"),
+        ("cache verify --store g", ""),
+        (f"cache why {training[:8]} --store g", "Needed by"),
+        ("cache why ablation-table3 --store g", "rests on"),
+    ):
+        said = cli(line)
+        assert said.code == 0, said.err
+        assert words in said.out
+    manifest = Store(old).manifest(Address("training", training))
+    assert manifest is not None
+    assert manifest.files["model.safetensors"].bytes > 1000
+
+
+def test_nothing_in_a_store_of_0_4_0_is_made_again(cli: Cli, old: Path) -> None:
+    before, records = files_of(old), {path: contents(path) for path in old.glob("records/*")}
+    plans = {path: contents(path) for path in old.glob("experiments/*/*.json")}
+    said = cli(COMMAND)
+    assert said.code == 0, said.err
+    assert ", 0 to do" in said.out
+    assert files_of(old) == before
+    assert {path: contents(path) for path in old.glob("experiments/*/*.json")} == {
+        path: {**plan, "command": f"prism-bench {COMMAND}", "schema_version": 2} for path, plan in plans.items()
+    }, "the same digest, and nothing else is new"
+    assert {path: contents(path) for path in old.glob("records/*")} == {
+        path: {**record, "schema_version": 2} for path, record in records.items()
+    }
+    assert not [*(old / "work").iterdir()]
