@@ -23,6 +23,11 @@ def schema(
     """Print the JSON Schema of a record, a plan or a manifest, for programs that read a store."""
     from prism_bench.analysis.schema.records import Plan, Record
     from prism_bench.prism.engine.manifest import Manifest
+    from pydantic import BaseModel
 
-    models = {Document.record: Record, Document.plan: Plan, Document.manifest: Manifest}
+    models: dict[Document, type[BaseModel]] = {
+        Document.record: Record,
+        Document.plan: Plan,
+        Document.manifest: Manifest,
+    }
     typer.echo(json.dumps(models[document].model_json_schema(mode="serialization"), indent=1))
