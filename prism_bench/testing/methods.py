@@ -105,9 +105,7 @@ class MethodContract(ComponentContract):
         one, other = ((each.folder / "model.safetensors").read_bytes() for each in (trained, again))
         assert one == other, "two trainings with one seed differ"
 
-    def test_samples_are_images_and_one_request_gives_the_same_bytes(
-        self, member: Method, trained: Trained
-    ) -> None:
+    def test_samples_are_images_and_one_request_gives_the_same_bytes(self, member: Method, trained: Trained) -> None:
         """uint8 [n, 3, R, R]."""
         made = self.sample(member, trained, range(4))
         assert made.dtype == np.uint8
