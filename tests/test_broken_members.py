@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from prism_bench import testing
 from prism_bench.baselines.table3 import Prism
 from prism_bench.baselines.trivial import Trivial
 from prism_bench.prism.component import Component
@@ -26,9 +27,6 @@ from prism_bench.prism.patch_diffusion.denoiser import DDPMpp, Denoiser
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes
 from prism_bench.prism.variants.variant import Variant
-from torch import Tensor, nn
-
-from prism_bench import testing
 from prism_bench.testing import (
     AggregatorContract,
     ComponentContract,
@@ -46,6 +44,7 @@ from prism_bench.testing import (
     VariantContract,
 )
 from prism_bench.testing.methods import train
+from torch import Tensor, nn
 
 TURN = iter(range(10**9))
 """Hidden state, which no member may have."""

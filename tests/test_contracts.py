@@ -18,7 +18,6 @@ from prism_bench.prism.methods.sampling import ODESampler
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.training.loop import Training
-
 from prism_bench.testing import (
     AggregatorContract,
     ComponentContract,

@@ -21,15 +21,6 @@ def table(retrieval: Retrieval, k: int) -> np.ndarray:
     return rows
 
 
-@pytest.mark.parametrize("kind", [Nearest, RandomNeighbours, ShuffledNeighbours])
-@pytest.mark.parametrize("exclude_self", [False, True])
-def test_neighbours_are_distinct_members_of_d_and_nested_in_k(kind: type[Retrieval], exclude_self: bool) -> None:
-    wide, narrow = table(kind(exclude_self=exclude_self), 9), table(kind(exclude_self=exclude_self), 4)
-    assert np.array_equal(wide[:, :4], narrow)
-    assert np.isin(wide, GALLERY).all()
-    assert all(len(set(row)) == 9 for row in wide.tolist())
-
-
 def test_random_neighbours_know_nothing_of_the_vectors_and_are_uniform() -> None:
     before = table(RandomNeighbours(), 6)
     again = np.concatenate([block for _, block in RandomNeighbours().blocks(VECTORS[::-1].copy(), GALLERY, 6)])
@@ -53,12 +44,6 @@ def test_shuffled_neighbours_are_the_nearest_ones_of_others() -> None:
     assert sorted(map(tuple, nearest.tolist())) == sorted(map(tuple, shuffled.tolist()))
     kept = sum(np.array_equal(a, b) for a, b in zip(nearest, shuffled, strict=True))
     assert kept <= 5
-
-
-@pytest.mark.parametrize("kind", [RandomNeighbours, ShuffledNeighbours])
-def test_controls_refuse_more_neighbours_than_d_holds(kind: type[Retrieval]) -> None:
-    with pytest.raises(InputError, match="41 neighbours are asked for"):
-        table(kind(), 41)
 
 
 def test_the_zero_condition_is_zero_and_as_wide_as_the_set_transformers() -> None:

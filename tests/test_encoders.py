@@ -1,13 +1,11 @@
-"""Laws of the encoder family, the EfficientNet-Lite weights and preprocessing, and principal components."""
+"""The EfficientNet-Lite weights and preprocessing, and principal components."""
 
 import importlib
-import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import prism_bench.prism.encoders
 import pytest
 import torch
 from prism_bench.prism.component import Component
@@ -17,10 +15,6 @@ from prism_bench.prism.encoders.efficientnet import EfficientNetLite, EfficientN
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-
-for _module in pkgutil.iter_modules(prism_bench.prism.encoders.__path__, "prism_bench.prism.encoders."):
-    importlib.import_module(_module.name)
-ENCODERS = sorted(Component.members["encoder"])
 
 
 @pytest.fixture(scope="module")
@@ -51,43 +45,6 @@ def ready(faces: Pixels) -> Callable[[str], tuple[Encoder, Embed]]:
         return loaded[name]
 
     return load
-
-
-# --- every member ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ENCODERS)
-def test_vectors_are_finite_float32_and_do_not_depend_on_the_batch(
-    name: str, faces: Pixels, ready: Callable[[str], tuple[Encoder, Embed]]
-) -> None:
-    _, embed = ready(name)
-    images = faces[:4]
-    before = images.copy()
-    vectors = embed(images)
-    assert vectors.dtype == np.float32
-    assert vectors.ndim == 2
-    assert len(vectors) == 4
-    assert np.isfinite(vectors).all()
-    np.testing.assert_array_equal(images, before)
-    # float32 rounding through some 50 layers, relative to the size of the vectors.
-    one_by_one = np.concatenate([embed(images[:1]), embed(images[1:])])
-    np.testing.assert_allclose(one_by_one, vectors, rtol=1e-4, atol=1e-5 * np.abs(vectors).max())
-
-
-@pytest.mark.parametrize("name", ENCODERS)
-def test_equal_images_have_equal_vectors_and_others_do_not(
-    name: str, faces: Pixels, ready: Callable[[str], tuple[Encoder, Embed]]
-) -> None:
-    _, embed = ready(name)
-    vectors = embed(faces[[0, 1]])
-    np.testing.assert_array_equal(embed(faces[[0, 1]]), vectors)
-    assert np.abs(vectors[0] - vectors[1]).max() > 1e-2 * np.abs(vectors).max()
-
-
-@pytest.mark.parametrize("name", ENCODERS)
-def test_the_slug_fits_metric_names(name: str) -> None:
-    slug = cast(Encoder, Component.members["encoder"][name]()).slug
-    assert slug.replace("_", "").isalnum()
 
 
 # --- EfficientNet-Lite ----------------------------------------------------------------------------------------------

@@ -1,30 +1,24 @@
-"""Laws and closed forms of the metrics; each against a slow twin."""
+"""Closed forms of the metrics; each against a slow twin."""
 
-import importlib
-import pkgutil
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import prism_bench.prism.metrics
 import pytest
 import scipy
-from prism_bench.prism.component import Component
 from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset, Images
-from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import Metric, MetricInputs
+from prism_bench.prism.metrics.base import MetricInputs
 from prism_bench.prism.metrics.coherence import Coherence, correlation, mean_colour
 from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance
 from prism_bench.prism.metrics.kid import KernelDistance, kernel_distance
+from prism_bench.testing.metrics import correlated_normal as normal
+from prism_bench.testing.metrics import metric_inputs as inputs
 
-for _module in pkgutil.iter_modules(prism_bench.prism.metrics.__path__, "prism_bench.prism.metrics."):
-    importlib.import_module(_module.name)
-METRICS = sorted(Component.members["metric"])
 Matrix = npt.NDArray[np.float64]
 SCIPY = tuple(int(part) for part in scipy.__version__.split(".")[:2])
 
@@ -44,88 +38,8 @@ def faces() -> Pixels:
     return ToyFaces(size=1500).build().images
 
 
-def normal(n: int, d: int, seed: int, *, scale: float = 1.0, shift: float = 0.0) -> Matrix:
-    """Correlated normal features: a random mixture, so that no covariance is diagonal."""
-    rng = np.random.default_rng(seed)
-    mixture = np.eye(d) + 0.3 * np.random.default_rng(1000 + d).standard_normal((d, d))
-    return scale * rng.standard_normal((n, d)) @ mixture + shift
-
-
 def moments(features: Matrix) -> tuple[Matrix, Matrix]:
     return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
-
-
-def inputs(faces: Pixels, n: int = 40, m: int = 50, d: int = 6) -> MetricInputs:
-    return MetricInputs(
-        generated=faces[:n],
-        reference=faces[n : n + m],
-        dataset=ToyFaces(),
-        generated_features=normal(n, d, 1).astype(np.float32),
-        reference_features=normal(m, d, 2).astype(np.float32),
-        parts=Parts(np.arange(3, m), np.arange(3)) if m > 3 else None,
-        pseudo_queries=np.arange(n) % m,
-        held_out_features=normal(m, d, 3).astype(np.float32),
-    )
-
-
-# --- every member ---------------------------------------------------------------------------------------------------
-
-
-def built(name: str) -> Metric:
-    metric = Component.members["metric"][name]()
-    assert isinstance(metric, Metric)
-    return metric
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_values_are_finite_named_and_say_their_sample_sizes(name: str, faces: Pixels) -> None:
-    metric = built(name)
-    values = metric.compute(inputs(faces))
-    assert values
-    assert len({value.name for value in values}) == len(values)
-    for value in values:
-        assert np.isfinite(value.value)
-        assert value.name.replace("_", "").isalnum()
-        assert not value.name.startswith("fid")
-        # A metric of the parts may look at as many images of each as the smallest has.
-        known = {3, 50} if metric.uses_split else {50 if metric.uses_reference else 0}
-        assert value.n == 40
-        assert value.reference_n in known
-        assert metric.encoder is None or metric.encoder.slug in value.name or value.name == metric.name == "cmmd"
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_too_few_samples_are_refused(name: str, faces: Pixels) -> None:
-    metric = built(name)
-    few = metric.min_samples - 1
-    with pytest.raises(InputError, match=f"needs at least {metric.min_samples} generated images, not {few}"):
-        metric.compute(inputs(faces, n=few))
-    if metric.uses_reference:
-        with pytest.raises(InputError, match=f"needs at least {metric.min_samples} reference images, not {few}"):
-            metric.compute(inputs(faces, m=few))
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_the_order_of_samples_is_irrelevant(name: str, faces: Pixels) -> None:
-    """With fewer than `subset_size` samples of equal number, every subset is all of them."""
-    metric, given = built(name), inputs(faces, n=40, m=40)
-    shuffle = np.random.default_rng(0).permutation(40)
-    assert given.generated_features is not None
-    shuffled = replace(given, generated=given.generated[shuffle], generated_features=given.generated_features[shuffle])
-    assert given.pseudo_queries is not None
-    shuffled = replace(shuffled, pseudo_queries=given.pseudo_queries[shuffle])
-    for one, other in zip(metric.compute(given), metric.compute(shuffled), strict=True):
-        assert other.value == pytest.approx(one.value, rel=1e-9, abs=1e-12)
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_fingerprints_tell_apart_what_must_not_share_a_column(name: str) -> None:
-    metric = built(name)
-    prints = {metric.fingerprint(100, 200), metric.fingerprint(101, 200)}
-    assert len(prints) == 2
-    assert all(len(text) == 16 for text in prints)
-    assert metric.fingerprint(100, 200) in prints
-    assert (metric.fingerprint(100, 201) in prints) is not metric.uses_reference
 
 
 def test_fingerprints_depend_on_encoder_weights_code_and_the_fitting_set(monkeypatch: pytest.MonkeyPatch) -> None:

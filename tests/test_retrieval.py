@@ -30,10 +30,6 @@ def test_equals_torch() -> None:
     assert (table(VECTORS, GALLERY, 5) == expected).all()
 
 
-def test_top_k_lists_are_nested() -> None:
-    assert (table(VECTORS, GALLERY, 12)[:, :5] == table(VECTORS, GALLERY, 5)).all()
-
-
 def test_a_member_of_the_gallery_finds_itself_first_unless_excluded() -> None:
     assert (table(VECTORS, GALLERY, 3)[GALLERY, 0] == GALLERY).all()
     assert not (table(VECTORS, GALLERY, 39, exclude_self=True)[GALLERY] == GALLERY[:, None]).any()

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-
 from prism_bench.experiments.paper.scales import SMOKE
 from prism_bench.prism.component import Component
 from prism_bench.prism.conditioning.retrieval import Retrieval
@@ -73,9 +72,9 @@ def train(method: Method, folder: Path) -> Trained:
 def _fitting_sampler(method: Method) -> Sampler:
     kinds = [kind for _, kind in sorted(Component.members["sampler"].items()) if issubclass(kind, method.sampled_by)]
     assert kinds, f"no sampler fits {method.name}: sampled_by is {method.sampled_by.__name__}"
-    sampler = kinds[0](steps=STEPS)
+    sampler = kinds[0]()
     assert isinstance(sampler, Sampler)
-    return sampler
+    return sampler.replace(steps=STEPS)
 
 
 class MethodContract(ComponentContract):
