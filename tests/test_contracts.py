@@ -82,6 +82,12 @@ def test_digests_are_the_same_in_another_process() -> None:
     assert set(other.stdout.split()) == {one.digest() for one in DEFAULTS}
 
 
+def test_pytest_is_needed_by_the_contracts_alone() -> None:
+    code = "import sys; import prism_bench; from prism_bench.prism import component; print('pytest' in sys.modules)"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == "False"
+
+
 OWN_CONTRACT = {
     "aggregator", "dataset", "denoiser", "encoder", "method", "metric", "patches", "retrieval", "sampler", "schedule",
     "training_set", "variant",
