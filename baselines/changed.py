@@ -9,7 +9,8 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import Method, TrainingSet
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.patch_diffusion.patches import Patches
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from prism_bench.baselines.table3 import Prism, SetTransformerRag, set_transform
 from prism_bench.prism.conditioning.aggregators import CrossAttention, MeanMLP, ZeroCondition
 from prism_bench.prism.conditioning.retrieval import RandomNeighbours, Retrieval, ShuffledNeighbours
 from prism_bench.prism.methods.method import Method
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

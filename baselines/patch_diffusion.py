@@ -8,7 +8,8 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import Method
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes, ProgressivePatches
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 
 REAL = 0.5
 """Patch Diffusion's own share of steps on full images (its real_p), which is also that of the paper's Table 5."""

@@ -6,7 +6,8 @@ from typing import ClassVar
 from prism_bench.prism.conditioning.aggregators import MeanPool, NoConditioning, SetTransformer
 from prism_bench.prism.conditioning.schedules import Decreasing, Fixed
 from prism_bench.prism.methods.method import AllImages, Method, TrainSplit
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.method import Fitted, Method, SampleRequest, TrainingData
 from prism_bench.prism.rng import numpy_rng
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 from safetensors.torch import save_file
 from typing_extensions import override
 

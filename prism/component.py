@@ -3,9 +3,9 @@
 A variant is a value. What can change a number is a field of a component and so enters its digest;
 device, paths, threads and workers are not fields of any component and so cannot.
 
-Adding a member of a family is one file: a frozen dataclass that subclasses the family. It is found because
-`load_members` imports every module of every package registered in the entry-point group `prism_bench.plugins`;
-our own packages are registered there in the same way as anyone else's.
+Adding a member of a family is one file: a frozen dataclass that subclasses the family. It is found because a name that
+nothing imported yet has declared is looked for in the packages registered in the entry-point group
+`prism_bench.plugins`; our own packages are registered there in the same way as anyone else's.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ import pkgutil
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from prism_bench.prism.errors import InputError, closest
 
@@ -38,6 +38,9 @@ class Component:
     family: ClassVar[str] = ""
     name: ClassVar[str] = ""
     members: ClassVar[dict[str, dict[str, type["Component"]]]] = {}
+    """Those that have been imported, by family; `load_members` imports all."""
+    homes: ClassVar[dict[str, str]] = {}
+    """The module that declares each family."""
     retired: ClassVar[Mapping[str, Json]] = {}
     """Fields of earlier versions and the one value they had: still written, so that digests stay, and read past."""
 
@@ -48,6 +51,7 @@ class Component:
         if family:
             cls.family = family
             Component.members.setdefault(family, {})
+            Component.homes.setdefault(family, cls.__module__)
         if name:
             cls.name = name
             known = Component.members[cls.family].get(name)
@@ -57,6 +61,18 @@ class Component:
                     f"{cls.__module__}.{cls.__qualname__}; rename one of them"
                 )
             Component.members[cls.family][name] = cls
+
+    @classmethod
+    def called(cls, name: str, **values: Any) -> Self:
+        """The member of this family with that name, made with these values: `Metric.called("kid")`.
+
+        Raises:
+            InputError: there is none (with the closest names), or it does not subclass the family.
+        """
+        kind = member(cls.family, name)
+        if not issubclass(kind, cls):
+            raise InputError(f"{cls.family} {name} does not subclass {cls.__module__}.{cls.__qualname__}")
+        return kind(**values)
 
     @classmethod
     def summary(cls) -> str:
@@ -77,6 +93,9 @@ class Component:
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed (checked again at construction)."""
         return replace(self, **changes)
+
+
+C = TypeVar("C", bound=Component)
 
 
 def canonical(value: Json) -> str:
@@ -111,13 +130,22 @@ def from_json(data: Json) -> Any:
 
 
 def member(family: str, name: str) -> type[Component]:
-    """The component class called `name` in `family`; InputError with the closest names otherwise."""
-    load_members()
+    """The component class called `name` in `family`; InputError with the closest names otherwise.
+
+    Packages are imported until the name is known, that of the family first.
+    """
+    packages = iter(() if _is_known(family, name) else _packages(Component.homes.get(family, "")))
+    while not _is_known(family, name) and (package := next(packages, None)) is not None:
+        _import_all(package)
     if family not in Component.members:
         raise InputError(f"unknown family {family!r}; {closest(family, Component.members)}")
     if name not in Component.members[family]:
         raise InputError(f"unknown {family} {name!r}; {closest(name, Component.members[family])}")
     return Component.members[family][name]
+
+
+def _is_known(family: str, name: str) -> bool:
+    return name in Component.members.get(family, {})
 
 
 def leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
@@ -150,7 +178,7 @@ def _diff(before: Json, after: Json, path: str) -> dict[str, tuple[Json, Json]]:
     return {path: (before, after)}
 
 
-def with_setting(value: Component, path: str, text: str, *, said: str = "") -> Component:
+def with_setting(value: C, path: str, text: str, *, said: str = "") -> C:
     """`value` with the field at the dotted `path` set from the text of a `--set path=text` option.
 
     A field that holds a component takes the name of a member of its family (built with its defaults). `said` is the
@@ -159,23 +187,29 @@ def with_setting(value: Component, path: str, text: str, *, said: str = "") -> C
     Raises:
         InputError: no such field (closest names), or the text does not fit the field's type.
     """
-    said = said or f"--set {path}={text}"
+    try:
+        return _with_text(value, path, text)
+    except InputError as error:
+        raise InputError(f"{said or f'--set {path}={text}'}: {error}") from None
+
+
+def _with_text(value: C, path: str, text: str) -> C:
     head, _, rest = path.partition(".")
     known = {field.name for field in fields(value)}
     if head not in known:
-        raise InputError(f"{said}: {value.family}/{value.name} has no field {head!r}; {closest(head, known)}")
+        raise InputError(f"{value.family}/{value.name} has no field {head!r}; {closest(head, known)}")
     current = getattr(value, head)
     if rest:
         if not isinstance(current, Component):
-            raise InputError(f"{said}: {head} is a plain value ({current!r}); drop '.{rest}'")
-        return value.replace(**{head: with_setting(current, rest, text, said=said)})
+            raise InputError(f"{head} is a plain value ({current!r}); drop '.{rest}'")
+        return value.replace(**{head: _with_text(current, rest, text)})
     hint = get_type_hints(type(value))[head]
     try:
         return value.replace(**{head: _parse(text, hint)})
-    except InputError as error:
-        raise InputError(f"{said}: {error}") from None
+    except InputError:
+        raise
     except ValueError as error:
-        raise InputError(f"{said}: expected {_spell(hint)} ({error})") from None
+        raise InputError(f"expected {_spell(hint)} ({error})") from None
 
 
 def _spell(hint: Any) -> str:
@@ -220,20 +254,38 @@ def _encode(value: Any) -> Json:
     raise TypeError(f"{value!r} cannot be part of a component: use plain values, tuples and components")
 
 
-_loaded: set[str] = set()
+_imported: set[str] = set()
+
+
+def load(plugins: Iterable[Path]) -> None:
+    """Import the user's own files, of which every process of a run needs the classes.
+
+    Every package is imported before them, so that a name that is taken is refused whoever has taken it.
+
+    Raises:
+        InputError: a file is missing or fails to import, or two components have one name.
+    """
+    for path in plugins:
+        load_members()
+        load_plugin(path)
 
 
 def load_members() -> None:
-    """Import every module of every registered package once, so that families know all their members."""
-    if "" in _loaded:
-        return
-    _loaded.add("")
-    packages = {"prism_bench.prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    for package in sorted(packages):
+    """Import every module of every registered package, so that families know all their members."""
+    for package in _packages(""):
         _import_all(package)
 
 
+def _packages(first: str) -> list[str]:
+    """The registered packages, that which holds the module `first` before the others."""
+    packages = {"prism_bench.prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return sorted(packages, key=lambda package: (not f"{first}.".startswith(f"{package}."), package))
+
+
 def _import_all(package: str) -> None:
+    if package in _imported:
+        return
+    _imported.add(package)
     module = importlib.import_module(package)
     for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{package}."):
         if not info.name.endswith("__main__"):

@@ -6,12 +6,12 @@ from prism_bench.baselines.rissole.ddpm import Ancestral
 from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.method import Rissole
 from prism_bench.baselines.rissole.unet import BlockUNet
+from prism_bench.baselines.systems import System
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import AllImages, Method
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.training.loop import Training
-from prism_bench.prism.variants.variant import System
 
 
 def clean(method: Method) -> Rissole:

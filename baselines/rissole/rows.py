@@ -1,15 +1,20 @@
 """RISSOLE's rows: that of the paper's Table 1, its other readings, and the floor that its first stage sets."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+from prism_bench.baselines.rissole.first_stage.first_stage_file import FILES, FirstStageFile
+from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.method import Rissole
 from prism_bench.baselines.rissole.presets import clean, literal, rissole_of
+from prism_bench.baselines.systems import OtherSystems, System
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import Method, TrainSplit
 from prism_bench.prism.methods.sampling import Sampler
-from prism_bench.prism.variants.variant import Scale, System, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 from typing_extensions import override
 
 DIM = 64
@@ -23,9 +28,7 @@ class RissoleVariant(Variant):
 
     def applies(self, scale: Scale, dataset: Dataset) -> str | None:
         """Where the scale has a size for it."""
-        if scale.rissole is None:
-            return NO_SIZE
-        return None
+        return NO_SIZE if scale.part(OtherSystems()).rissole is None else None
 
     def method(self, scale: Scale) -> Method:
         """Trained for as long as the system says."""
@@ -99,9 +102,25 @@ class FirstStageRow(RissoleVariant, name="rissole-first-stage"):
 
 
 def _system(scale: Scale) -> System:
-    if scale.rissole is None:
+    system = scale.part(OtherSystems()).rissole_system
+    if system is None:
         raise InputError(NO_SIZE)
-    return scale.rissole
+    return system
+
+
+def with_first_stage(scale: Scale, path: Path) -> Scale:
+    """The scale with a first stage of RISSOLE's that was trained before.
+
+    Raises:
+        InputError: no such file, one that holds no first stage, or a scale without RISSOLE.
+    """
+    system = scale.part(OtherSystems()).rissole_system
+    if system is None:
+        raise InputError(f"--first-stage {path}: this scale has no RISSOLE; leave it out")
+    method = rissole_of(system.method)
+    trained = FirstStageFile(file=FILES.take(path), training_set=method.training_set)
+    trained.own()
+    return scale.with_part(OtherSystems(rissole=system.replace(method=method.replace(first_stage=trained))))
 
 
 def _with_operations(method: Rissole, scale: Scale, first_share: float) -> Rissole:
@@ -114,3 +133,11 @@ def _with_operations(method: Rissole, scale: Scale, first_share: float) -> Risso
     left = whole - first.training_flops(resolution, DIM)
     images = max(method.training.batch, int(left / each))
     return method.replace(first_stage=first, training=method.training.replace(images=images))
+
+
+def check_rampups(method: Method) -> None:
+    """Raise InputError where one of RISSOLE's two trainings ends before its ramp-up."""
+    rissole = rissole_of(method)
+    rissole.training.check_rampup("rissole.method.training")
+    if isinstance(rissole.first_stage, VQGAN):
+        rissole.first_stage.training.check_rampup("rissole.method.first_stage.training")

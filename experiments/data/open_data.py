@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from prism_bench.experiments.data.prepare import Ticker, prepared
-from prism_bench.experiments.data.source import Source
-from prism_bench.prism.component import Component, Json, member
+from prism_bench.experiments.data.source import ImageSource
+from prism_bench.prism.component import Json
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.official.paper_dataset import PaperDataset
 from prism_bench.prism.data.user_images.image_files import ImageFiles, ingest, listing_digest
@@ -25,19 +25,15 @@ def named_dataset(name: str | None, default: Dataset, resolution: int | None) ->
         InputError: no such dataset, or one that needs files.
     """
     if name is None or name == default.name:
-        chosen: Component = default
+        chosen = default
     elif name == ImageFiles.name:
         raise InputError("--dataset files needs the files: give --data PATH (a folder, a .zip or an .npz)")
     else:
-        chosen = member("dataset", name)()
-    if resolution is not None:
-        chosen = chosen.replace(resolution=resolution)
-    if not isinstance(chosen, Dataset):
-        raise InputError(f"--dataset {name} is not a dataset")
-    return chosen
+        chosen = Dataset.called(name)
+    return chosen if resolution is None else chosen.replace(resolution=resolution)
 
 
-def open_dataset(dataset: Dataset, store: Store, console: Console) -> Source:
+def open_dataset(dataset: Dataset, store: Store, console: Console) -> ImageSource:
     """Draw or load a named dataset, or take it from the store."""
     if isinstance(dataset, PaperDataset):
         dataset = prepared(dataset, store) or dataset
@@ -66,7 +62,7 @@ def open_data(
     skip_bad: bool,
     store: Store,
     console: Console,
-) -> Source:
+) -> ImageSource:
     """The files at `path` where it is given, or else the dataset called `name`, or else the default.
 
     Raises:
@@ -80,16 +76,16 @@ def open_data(
     return open_files(path, resolution=side, skip_bad=skip_bad, store=store, console=console)
 
 
-def declared(stage: DatasetStage, missing: str) -> Source:
+def declared(stage: DatasetStage, missing: str) -> ImageSource:
     """A dataset whose files are not there, as far as it is known: enough to plan with."""
     counts = stage.dataset.declared
     labels = np.repeat(np.arange(len(counts)), counts)
-    return Source(
+    return ImageSource(
         stage, stage.dataset.label, labels, tuple(str(index) for index in range(len(counts))), missing=missing
     )
 
 
-def open_files(path: Path, *, resolution: int, skip_bad: bool, store: Store, console: Console) -> Source:
+def open_files(path: Path, *, resolution: int, skip_bad: bool, store: Store, console: Console) -> ImageSource:
     """Decode the user's files, or find them in the store by the digest of their listing.
 
     Raises:
@@ -129,7 +125,7 @@ def _mend(stage: DatasetStage, store: Store, console: Console) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _source(stage: DatasetStage, title: str, store: Store, *, skipped: int = 0) -> Source:
+def _source(stage: DatasetStage, title: str, store: Store, *, skipped: int = 0) -> ImageSource:
     folder = store.folder(stage.address)
     classes = tuple(json.loads((folder / "classes.json").read_text()))
-    return Source(stage, title, np.load(folder / "labels.npy"), classes, skipped)
+    return ImageSource(stage, title, np.load(folder / "labels.npy"), classes, skipped)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from prism_bench.experiments.formatting import duration
-from prism_bench.prism.component import Json, from_json, member
+from prism_bench.prism.component import Json, from_json
+from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.official.cifar10 import ARCHIVE, Cifar10
 from prism_bench.prism.data.official.imagenet100 import ImageNet100, read_class_list
 from prism_bench.prism.data.official.paper_dataset import PaperDataset
@@ -37,7 +38,7 @@ class PrepareOptions:
 
 def paper_dataset(name: str) -> PaperDataset:
     """The paper's dataset of that name; InputError for another one."""
-    found = member("dataset", name)()
+    found = Dataset.called(name)
     if not isinstance(found, PaperDataset):
         raise InputError(f"{name} needs no preparing; give it with --dataset {name}, or your images with --data PATH")
     return found

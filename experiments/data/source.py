@@ -8,7 +8,7 @@ from prism_bench.prism.stages.data import DatasetStage
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """The data of a run: its stage, its labels, and what captions call it.
 
     missing: why the pictures are not there; such data can be planned for (labels as declared) but not computed on.

@@ -22,7 +22,7 @@ from prism_bench.experiments.planning.survey import Survey, check_weights, surve
 from prism_bench.experiments.reports.memorisation_figures import write_resemblances
 from prism_bench.experiments.reports.reporting import report_folder, table_text, write_tables
 from prism_bench.experiments.reports.sample_grids import write_figures, write_pictures
-from prism_bench.prism.component import load_members, load_plugin
+from prism_bench.prism.component import load
 from prism_bench.prism.engine.local_pool import Pool, prepare_process
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.store import DEFAULT_STORE, Store
@@ -40,9 +40,7 @@ def run_experiments(options: RunOptions) -> int:
     """Plan, compute what is missing, and print each table; 0, or 1 where a cell failed."""
     console = Console(highlight=False, soft_wrap=True)
     store = Store.create(options.store)
-    load_members()
-    for plugin in options.plugins:
-        load_plugin(plugin)
+    load(options.plugins)
     requests = requests_of(options, store, console)
     if not options.dry_run:
         _need_data([request.source.missing for request in requests])

@@ -4,9 +4,10 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
-from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.metrics.memorisation import COPIED_QUERY, NEAR_D
+from prism_bench.prism.variants.scale import Scale, ScalePart
+from prism_bench.prism.variants.variant import Variant
 
 
 class Quoted(NamedTuple):
@@ -43,20 +44,20 @@ class Row:
         return self if reason is None else replace(self, variant=None, declined=reason)
 
 
-class Side(NamedTuple):
-    """One side of a comparison: a row at one k_sample (its own where None). The row may belong to another table."""
+class RowAt(NamedTuple):
+    """A row at one k_sample (its own where None), as claims compare it. It may belong to another table."""
 
     row: Row
     k_sample: int | None = None
 
 
 class Limit(NamedTuple):
-    """A number that must stay below a bound for every side. metric: how its name starts, before the encoder's.
+    """A number that must stay below a bound for every row. metric: how its name starts, before the encoder's.
 
     Tested only where another number (`condition`) reaches `least`: below that, staying under the bound means nothing.
     """
 
-    sides: tuple[Side, ...]
+    rows: tuple[RowAt, ...]
     metric: str
     most: float
     condition: str
@@ -69,13 +70,26 @@ class Claim(NamedTuple):
     id: str
     text: str
     source: str
-    pairs: tuple[tuple[Side, Side], ...] = ()
+    pairs: tuple[tuple[RowAt, RowAt], ...] = ()
     limit: Limit | None = None
 
 
+COPIES = 2.0
+"""Percent of samples that may count as copies of their pseudo-query: twice the share of real images that count."""
+NEAR = 25.0
+"""Percent of samples that must come as near to D as half of the real images do: samples unlike any image copy none."""
+
+
+def no_copies(*rows: Row) -> Claim:
+    """Section 5.4 of the paper, as a limit on the copies of the pseudo-query."""
+    text = "Samples do not replicate the real image that conditions them"
+    limit = Limit(tuple(RowAt(row) for row in rows), COPIED_QUERY, COPIES, NEAR_D, NEAR)
+    return Claim("no-copies", text, "section 5.4", limit=limit)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Experiment(Component, family="experiment"):
-    """A table or figure. `panels` are the paper's datasets it shows.
+class Experiment(ScalePart, family="experiment"):
+    """A table or figure. `panels` are the paper's datasets it shows; its fields are settings of the scale.
 
     At scale `paper` every panel is a table of its own on its own data. At the other scales there is one set of images:
     the panels' rows are merged, and a row carries the paper's numbers of all of them.
@@ -113,17 +127,14 @@ def merged_rows(experiment: Experiment, panels: tuple[str, ...], scale: Scale) -
     Raises:
         InputError: two rows of one id are different variants.
     """
-    found: dict[str, Row] = {}
+    merged: dict[str, Row] = {}
     for panel in panels:
         for row in experiment.rows(panel, scale):
-            known = found.setdefault(row.id, row)
-            if known is not row:
-                found[row.id] = _merge(known, row)
-    return tuple(found.values())
+            merged[row.id] = _merge(merged.get(row.id, row), row)
+    return tuple(merged.values())
 
 
-def _merge(one: Row, other: Row) -> Row:
-    if (one.variant, one.k_sample) != (other.variant, other.k_sample):
-        raise InputError(f"two rows of one table are called {one.id!r} but differ; give each its own id")
-    values = {**vars(one), "quoted": tuple(dict.fromkeys((*one.quoted, *other.quoted)))}
-    return Row(**values)
+def _merge(row: Row, same: Row) -> Row:
+    if (row.variant, row.k_sample) != (same.variant, same.k_sample):
+        raise InputError(f"two rows of one table are called {row.id!r} but differ; give each its own id")
+    return replace(row, quoted=tuple(dict.fromkeys((*row.quoted, *same.quoted))))

@@ -7,7 +7,8 @@ from prism_bench.baselines.changed import Changed
 from prism_bench.baselines.table3 import Prism
 from prism_bench.experiments.paper.experiment import Experiment, Row
 from prism_bench.experiments.paper.published import TITLES
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

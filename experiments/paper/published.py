@@ -12,6 +12,8 @@ TITLES = {
     "afhqv2": "AFHQv2 64x64",
 }
 """The paper's datasets: what captions and quoted columns call them."""
+FID_50K = "FID, 50,000 samples against all real training images"
+"""What the paper's tables hold."""
 
 
 @cache

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from prism_bench.baselines.rissole.ddpm import DDIM
-from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
-from prism_bench.baselines.rissole.method import Rissole
-from prism_bench.baselines.rissole.presets import RissoleRepo, RissoleSmall, clean
-from prism_bench.baselines.rissole.unet import BlockUNet
+from prism_bench.baselines.systems import OtherSystems, Preset
+from prism_bench.experiments.paper.hybrid_table5 import HybridTable5
 from prism_bench.experiments.paper.published import TITLES, paper_numbers
+from prism_bench.experiments.paper.schedule_sweep import ScheduleSweep
+from prism_bench.experiments.paper.table2 import Table2
 from prism_bench.prism.conditioning.aggregators import SetTransformer
 from prism_bench.prism.conditioning.retrieval import Nearest
 from prism_bench.prism.conditioning.schedules import Decreasing
@@ -18,13 +17,14 @@ from prism_bench.prism.data.official.cifar10 import Cifar10
 from prism_bench.prism.data.official.imagenet100 import ImageNet100
 from prism_bench.prism.data.official.paper_dataset import PaperDataset
 from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
 from prism_bench.prism.encoders.inception import InceptionClean, InceptionLegacy
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import InputError, closest
-from prism_bench.prism.methods.method import AllImages
 from prism_bench.prism.methods.sampling import DPMSolverPP2M, Heun
+from prism_bench.prism.metrics.base import Metric
 from prism_bench.prism.metrics.coherence import Coherence
 from prism_bench.prism.metrics.far_dependence import FarDependence
 from prism_bench.prism.metrics.frechet import FrechetDistance
@@ -34,21 +34,25 @@ from prism_bench.prism.metrics.memorisation import Memorisation
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.training.loop import Training
-from prism_bench.prism.variants.variant import Scale, System
+from prism_bench.prism.variants.scale import Scale
 
-METRICS = (
-    FrechetDistance(encoder=EfficientNetLite0(input_size=224)),
-    KernelDistance(encoder=EfficientNetLite0(input_size=224)),
-)
+
+def distances(encoder: Encoder, *others: Metric) -> tuple[Metric, ...]:
+    """How far samples are from real images to an encoder; other metrics stand after the first."""
+    return (FrechetDistance(encoder=encoder), *others, KernelDistance(encoder=encoder))
+
+
+def structure(encoder: Encoder) -> tuple[Metric, ...]:
+    """What distances do not tell: whether far parts agree, the distances to D and X_train apart, and copies."""
+    return (FarDependence(), FrechetParts(encoder=encoder), Memorisation(encoder=encoder))
+
+
+METRICS = distances(EfficientNetLite0(input_size=224))
 
 # FID in both modes: the paper does not say which; EDM's own script is closest to the legacy one.
 PAPER_METRICS = (
-    FrechetDistance(encoder=InceptionClean()),
-    FrechetDistance(encoder=InceptionLegacy()),
-    KernelDistance(encoder=InceptionClean()),
-    FarDependence(),
-    FrechetParts(encoder=InceptionClean()),
-    Memorisation(encoder=InceptionClean()),
+    *distances(InceptionClean(), FrechetDistance(encoder=InceptionLegacy())),
+    *structure(InceptionClean()),
 )
 
 PAPER_DATASETS: Mapping[str, PaperDataset] = {
@@ -61,80 +65,76 @@ PAPER_DATASETS: Mapping[str, PaperDataset] = {
 
 def paper_method(panel: str) -> PatchMethod:
     """PRISM with the hyperparameters of the paper's Table 6 for one of its datasets (shipped as data)."""
-    told = paper_numbers()["table6"][panel]
+    column = paper_numbers()["table6"][panel]
     return PatchMethod(
         aggregator=SetTransformer(),
-        schedule=Decreasing(k_max=told["k_max"]),
+        schedule=Decreasing(k_max=column["k_max"]),
         retrieval=Nearest(encoder=CLIP()),
         denoiser=DDPMpp(
-            channels=told["channels"],
-            multipliers=tuple(told["channel_mult"]),
-            blocks=told["blocks"],
-            attention=tuple(told["attn_resolutions"]),
-            dropout=told["dropout"],
+            channels=column["channels"],
+            multipliers=tuple(column["channel_mult"]),
+            blocks=column["blocks"],
+            attention=tuple(column["attn_resolutions"]),
+            dropout=column["dropout"],
         ),
         training=Training(
-            images=int(told["duration_mimg"] * 1e6),
-            batch=told["batch"],
-            learning_rate=told["lr"],
-            rampup_images=int(told["lr_rampup_mimg"] * 1e6),
+            images=int(column["duration_mimg"] * 1e6),
+            batch=column["batch"],
+            learning_rate=column["lr"],
+            rampup_images=int(column["lr_rampup_mimg"] * 1e6),
             final_fraction=1.0,
-            ema_halflife=int(told["ema_halflife_mimg"] * 1e6),
+            ema_halflife=int(column["ema_halflife_mimg"] * 1e6),
             # The paper says FP16; BF16 needs no loss scaling and has the speed.
-            precision="bfloat16" if told["fp16"] else "float32",
+            precision="bfloat16" if column["fp16"] else "float32",
         ),
     )
 
 
 def paper_scale(panel: str) -> Scale:
     """One of the paper's datasets at the paper's scale (Table 6, and sections 5 and 6 for the rest)."""
-    k_max = int(paper_numbers()["table6"][panel]["k_max"])
+    method, numbers = paper_method(panel), paper_numbers()
+    # RISSOLE's authors halve 64x64 images once more, and take 20 neighbours of them.
+    small = PAPER_DATASETS[panel].resolution == 32
+    settings = () if small else ("method.first_stage.channels=16,32", "method.k=20")
     return Scale(
         dataset=PAPER_DATASETS[panel],
-        method=paper_method(panel),
+        method=method,
         sampler=Heun(steps=18),
         metrics=PAPER_METRICS,
         samples=50_000,
-        k_max=k_max,
-        fixed_k=k_max // 2,
-        few_size=int(paper_numbers()["table4"]["train"]),
-        smaller_sizes=tuple(row["train"] for row in paper_numbers()["table2"][1:]),
-        k_samples=tuple(paper_numbers()["table4"]["k_sample"]),
-        rissole=rissole_on(panel),
+        fixed_k=method.schedule.largest // 2,
+        parts=(
+            OtherSystems(rissole=Preset("rissole_repo", settings=settings)),
+            Table2(smaller_sizes=tuple(row["train"] for row in numbers["table2"][1:])),
+            ScheduleSweep(few_size=int(numbers["table4"]["train"]), k_samples=tuple(numbers["table4"]["k_sample"])),
+            HybridTable5(),
+        ),
     )
 
 
-def rissole_on(panel: str) -> System:
-    """The authors' RISSOLE; they halve 64x64 images once more, and take 20 neighbours of them."""
-    told = RissoleRepo()
-    if PAPER_DATASETS[panel].resolution == 32:
-        return told
-    return told.replace(method=Rissole(first_stage=VQGAN(training_set=AllImages(), channels=(16, 32)), k=20))
-
-
-_TINY = Training(batch=16, learning_rate=2e-3, rampup_images=0, final_fraction=0.1, ema_halflife=64)
-TINY_RISSOLE = RissoleSmall(
-    method=clean(
-        Rissole(
-            first_stage=VQGAN(
-                training_set=AllImages(),
-                channels=(8,),
-                latent_channels=4,
-                codebook=32,
-                heads=1,
-                head_dim=8,
-                adversarial=0.0,
-                flip=False,
-                training=_TINY,
-            ),
-            k=2,
-            flip=False,
-            unet=BlockUNet(channels=(8, 16), res_per_level=1, time_sin=8, time_dim=16, heads=1, head_dim=8),
-            training=_TINY,
-        )
-    ),
-    sampler=DDIM(steps=8),
+TINY_RISSOLE = Preset(
+    "rissole_small",
     budget="equal",
+    settings=(
+        "method.k=2",
+        "method.unet.channels=8,16",
+        "method.unet.res_per_level=1",
+        "method.unet.time_sin=8",
+        "method.unet.time_dim=16",
+        "method.unet.heads=1",
+        "method.unet.head_dim=8",
+        "method.first_stage.channels=8",
+        "method.first_stage.codebook=32",
+        "method.first_stage.heads=1",
+        "method.first_stage.head_dim=8",
+        *(
+            f"{network}.training.{setting}"
+            for network in ("method", "method.first_stage")
+            for setting in ("images=32000000", "rampup_images=0", "final_fraction=0.1", "ema_halflife=64")
+        ),
+        "sampler=ddim",
+        "sampler.steps=8",
+    ),
 )
 
 SMOKE = Scale(
@@ -150,17 +150,13 @@ SMOKE = Scale(
     ),
     sampler=DPMSolverPP2M(steps=8),
     metrics=(
-        FrechetDistance(encoder=EfficientNetLite0(input_size=64)),
-        KernelDistance(encoder=EfficientNetLite0(input_size=64)),
+        *distances(EfficientNetLite0(input_size=64)),
         Coherence(),
-        FarDependence(),
-        FrechetParts(encoder=EfficientNetLite0(input_size=64)),
-        Memorisation(encoder=EfficientNetLite0(input_size=64)),
+        *structure(EfficientNetLite0(input_size=64)),
     ),
     samples=64,
-    k_max=4,
     fixed_k=2,
-    rissole=TINY_RISSOLE,
+    parts=(OtherSystems(rissole=TINY_RISSOLE), Table2(), ScheduleSweep(), HybridTable5()),
 )
 
 LAPTOP = Scale(
@@ -177,20 +173,19 @@ LAPTOP = Scale(
     ),
     sampler=DPMSolverPP2M(steps=18),
     metrics=(
-        FrechetDistance(encoder=EfficientNetLite0(input_size=128)),
-        KernelDistance(encoder=EfficientNetLite0(input_size=128)),
+        *distances(EfficientNetLite0(input_size=128)),
         Coherence(),
-        FarDependence(),
-        FrechetParts(encoder=EfficientNetLite0(input_size=128)),
-        Memorisation(encoder=EfficientNetLite0(input_size=128)),
+        *structure(EfficientNetLite0(input_size=128)),
     ),
     samples=1000,
-    k_max=8,
     fixed_k=4,
     # The whole of the paper on two cores in an evening: the sweep and the costly full-resolution rows are shortened.
-    sweep_length=1 / 3,
-    hybrid_length=1 / 3,
-    rissole=RissoleSmall(budget="equal"),
+    parts=(
+        OtherSystems(rissole=Preset("rissole_small", budget="equal")),
+        Table2(),
+        ScheduleSweep(sweep_length=1 / 3),
+        HybridTable5(hybrid_length=1 / 3),
+    ),
 )
 
 GPU = Scale(
@@ -203,10 +198,13 @@ GPU = Scale(
     sampler=Heun(steps=18),
     metrics=PAPER_METRICS,
     samples=10_000,
-    k_max=16,
     fixed_k=8,
-    k_samples=(1, 4, 8, 12, 16, 20),
-    rissole=RissoleRepo(budget="equal"),
+    parts=(
+        OtherSystems(rissole=Preset("rissole_repo", budget="equal")),
+        Table2(),
+        ScheduleSweep(k_samples=(1, 4, 8, 12, 16, 20)),
+        HybridTable5(),
+    ),
 )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from prism_bench.prism.component import member
 from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import EncodedMetric, Metric
@@ -25,9 +24,7 @@ def metric_called(text: str, beside: Sequence[Metric]) -> Metric:
     for known in beside:
         if name == known.name and not through:
             return known
-    metric = member("metric", name)()
-    if not isinstance(metric, Metric):
-        raise InputError(f"metric {name} does not subclass prism_bench.prism.metrics.base.Metric")
+    metric = Metric.called(name)
     if not isinstance(metric, EncodedMetric):
         if through:
             raise InputError(f"metric {text}: {name} looks at the images themselves, not through an encoder")
@@ -60,7 +57,4 @@ def _encoder_called(name: str, beside: Sequence[Encoder]) -> Encoder:
     for known in beside:
         if known.name == name:
             return known
-    found = member("encoder", name)()
-    if not isinstance(found, Encoder):
-        raise InputError(f"encoder {name} does not subclass prism_bench.prism.encoders.base.Encoder")
-    return found
+    return Encoder.called(name)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from prism_bench.analysis.schema import records as schema
-from prism_bench.experiments.paper.experiment import Claim, Row, Side
+from prism_bench.experiments.paper.experiment import Claim, Row, RowAt
 from prism_bench.experiments.planning.cells import Cell, Layout
 from prism_bench.experiments.planning.request import Entry, Request, factors
 from prism_bench.prism.component import Json, diff, digest_of
@@ -100,7 +100,7 @@ def _claim(claim: Claim, layout: Layout) -> schema.Claim:
         pairs=tuple(_pair(better, worse, layout) for better, worse in claim.pairs),
         limit=limit
         and schema.Limit(
-            sides=tuple(_side(*_entry(side, layout), layout) for side in limit.sides),
+            sides=tuple(_side(*_entry(side, layout), layout) for side in limit.rows),
             metric=limit.metric,
             most=limit.most,
             condition=limit.condition,
@@ -109,14 +109,14 @@ def _claim(claim: Claim, layout: Layout) -> schema.Claim:
     )
 
 
-def _pair(better: Side, worse: Side, layout: Layout) -> schema.Pair:
+def _pair(better: RowAt, worse: RowAt, layout: Layout) -> schema.Pair:
     (one, k_one), (other, k_other) = entries = [_entry(side, layout) for side in (better, worse)]
     sides = [_side(entry, k_sample, layout) for entry, k_sample in entries]
     different = tuple(differing(one.method, k_one, other.method, k_other))
     return schema.Pair(better=sides[0], worse=sides[1], factors=different)
 
 
-def _entry(side: Side, layout: Layout) -> tuple[Entry, int]:
+def _entry(side: RowAt, layout: Layout) -> tuple[Entry, int]:
     """A side's method made, and its number of neighbours."""
     variant = side.row.variant
     if variant is None:
@@ -151,7 +151,7 @@ def _choices(request: Request) -> dict[str, Json]:
     """The paper's open choices, with the values in force."""
     scale, method = request.scale, request.scale.method
     retrieval = method.retrieval
-    return {
+    choices: dict[str, Json] = {
         "fixed k of RAG, ST + RAG and the fixed schedule (fixed_k)": scale.fixed_k,
         "k_max (k_max)": scale.k_max,
         "k_sample (k_sample)": scale.k_sample,
@@ -167,14 +167,11 @@ def _choices(request: Request) -> dict[str, Json]:
         "metrics (metrics)": ", ".join(metric.name for metric in scale.metrics),
         "share of X that is D (--retrieval-fraction)": round(request.split.retrieval_fraction, 4),
         "images seen in training (training.images)": method.training.images,
-        "the same for the schedule sweep, as a multiple (sweep_length)": round(scale.sweep_length, 4),
-        "the same for half full resolution, as a multiple (hybrid_length)": round(scale.hybrid_length, 4),
         "precision (training.precision)": method.training.precision,
         "learning rate at the end, as a fraction (training.final_fraction)": method.training.final_fraction,
-        "RISSOLE (rissole, rissole.budget)": (
-            "none" if scale.rissole is None else f"{scale.rissole.name}, budget {scale.rissole.budget}"
-        ),
-        "training set of the schedule sweep (few_size, few_share)": scale.few.words,
         "reference set of the metrics": "X, the retrieval set included",
         "seeds (--seeds)": list(request.seeds),
     }
+    for part in scale.parts:
+        choices |= part.choices()
+    return choices

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from prism_bench.experiments.data.source import Source
+from prism_bench.experiments.data.source import ImageSource
 from prism_bench.experiments.paper.experiment import Claim, Experiment, Row
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.methods.method import Method
 from prism_bench.prism.methods.sampling import Sampler
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Request:
     claims: tuple[Claim, ...]
     scale: Scale
     scale_name: str
-    source: Source
+    source: ImageSource
     split: Split
     seeds: tuple[int, ...]
     panel: str = ""

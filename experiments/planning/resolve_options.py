@@ -1,22 +1,20 @@
 """From the options of `prism-bench run` to checked requests, device and workers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
-from prism_bench.baselines.rissole.first_stage.first_stage_file import FILES, FirstStageFile
-from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
-from prism_bench.baselines.rissole.presets import rissole_of
+from prism_bench.baselines.systems import OtherSystems, System
 from prism_bench.experiments.data.open_data import open_data
-from prism_bench.experiments.data.source import Source
+from prism_bench.experiments.data.source import ImageSource
 from prism_bench.experiments.paper.experiment import Experiment, Row, merged_rows
 from prism_bench.experiments.paper.names import NUMBERED, PAPER_ORDER
 from prism_bench.experiments.paper.published import TITLES
 from prism_bench.experiments.paper.scales import scale_named
 from prism_bench.experiments.planning.metric_names import with_metrics
 from prism_bench.experiments.planning.request import Request
-from prism_bench.prism.component import member, with_setting
+from prism_bench.experiments.planning.settings import apply_setting
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.encoders.clip import CLIP
@@ -24,7 +22,8 @@ from prism_bench.prism.encoders.clip_files import take
 from prism_bench.prism.engine.runtime import Runtime, usable_cores
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError, closest
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 from rich.console import Console
 
 
@@ -65,56 +64,61 @@ def requests_of(options: RunOptions, store: Store, console: Console) -> list[Req
     Raises:
         InputError: an unknown name, a setting that does not fit or changes nothing, or bad data.
     """
-    asked = [_Asked(options, experiment) for experiment in _experiments(options.experiments)]
-    parts = [(one, panel) for one in asked for panel in one.panels()]
+    chosen = _experiments(options)
+    parts = [(choice, panel) for choice in chosen for panel in choice.panels()]
     if not parts:
-        names = ", ".join(dict.fromkeys(panel for one in asked for panel in one.experiment.panels))
+        names = ", ".join(dict.fromkeys(panel for choice in chosen for panel in choice.experiment.panels))
         raise InputError(f"--dataset {options.dataset}: nothing that was asked for uses it; it uses {names}")
     scales = {panel: _with_settings(options, panel, parts) for _, panel in parts}
     sources = _Sources(options, store, console)
-    return [one.request(panel, scales[panel], sources.on(panel, scales[panel])) for one, panel in parts]
+    return [choice.request(panel, scales[panel], sources.on(panel, scales[panel])) for choice, panel in parts]
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """One experiment of the command line."""
+class _Chosen:
+    """One experiment of the command line. named: it was given by its name, so that the scale says its settings."""
 
     options: RunOptions
     experiment: Experiment
+    named: bool
+
+    def at(self, scale: Scale) -> Experiment:
+        """The experiment at a scale."""
+        return scale.part(self.experiment) if self.named else self.experiment
 
     def panels(self) -> tuple[str, ...]:
         """The panels to be computed apart; "" where the scale is one for all data."""
         scales = scale_named(self.options.scale)
         if scales.whole is not None:
             return ("",)
-        chosen = self.options.dataset
-        return tuple(panel for panel in self.experiment.panels if chosen in {None, panel})
+        return tuple(panel for panel in self.experiment.panels if self.options.dataset in {None, panel})
 
     def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
         """The experiment's rows, its controls where asked for, and the rows of `--with`."""
         panels = (panel,) if panel else self.experiment.panels
-        rows = {row.id: row for row in merged_rows(self.experiment, panels, scale)}
+        rows = {row.id: row for row in merged_rows(self.at(scale), panels, scale)}
         if self.options.controls:
-            rows |= {row.id: row for row in self.experiment.controls() if row.id not in rows}
+            rows |= {row.id: row for row in self.at(scale).controls() if row.id not in rows}
         for name in self.options.extra:
-            rows.setdefault(name, Row.of(variant_called(name)))
+            rows.setdefault(name, Row.of(Variant.called(name)))
         return tuple(rows.values())
 
     def rows_on(self, panel: str, scale: Scale) -> tuple[Row, ...]:
         """The same, those declined that cannot be."""
         return tuple(row.if_applies(scale) for row in self.rows(panel, scale))
 
-    def request(self, panel: str, scale: Scale, source: Source) -> Request:
+    def request(self, panel: str, scale: Scale, source: ImageSource) -> Request:
         """Rows, claims, data and split."""
         options, panels = self.options, (panel,) if panel else self.experiment.panels
         # From here on the scale is that of the images at hand: a budget counts operations at their resolution.
         scale = scale.replace(dataset=source.stage.dataset)
-        claims = {claim.id: claim for at in reversed(panels) for claim in self.experiment.claims(at, scale)}
+        experiment = self.at(scale)
+        claims = {claim.id: claim for each in reversed(panels) for claim in experiment.claims(each, scale)}
         fraction = options.retrieval_fraction
         if fraction is None:
             fraction = source.stage.dataset.retrieval_fraction
         return Request(
-            experiment=self.experiment,
+            experiment=experiment,
             rows=self.rows_on(panel, scale),
             claims=tuple(claims.values()),
             scale=scale,
@@ -129,43 +133,32 @@ class _Asked:
         )
 
 
-def _experiments(asked: tuple[str | Experiment, ...]) -> list[Experiment]:
+def _experiments(options: RunOptions) -> list[_Chosen]:
     """The experiments called so; `all` is the whole paper, and a table's number stands for its name."""
-    wanted: list[Experiment] = []
-    for one in asked:
-        if isinstance(one, Experiment):
-            wanted.append(one)
+    chosen: list[_Chosen] = []
+    for choice in options.experiments:
+        if isinstance(choice, Experiment):
+            chosen.append(_Chosen(options, choice, named=False))
         else:
-            wanted += [_experiment(name) for name in (PAPER_ORDER if one == "all" else [NUMBERED.get(one, one)])]
-    return list(dict.fromkeys(wanted))
+            names = PAPER_ORDER if choice == "all" else [NUMBERED.get(choice, choice)]
+            chosen += [_Chosen(options, Experiment.called(name), named=True) for name in names]
+    return list(dict.fromkeys(chosen))
 
 
-def variant_called(name: str) -> Variant:
-    """The variant of that name; InputError with the closest names otherwise."""
-    found = member("variant", name)()
-    if not isinstance(found, Variant):
-        raise InputError(f"variant {name} does not subclass prism_bench.prism.variants.variant.Variant")
-    return found
-
-
-def _experiment(name: str) -> Experiment:
-    found = member("experiment", name)()
-    if not isinstance(found, Experiment):
-        raise InputError(f"experiment {name} does not subclass prism_bench.experiments.paper.experiment.Experiment")
-    return found
-
-
-def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Asked, str]]) -> Scale:
-    """The panel's scale with every `--set path=value` applied; a path may start at the scale or at its method.
+def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Chosen, str]]) -> Scale:
+    """The panel's scale with every `--set path=value` applied.
 
     Raises:
         InputError: malformed, unknown, of the wrong type, or without effect on any row.
     """
     scale = scale_named(options.scale).on(panel)
+    chosen = [choice for choice, at in parts if at == panel]
+    for choice in chosen:
+        if choice.named:
+            scale = scale.with_part(choice.at(scale))
     for setting in options.settings:
         changed = apply_setting(scale, setting)
-        own = [one for one, at in parts if at == panel]
-        if changed != scale and _effect(changed, own, panel) == _effect(scale, own, panel):
+        if changed != scale and _effect(changed, chosen, panel) == _effect(scale, chosen, panel):
             raise InputError(
                 f"--set {setting} changes none of the rows: their variants choose schedule, aggregator and "
                 "training set themselves; use k_max, fixed_k or k_sample, or a variant of your own (--plugin, --with)"
@@ -174,28 +167,23 @@ def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Asked
     _check_rampups(scale)
     scale = scale.replace(metrics=with_metrics(scale.metrics, options.metrics, scale.samples))
     if options.first_stage is not None:
-        scale = _with_first_stage(scale, options.first_stage)
+        from prism_bench.baselines.rissole.rows import with_first_stage
+
+        scale = with_first_stage(scale, options.first_stage)
     return scale if options.clip_weights is None else with_clip_weights(scale, options.clip_weights)
 
 
 def _check_rampups(scale: Scale) -> None:
-    """Raise InputError where a training that is set here ends before its ramp-up; a budget sets RISSOLE's otherwise."""
+    """Raise InputError where a training that is set here ends before its ramp-up.
+
+    The shipped presets of RISSOLE are long enough, and a budget sets the length of others.
+    """
     scale.method.training.check_rampup("training")
-    if scale.rissole is not None and scale.rissole.budget == "own":
-        method = rissole_of(scale.rissole.method)
-        method.training.check_rampup("rissole.method.training")
-        if isinstance(method.first_stage, VQGAN):
-            method.first_stage.training.check_rampup("rissole.method.first_stage.training")
+    rissole = scale.part(OtherSystems()).rissole
+    if isinstance(rissole, System) and rissole.budget == "own":
+        from prism_bench.baselines.rissole.rows import check_rampups
 
-
-def _with_first_stage(scale: Scale, path: Path) -> Scale:
-    """The scale with a first stage of RISSOLE's that was trained before."""
-    if scale.rissole is None:
-        raise InputError(f"--first-stage {path}: this scale has no RISSOLE; leave it out")
-    method = rissole_of(scale.rissole.method)
-    own = FirstStageFile(file=FILES.take(path), training_set=method.training_set)
-    own.own()
-    return scale.replace(rissole=scale.rissole.replace(method=method.replace(first_stage=own)))
+        check_rampups(rissole.method)
 
 
 def with_clip_weights(scale: Scale, path: Path) -> Scale:
@@ -227,27 +215,11 @@ def with_clip_weights(scale: Scale, path: Path) -> Scale:
     return scale.replace(metrics=metrics, method=scale.method.replace(retrieval=retrieval))
 
 
-def apply_setting(scale: Scale, setting: str) -> Scale:
-    """The scale with one `path=value` applied; InputError where it is malformed, unknown or of the wrong type."""
-    path, equals, text = setting.partition("=")
-    if not equals:
-        raise InputError(f"--set {setting!r} is not of the form path=value, for example training.images=50000")
-    head = path.partition(".")[0]
-    own, inside = ([field.name for field in fields(value)] for value in (scale, scale.method))
-    if head not in (*own, *inside):
-        raise InputError(f"--set {setting}: there is nothing called {head!r}; {closest(head, [*own, *inside])}")
-    inner = path if head in own else f"method.{path}"
-    changed = with_setting(scale, inner, text, said=f"--set {setting}")
-    if not isinstance(changed, Scale):
-        raise InputError(f"--set {setting}: not a setting of a scale")
-    return changed
-
-
-def _effect(scale: Scale, asked: Sequence[_Asked], panel: str) -> tuple[object, ...]:
+def _effect(scale: Scale, chosen: Sequence[_Chosen], panel: str) -> tuple[object, ...]:
     rows = tuple(
         (row.variant.method(scale), row.variant.sampler(scale), row.k_sample or row.variant.k_sample(scale))
-        for one in asked
-        for row in one.rows_on(panel, scale)
+        for choice in chosen
+        for row in choice.rows_on(panel, scale)
         if row.variant is not None
     )
     return (rows, scale.sampler, scale.metrics, scale.samples, scale.dataset)
@@ -259,7 +231,7 @@ class _Sources:
     def __init__(self, options: RunOptions, store: Store, console: Console) -> None:
         self.options, self.store, self.console = options, store, console
         self.given = dict(self._split(text) for text in options.data)
-        self.opened: dict[str, Source] = {}
+        self.opened: dict[str, ImageSource] = {}
 
     def _split(self, text: str) -> tuple[str, Path]:
         name, equals, path = text.partition("=")
@@ -277,13 +249,13 @@ class _Sources:
             )
         return "", Path(text)
 
-    def on(self, panel: str, scale: Scale) -> Source:
+    def on(self, panel: str, scale: Scale) -> ImageSource:
         """The panel's data: the user's files, or the named dataset."""
         if panel not in self.opened:
             self.opened[panel] = self._open(panel, scale)
         return self.opened[panel]
 
-    def _open(self, panel: str, scale: Scale) -> Source:
+    def _open(self, panel: str, scale: Scale) -> ImageSource:
         return open_data(
             self.given.get(panel),
             None if panel else self.options.dataset,

@@ -16,7 +16,7 @@ from prism_bench.experiments.planning.plan_document import with_digest
 from prism_bench.experiments.reports.reporting import table_text
 from prism_bench.experiments.reports.sample_grids import COLUMNS, overview
 from prism_bench.experiments.tools.find import row_of
-from prism_bench.prism.component import Json, diff, from_json, load_members, load_plugin
+from prism_bench.prism.component import Json, diff, from_json, load
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
@@ -61,9 +61,7 @@ def run_compare(options: CompareOptions) -> None:
         InputError: fewer than two things, unknown ones, or different images.
     """
     console = Console(highlight=False, soft_wrap=True)
-    load_members()
-    for plugin in options.plugins:
-        load_plugin(plugin)
+    load(options.plugins)
     if len(options.what) < 2:
         raise InputError("compare needs two things at least, for example: compare table1/patchd table1/prism")
     store = Store(options.store.absolute())

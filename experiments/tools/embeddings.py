@@ -9,10 +9,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 from prism_bench.experiments.data.open_data import open_data
-from prism_bench.experiments.data.source import Source
+from prism_bench.experiments.data.source import ImageSource
 from prism_bench.experiments.planning.resolve_options import device_called
 from prism_bench.experiments.tools.complete import complete
-from prism_bench.prism.component import Json, canonical, diff, from_json, member, with_setting
+from prism_bench.prism.component import Json, canonical, diff, from_json, with_setting
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.clip import CLIP
@@ -113,7 +113,7 @@ def import_embeddings(path: Path, options: DataOptions, console: Console) -> Pat
 
 def _settings(encoder: Encoder) -> str:
     """The options of `run` that name an encoder."""
-    usual = member("encoder", encoder.name)()
+    usual = type(encoder)()
     changed = [f"--set retrieval.encoder.{field}={new}" for field, (_, new) in diff(usual, encoder).items()]
     return " ".join([f"--set retrieval.encoder={encoder.name}", *changed])
 
@@ -137,7 +137,7 @@ def _read(path: Path) -> tuple[Vectors, dict[str, Any]]:
 
 
 def _encoder(options: ExportOptions) -> Encoder:
-    encoder = member("encoder", options.encoder)()
+    encoder = Encoder.called(options.encoder)
     for setting in options.settings:
         path, equals, text = setting.partition("=")
         if not equals:
@@ -147,12 +147,10 @@ def _encoder(options: ExportOptions) -> Encoder:
         if not isinstance(encoder, CLIP):
             raise InputError(f"--clip-weights {options.clip_weights}: {options.encoder} is no CLIP; leave it out")
         encoder = encoder.replace(pretrained=take(options.clip_weights))
-    if not isinstance(encoder, Encoder):
-        raise InputError(f"encoder {options.encoder} does not subclass prism_bench.prism.encoders.base.Encoder")
     return encoder
 
 
-def _source(options: DataOptions, store: Store, console: Console) -> Source:
+def _source(options: DataOptions, store: Store, console: Console) -> ImageSource:
     from prism_bench.experiments.paper.scales import LAPTOP
 
     return open_data(
@@ -166,7 +164,7 @@ def _source(options: DataOptions, store: Store, console: Console) -> Source:
     )
 
 
-def _stage(encoder: Encoder, source: Source) -> EmbeddingsStage:
+def _stage(encoder: Encoder, source: ImageSource) -> EmbeddingsStage:
     # The split is no part of the identity of an encoder that is not fitted on D.
     split = SplitStage(data=source.stage, split=Split())
     return EmbeddingsStage(data=source.stage, split=split, encoder=encoder, label=f"{encoder.name}, {source.title}")

@@ -13,9 +13,9 @@ from prism_bench.experiments.planning.metric_names import metric_called
 from prism_bench.experiments.tools.complete import complete
 from prism_bench.experiments.tools.find import Trained, find_trained
 from prism_bench.experiments.tools.sample import runtime_of, sampler_of, samples_stage
-from prism_bench.prism.component import from_json, load_members, load_plugin, member, with_setting
+from prism_bench.prism.component import from_json, load, with_setting
 from prism_bench.prism.data.user_images.image_files import ImageFiles, ingest, native_side
-from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import Runtime, write_json
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
@@ -58,9 +58,7 @@ class Finding:
 def run_evaluate(options: EvaluateOptions) -> None:
     """Measure, print a table, and write it where asked for."""
     console = Console(highlight=False, soft_wrap=True)
-    load_members()
-    for plugin in options.plugins:
-        load_plugin(plugin)
+    load(options.plugins)
     if len(options.what) > 2:
         raise InputError(f"evaluate compares two sets of pictures or takes one run, not {len(options.what)} things")
     runtime = runtime_of(options.device)
@@ -126,7 +124,7 @@ def _chosen(options: EvaluateOptions, default: Sequence[Metric]) -> list[Metric]
 def _through(metric: Metric, options: EvaluateOptions) -> Metric:
     if not isinstance(metric, EncodedMetric):
         return metric
-    changed = metric if options.encoder is None else metric.replace(encoder=member("encoder", options.encoder)())
+    changed = metric if options.encoder is None else metric.replace(encoder=Encoder.called(options.encoder))
     if options.input_size is not None:
         said = f"--input-size {options.input_size}"
         encoder = with_setting(changed.encoder, "input_size", str(options.input_size), said=said)

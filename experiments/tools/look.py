@@ -7,15 +7,14 @@ import typer
 from prism_bench.experiments.mlflow_view.sync import sync
 from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.experiments.paper.scales import SCALES
-from prism_bench.prism.component import Component, load_members, load_plugin
+from prism_bench.prism.component import Component, load, load_members
 from prism_bench.prism.errors import InputError, closest
 
 
 def list_members(family: str | None, plugins: tuple[Path, ...]) -> list[str]:
     """Lines for `prism-bench list`."""
     load_members()
-    for plugin in plugins:
-        load_plugin(plugin)
+    load(plugins)
     families = {
         name: members for name, members in Component.members.items() if len(members) > 1 or name == "experiment"
     }

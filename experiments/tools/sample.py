@@ -10,7 +10,7 @@ from prism_bench.experiments.planning.resolve_options import device_called
 from prism_bench.experiments.tools.complete import complete
 from prism_bench.experiments.tools.find import Trained, find_trained
 from prism_bench.experiments.tools.write_images import check_out, write_samples
-from prism_bench.prism.component import load_members, load_plugin, member
+from prism_bench.prism.component import load
 from prism_bench.prism.conditioning.retrieval import Nearest, check_k, nearest
 from prism_bench.prism.data.decode import BadImageError, from_bytes
 from prism_bench.prism.data.split import Ids
@@ -59,9 +59,7 @@ class Drawn:
 def run_sample(options: SampleOptions) -> None:
     """Find, sample, write, and say where."""
     console = Console(highlight=False, soft_wrap=True)
-    load_members()
-    for plugin in options.plugins:
-        load_plugin(plugin)
+    load(options.plugins)
     store = Store(options.store.absolute())
     trained = find_trained(store, options.run, options.train_seed)
     out = options.out or Path(f"samples-{trained.stage.address.key[:8]}-seed{options.seed}.png")
@@ -84,9 +82,7 @@ def run_sample(options: SampleOptions) -> None:
 
 def sampler_of(name: str | None, steps: int | None, trained: Trained) -> Sampler:
     """The run's own sampler, or another by name, with so many steps; InputError where there is none of the name."""
-    sampler = trained.sampler if name is None else member("sampler", name)()
-    if not isinstance(sampler, Sampler):
-        raise InputError(f"--sampler {name} is not a sampler")
+    sampler = trained.sampler if name is None else Sampler.called(name)
     found = sampler if steps is None else sampler.replace(steps=steps)
     trained.stage.method.check_sampler(found)
     return found

@@ -5,9 +5,10 @@ from dataclasses import replace
 from prism_bench.experiments.execution.run_experiments import run_experiments
 from prism_bench.experiments.paper.one_variant import Single
 from prism_bench.experiments.paper.scales import scale_named
-from prism_bench.experiments.planning.resolve_options import RunOptions, variant_called
-from prism_bench.prism.component import load_members, load_plugin
+from prism_bench.experiments.planning.resolve_options import RunOptions
+from prism_bench.prism.component import load
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.variants.variant import Variant
 
 
 def run_train(variant: str, options: RunOptions) -> int:
@@ -16,10 +17,8 @@ def run_train(variant: str, options: RunOptions) -> int:
     Raises:
         InputError: no such variant, or a scale with several datasets and none named.
     """
-    load_members()
-    for plugin in options.plugins:
-        load_plugin(plugin)
+    load(options.plugins)
     if scale_named(options.scale).whole is None and options.dataset is None:
         names = ", ".join(scale_named(options.scale).panels)
         raise InputError(f"--scale {options.scale} trains on several datasets; name one with --dataset: {names}")
-    return run_experiments(replace(options, experiments=(Single(variant=variant_called(variant)),)))
+    return run_experiments(replace(options, experiments=(Single(variant=Variant.called(variant)),)))

@@ -7,16 +7,17 @@ import typer
 from prism_bench.experiments.execution.run_experiments import interruptible
 from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.paper.scales import scale_named
-from prism_bench.experiments.planning.resolve_options import RunOptions, resources, variant_called
+from prism_bench.experiments.planning.resolve_options import RunOptions, resources
 from prism_bench.experiments.tuning.mlflow_study import StudyView
 from prism_bench.experiments.tuning.objective import Objective, metric_values
 from prism_bench.experiments.tuning.space import Point, Space, parameters, words
 from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, open_study, point_of
 from prism_bench.experiments.tuning.summary import Summary, spelled, summarise
-from prism_bench.prism.component import Json, load_members, load_plugin
+from prism_bench.prism.component import Json, load
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError, closest
 from prism_bench.prism.metrics.base import Value
+from prism_bench.prism.variants.variant import Variant
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def run_tune(options: TuneOptions) -> int:
         InputError: a name, a value or a study that does not fit, before anything is computed.
     """
     console = Console(highlight=False, soft_wrap=True)
-    load_members()
-    for plugin in options.run.plugins:
-        load_plugin(plugin)
+    load(options.run.plugins)
     store = Store.create(options.run.store)
     objective, value = _objective(options, store, console)
     maximise = value.better == "higher"
@@ -113,7 +112,7 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
         raise InputError(f"--sampler {options.sampler}: known are auto, grid, tpe")
     space = Space(parameters(options.target, options.over, options.values, scale))
     runtime, workers = resources(options.run, len(options.run.seeds))
-    objective = Objective(options.run, space, variant_called(options.variant), "", store, runtime, workers, console)
+    objective = Objective(options.run, space, Variant.called(options.variant), "", store, runtime, workers, console)
     proxies = (False, True) if options.prune else (False,)
     plans = [objective.plan(point, proxy=proxy) for proxy in proxies for point in _ends(space)]
     seen = plans[0].request

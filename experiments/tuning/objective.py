@@ -19,7 +19,8 @@ from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import Metric, MetricInputs, Value
-from prism_bench.prism.variants.variant import Scale, Variant
+from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import Variant
 from rich.console import Console
 
 PROXY_IMAGES = 4

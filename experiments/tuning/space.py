@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from prism_bench.experiments.paper.schedule_sweep import ScheduleSweep
 from prism_bench.prism.component import Json
 from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.rng import numpy_rng
-from prism_bench.prism.variants.variant import Scale
+from prism_bench.prism.variants.scale import Scale
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -69,8 +70,8 @@ def _widths(scale: Scale) -> tuple[int, ...]:
 PARAMETERS = {
     "k-max": lambda scale: Parameter(name="k-max", path="k_max", values=_powers(scale)),
     "fixed-k": lambda scale: Parameter(name="fixed-k", path="fixed_k", values=_powers(scale)),
-    "k-sample": lambda scale: Parameter(name="k-sample", path="k_sample", values=tuple(scale.k_samples)),
-    "schedule": lambda scale: Parameter(name="schedule", path="schedule", values=tuple(scale.schedules)),
+    "k-sample": lambda scale: Parameter(name="k-sample", path="k_sample", values=scale.part(ScheduleSweep()).k_samples),
+    "schedule": lambda scale: Parameter(name="schedule", path="schedule", values=scale.part(ScheduleSweep()).schedules),
     "learning-rate": lambda scale: Parameter(
         name="learning-rate",
         path="training.learning_rate",

@@ -41,63 +41,48 @@ def _check_k(field: str, k: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decreasing(Schedule, name="decreasing"):
+class UpToKMax(Schedule):
+    """What the schedules share whose k lies in 1..k_max."""
+
+    k_max: int = 32
+
+    def __post_init__(self) -> None:
+        _check_k("k_max", self.k_max)
+
+    @property
+    def largest(self) -> int:
+        """k_max."""
+        return self.k_max
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decreasing(UpToKMax, name="decreasing"):
     """PRISM's annealing: from k_max to 1, equal time for each k.
 
     k = k_max + 1 - ceil(p k_max) (paper eq. 3; its bracket must be a ceiling for k to start at k_max).
     """
 
-    k_max: int = 32
-
-    def __post_init__(self) -> None:
-        _check_k("k_max", self.k_max)
-
     @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
         return self.k_max + 1 - _segment(progress, self.k_max)
 
-    @property
-    def largest(self) -> int:
-        """k_max."""
-        return self.k_max
-
 
 @dataclass(frozen=True, kw_only=True)
-class Increasing(Schedule, name="increasing"):
+class Increasing(UpToKMax, name="increasing"):
     """From 1 to k_max, equal time for each k: k = ceil(p k_max) (paper section 6.2)."""
-
-    k_max: int = 32
-
-    def __post_init__(self) -> None:
-        _check_k("k_max", self.k_max)
 
     @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
         return _segment(progress, self.k_max)
 
-    @property
-    def largest(self) -> int:
-        """k_max."""
-        return self.k_max
-
 
 @dataclass(frozen=True, kw_only=True)
-class Random(Schedule, name="random"):
+class Random(UpToKMax, name="random"):
     """Uniform over 1..k_max, drawn anew each epoch from its own named generator (paper section 6.2)."""
-
-    k_max: int = 32
-
-    def __post_init__(self) -> None:
-        _check_k("k_max", self.k_max)
 
     @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
         return int(numpy_rng(seed, "k_train", epoch).integers(1, self.k_max + 1))
-
-    @property
-    def largest(self) -> int:
-        """k_max."""
-        return self.k_max
 
 
 @dataclass(frozen=True, kw_only=True)

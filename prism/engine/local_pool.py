@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Literal
 
-from prism_bench.prism.component import load_members, load_plugin
+from prism_bench.prism.component import load
 from prism_bench.prism.engine.runtime import Runtime, StopRequestedError
 from prism_bench.prism.engine.stage import Stage, perform
 from prism_bench.prism.engine.store import Store
@@ -75,9 +75,7 @@ def _serve(connection: Connection, root: Path, runtime: Runtime, plugins: tuple[
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_follow, args=(parent, stop), daemon=True).start()
-    load_members()
-    for plugin in plugins:
-        load_plugin(plugin)
+    load(plugins)
     prepare_process(runtime)
     store = Store(root)
     with contextlib.suppress(EOFError, BrokenPipeError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
-from prism_bench.prism.component import Component
+from prism_bench.prism.component import Component, load_members
 from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Vectors
@@ -192,6 +192,7 @@ class Method(Component, family="method"):
     def check_sampler(self, sampler: Sampler) -> None:
         """Raise InputError where the sampler cannot sample this method."""
         if not isinstance(sampler, self.sampled_by):
+            load_members()
             fit = sorted(
                 name for name, kind in Component.members["sampler"].items() if issubclass(kind, self.sampled_by)
             )

@@ -1,0 +1,39 @@
+"""The rows of `--controls`: they separate factors in which the paper's rows differ together."""
+
+from prism_bench.baselines.controls import (
+    CrossAttentionRag,
+    MeanMLPRag,
+    RandomNeighbourPrism,
+    ShuffledNeighbourPrism,
+    ZeroConditionPrism,
+)
+from prism_bench.baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
+from prism_bench.baselines.table3 import PatchDOnTrain
+from prism_bench.baselines.trivial import HeldOutRow, NearestImageRow, NoiseRow, RealImagesRow
+from prism_bench.experiments.paper.experiment import Row
+
+CONTROLS = (
+    Row.of(PatchDOnTrain()),
+    Row.of(RandomNeighbourPrism()),
+    Row.of(ShuffledNeighbourPrism()),
+    Row.of(ZeroConditionPrism()),
+    Row.of(MeanMLPRag()),
+    Row.of(CrossAttentionRag()),
+)
+
+
+def baselines() -> tuple[Row, ...]:
+    """Table 1's further baselines, and rows that learn nothing."""
+    from prism_bench.baselines.rissole.rows import FirstStageRow, RissoleOnTrain
+
+    return (
+        Row.of(PatchDiffusion()),
+        Row.of(ProgressivePatchDiffusion()),
+        Row.of(FullResolution()),
+        Row.of(RissoleOnTrain()),
+        Row.of(FirstStageRow()),
+        Row.of(HeldOutRow()),
+        Row.of(RealImagesRow()),
+        Row.of(NearestImageRow()),
+        Row.of(NoiseRow()),
+    )
