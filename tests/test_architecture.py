@@ -1,6 +1,7 @@
 """What the code base promises about itself."""
 
 import ast
+import os
 import subprocess
 import sys
 import time
@@ -128,6 +129,29 @@ def test_help_loads_nothing_heavy_and_answers_at_once() -> None:
         seconds.append(time.perf_counter() - started)
     # Half a second on an idle core; the bound leaves room for a busy one.
     assert min(seconds) < 2.0
+
+
+def test_no_process_loads_rissole_without_a_row_of_it(tmp_path: Path) -> None:
+    tiny = "--scale smoke --set samples=8 --set training.images=64 --set training.rampup_images=16"
+    tiny += " --set sampler.steps=2 --set dataset.size=32 --set denoiser.channels=4 --no-mlflow --workers 1 --store s"
+    for line, processes in (
+        (f"run ablation-table3 {tiny} --only variant=patchd", 2),
+        (f"train prism {tiny}", 2),
+        ("report ablation-table3 --store s", 0),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "prism_bench", *line.split()],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},  # workers say too what they import
+        )
+        assert done.returncode == 0, done.stdout
+        modules = [
+            text.rpartition("|")[2].strip() for text in done.stderr.splitlines() if text.startswith("import time")
+        ]
+        assert modules.count("prism_bench.prism.patch_diffusion.patch_method") == processes
+        assert not [name for name in modules if "rissole" in name]
 
 
 def test_configured_paths_exist() -> None:

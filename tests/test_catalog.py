@@ -2,17 +2,27 @@
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from conftest import TINY, Cli
+from prism_bench.baselines.systems import OtherSystems
+from prism_bench.baselines.table3 import Prism
+from prism_bench.experiments.paper.experiment import Experiment, Row
+from prism_bench.experiments.paper.hybrid_table5 import HybridTable5
 from prism_bench.experiments.paper.names import PAPER_ORDER
 from prism_bench.experiments.paper.published import paper_numbers
 from prism_bench.experiments.paper.scales import SCALES
+from prism_bench.experiments.paper.schedule_sweep import ScheduleSweep
 from prism_bench.experiments.planning.plan import Plan, compile_plans, distinct_trainings, table_cells
 from prism_bench.experiments.planning.resolve_options import RunOptions, requests_of
+from prism_bench.prism.component import Component
 from prism_bench.prism.engine.store import Store
+from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
+from prism_bench.prism.variants.scale import Scale
 from rich.console import Console
 
 TABLES = ("table1", "table2", "table3", "table4", "table5")
@@ -118,7 +128,19 @@ def test_scale_paper_is_table_6(panel: str) -> None:
     assert method.training.final_fraction == 1.0
     assert scale.k_max == told["k_max"]
     assert scale.samples == 50_000
-    assert (scale.sweep_length, scale.hybrid_length) == (1.0, 1.0)
+    assert scale.part(ScheduleSweep(sweep_length=2.0)).sweep_length == 1.0
+    assert scale.part(HybridTable5(hybrid_length=2.0)).hybrid_length == 1.0
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_every_scale_has_a_rissole_of_the_name_and_budget_that_plans_list(name: str) -> None:
+    for panel in SCALES[name].panels or ("",):
+        scale = SCALES[name].on(panel)
+        systems = scale.part(OtherSystems())
+        made = systems.rissole_system
+        assert made is not None
+        assert systems.choices() == systems.replace(rissole=made).choices()
+        made.method.check(scale.dataset.resolution)
 
 
 def test_every_claim_has_its_pairs_and_says_what_differs(paper: list[Plan]) -> None:
@@ -179,6 +201,51 @@ def test_settings_become_part_of_identity_and_label(tmp_path: Path) -> None:
     assert trainings([plain]) & trainings([varied]), "rows without k_max stay shared"
     assert trainings([plain]) != trainings([varied])
     assert all(row.label.endswith("[k_max=2]") for row in varied.document.rows)
+
+
+@pytest.mark.parametrize("name", ["table1", "table3", "table4"])
+def test_k_max_is_the_base_schedules_and_reaches_every_row_made_from_it(tmp_path: Path, name: str) -> None:
+    (short,), (long,) = (
+        planned(tmp_path, name, scale="smoke", settings=(f"{path}=2",)) for path in ("k_max", "schedule.k_max")
+    )
+    assert short.stages.keys() == long.stages.keys()
+    methods = {cell.row: cell.training.method for cell in long.cells}
+    annealed = methods.keys() & {"prism", "decreasing", "increasing", "random"}
+    assert annealed
+    assert {methods[row].largest_k for row in annealed} == {2}
+    assert long.document["choices"]["k_max (k_max)"] == 2
+
+
+def test_a_tables_setting_is_refused_where_it_changes_nothing(tmp_path: Path) -> None:
+    (plain,), (fewer,) = (
+        planned(tmp_path, "table4", scale="smoke", settings=settings) for settings in ((), ("few_size=9",))
+    )
+    assert fewer.document["rows"][0]["label"] == "Decreasing [few_size=9]"
+    assert not trainings([plain]) & trainings([fewer])
+    with pytest.raises(InputError, match="few_size=9 changes none of the rows"):
+        planned(tmp_path, "table3", scale="smoke", settings=("few_size=9",))
+    with pytest.raises(InputError, match="did you mean few_size"):
+        planned(tmp_path, "table3", scale="smoke", settings=("few_sizes=9",))
+    (same,) = planned(tmp_path, "table1", scale="smoke", settings=("rissole.budget=equal",))
+    assert same.cells, "a setting that is in force already is no mistake"
+
+
+def test_the_fields_of_a_users_table_are_settings(tmp_path: Path) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Mine(Experiment, name="mine"):
+        title: ClassVar[str] = "Mine"
+        paper_table: ClassVar[str] = ""
+        panels: ClassVar[tuple[str, ...]] = ("celeba",)
+        neighbours: int = 2
+
+        def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
+            return (Row(id="prism", label="PRISM", variant=Prism(), k_sample=(self.neighbours,)),)
+
+    try:
+        (plan,) = planned(tmp_path, "mine", scale="smoke", settings=("neighbours=3",))
+    finally:
+        del Component.members["experiment"]["mine"]
+    assert [cell.samples.k_sample for cell in plan.cells] == [3]
 
 
 def test_the_sweeps_own_options_are_settings_of_its_scale(cli: Cli) -> None:

@@ -149,3 +149,50 @@ def test_values_are_checked_at_construction() -> None:
     ]:
         with pytest.raises(InputError, match=message):
             make()
+
+
+def test_a_member_is_called_by_its_familys_name() -> None:
+    assert Schedule.called("fixed", k_train=3) == Fixed(k_train=3)
+    with pytest.raises(InputError, match="unknown schedule 'fixd'; did you mean fixed"):
+        Schedule.called("fixd")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Stranger(Component, family="schedule", name="stranger"):
+        pass
+
+    try:
+        with pytest.raises(InputError, match=r"schedule stranger does not subclass .*schedules\.Schedule"):
+            Schedule.called("stranger")
+    finally:
+        del Component.members["schedule"]["stranger"]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("member('schedule', 'fixed'); assert not loaded('encoders.clip')", ""),
+        ("member('variant', 'rissole'); member('encoder', 'clip')", ""),
+        ("member('metric', 'prdcc')", "unknown metric 'prdcc'; did you mean prdc"),
+        ("member('shedule', 'fixed')", "unknown family 'shedule'; did you mean schedule"),
+        ("load([Path('taken.py')])", "two components call themselves variant/rissole"),
+    ],
+)
+def test_a_fresh_process_imports_what_a_name_needs_and_still_knows_all(
+    tmp_path: Path, code: str, expected: str
+) -> None:
+    (tmp_path / "taken.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from prism_bench.prism.variants.variant import Variant\n\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Taken(Variant, name='rissole'):\n"
+        "    'A name that is taken.'\n"
+    )
+    script = (
+        "import sys\nfrom pathlib import Path\nimport prism_bench.prism.conditioning.schedules\n"
+        "from prism_bench.prism.component import load, member\n"
+        "def loaded(module): return f'prism_bench.prism.{module}' in sys.modules\n"
+        f"{code}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode != 0) == bool(expected), done.stderr
+    assert expected in done.stderr
