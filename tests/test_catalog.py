@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY, Cli
+from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.paper.names import PAPER_ORDER
 from prism_bench.experiments.paper.published import paper_numbers
 from prism_bench.experiments.paper.scales import SCALES
 from prism_bench.experiments.planning.plan import Plan, compile_plans, distinct_trainings, table_cells
-from prism_bench.experiments.planning.resolve_options import RunOptions, requests_of
+from prism_bench.experiments.planning.resolve_options import requests_of
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from rich.console import Console
