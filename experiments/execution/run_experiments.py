@@ -81,22 +81,30 @@ def prepare(options: RunOptions, console: Console) -> Prepared:
 def run_experiments(options: RunOptions, console: Console) -> RunResult:
     """Plan, compute what is missing, and print each table; a dry run says what would be done.
 
-    A cell that fails stops nothing: its record and its place in the table say why.
-
     Raises:
         InputError: as `prepare`.
-        KeyboardInterrupt: stopped; everything computed is kept.
+        KeyboardInterrupt: as `carry_out`.
     """
     prepared = prepare(options, console)
+    if not options.dry_run:
+        return carry_out(prepared, console)
+    plans, found, guess = prepared.plans, prepared.survey, prepared.estimate()
+    announce(plans, found, prepared.store, console)
+    details(plans, found, guess, console)
+    console.print(summary(plans, found, guess, prepared.workers), markup=False)
+    return RunResult(tuple(plans), prepared.store.root, ok=True)
+
+
+def carry_out(prepared: Prepared, console: Console) -> RunResult:
+    """Compute what is missing, and print each table. A cell that fails stops nothing: its record says why.
+
+    Raises:
+        KeyboardInterrupt: stopped; everything computed is kept.
+    """
     plans, found = prepared.plans, prepared.survey
     announce(plans, found, prepared.store, console)
-    guess = prepared.estimate() if options.dry_run else None
-    if guess is not None:
-        details(plans, found, guess, console)
-    console.print(summary(plans, found, guess, prepared.workers), markup=False)
-    ok = True
-    if guess is None:
-        ok = _Execution(plans, found, prepared.store, options, console).run(prepared.runtime, prepared.workers)
+    console.print(summary(plans, found, None, prepared.workers), markup=False)
+    ok = _Execution(plans, found, prepared.store, prepared.options, console).run(prepared.runtime, prepared.workers)
     return RunResult(tuple(plans), prepared.store.root, ok=ok)
 
 

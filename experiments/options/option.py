@@ -1,5 +1,7 @@
 """What an option is, and how a command's options are built from what was typed or called."""
 
+import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
@@ -63,10 +65,17 @@ def options_of(kind: type[Options], given: Mapping[str, Any]) -> Options:
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in given.keys() - known.keys():
         raise InputError(f"there is no option {name!r}; {closest(name, known)}")
+    given = {**_from_environment(known), **given}
     for name, field in known.items():
         if name not in given and default_of(field) is MISSING:
             raise InputError(f"{name} must be given: {getattr(option_of(field), 'help', '')}")
     return kind(**{name: _value(known[name], value) for name, value in given.items()})
+
+
+def _from_environment(known: Mapping[str, Field[Any]]) -> dict[str, str]:
+    options = {name: option_of(field) for name, field in known.items()}
+    variables = {name: option.envvar for name, option in options.items() if option is not None and option.envvar}
+    return {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
 
 
 def _value(field: Field[Any], value: Any) -> Any:
@@ -118,6 +127,11 @@ def _in_range(value: Any, option: Option, said: str) -> Any:
     if option.most is not None and value > option.most:
         raise InputError(f"{said} {value}: at most {option.most} is possible")
     return value
+
+
+def command_of(name: str, options: object) -> str:
+    """The command that says the same as some options."""
+    return " ".join(["prism-bench", name, *map(shlex.quote, words_of(options))])
 
 
 def words_of(options: object) -> list[str]:

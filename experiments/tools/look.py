@@ -6,6 +6,7 @@ from pathlib import Path
 from prism_bench.experiments.mlflow_view.sync import SyncCount, sync
 from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.experiments.paper.scales import SCALES
+from prism_bench.experiments.store.plan_files import check_store
 from prism_bench.prism.component import Component, load_members, load_plugin
 from prism_bench.prism.errors import InputError, closest
 
@@ -39,7 +40,7 @@ def ui_command(store: Path, port: int, say: Callable[[str], None]) -> list[str]:
     Raises:
         InputError: there is no store.
     """
-    _need(store, "run an experiment first, or name its store with --store")
+    check_store(store, "run an experiment first, or name its store with --store")
     return Tracker.open(store.absolute(), say).ui_command(port)
 
 
@@ -49,10 +50,5 @@ def sync_store(store: Path, say: Callable[[str], None]) -> SyncCount:
     Raises:
         InputError: there is no store.
     """
-    _need(store, "name one with --store")
+    check_store(store, "name one with --store")
     return sync(store.absolute(), say)
-
-
-def _need(store: Path, remedy: str) -> None:
-    if not (store / "records").is_dir():
-        raise InputError(f"there is no store at {store}; {remedy}")
