@@ -9,23 +9,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prism_bench.experiments.api.run import plan, run
-    from prism_bench.experiments.api.stored import compare, report, results, tune
-    from prism_bench.experiments.execution.run_result import RunResult
-    from prism_bench.experiments.paper.experiment import Claim, Experiment, Quoted, Row, Side
-    from prism_bench.prism.conditioning.aggregators import Aggregator
-    from prism_bench.prism.conditioning.retrieval import Retrieval
-    from prism_bench.prism.conditioning.schedules import Schedule, Tabulated
-    from prism_bench.prism.data.base import Dataset, Images
-    from prism_bench.prism.encoders.base import Encoder
-    from prism_bench.prism.errors import ComputeError, InputError
-    from prism_bench.prism.methods.method import Method
-    from prism_bench.prism.methods.sampling import ODESampler, Sampler
-    from prism_bench.prism.metrics.base import Evidence, FeatureMetric, ImageMetric, Metric, SplitMetric, Value
-    from prism_bench.prism.patch_diffusion.denoiser import Denoiser
-    from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
-    from prism_bench.prism.patch_diffusion.patches import Patches
-    from prism_bench.prism.variants.variant import Scale, Variant
+    from prism_bench.experiments.api.run import plan as plan
+    from prism_bench.experiments.api.run import run as run
+    from prism_bench.experiments.api.stored import compare as compare
+    from prism_bench.experiments.api.stored import report as report
+    from prism_bench.experiments.api.stored import results as results
+    from prism_bench.experiments.api.stored import tune as tune
+    from prism_bench.experiments.execution.run_result import RunResult as RunResult
+    from prism_bench.experiments.paper.experiment import Claim as Claim
+    from prism_bench.experiments.paper.experiment import Experiment as Experiment
+    from prism_bench.experiments.paper.experiment import Quoted as Quoted
+    from prism_bench.experiments.paper.experiment import Row as Row
+    from prism_bench.experiments.paper.experiment import Side as Side
+    from prism_bench.prism.conditioning.aggregators import Aggregator as Aggregator
+    from prism_bench.prism.conditioning.retrieval import Retrieval as Retrieval
+    from prism_bench.prism.conditioning.schedules import Schedule as Schedule
+    from prism_bench.prism.conditioning.schedules import Tabulated as Tabulated
+    from prism_bench.prism.data.base import Dataset as Dataset
+    from prism_bench.prism.data.base import Images as Images
+    from prism_bench.prism.encoders.base import Encoder as Encoder
+    from prism_bench.prism.errors import ComputeError as ComputeError
+    from prism_bench.prism.errors import InputError as InputError
+    from prism_bench.prism.methods.method import Method as Method
+    from prism_bench.prism.methods.sampling import ODESampler as ODESampler
+    from prism_bench.prism.methods.sampling import Sampler as Sampler
+    from prism_bench.prism.metrics.base import Evidence as Evidence
+    from prism_bench.prism.metrics.base import FeatureMetric as FeatureMetric
+    from prism_bench.prism.metrics.base import ImageMetric as ImageMetric
+    from prism_bench.prism.metrics.base import Metric as Metric
+    from prism_bench.prism.metrics.base import SplitMetric as SplitMetric
+    from prism_bench.prism.metrics.base import Value as Value
+    from prism_bench.prism.patch_diffusion.denoiser import Denoiser as Denoiser
+    from prism_bench.prism.patch_diffusion.patch_method import PatchMethod as PatchMethod
+    from prism_bench.prism.patch_diffusion.patches import Patches as Patches
+    from prism_bench.prism.variants.variant import Scale as Scale
+    from prism_bench.prism.variants.variant import Variant as Variant
 
 __version__ = "0.5.0.dev0"
 
@@ -51,44 +69,7 @@ _MODULES = {
 """The same as above, for the interpreter; a test compares them."""
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = [
-    "Aggregator",
-    "Claim",
-    "ComputeError",
-    "Dataset",
-    "Denoiser",
-    "Encoder",
-    "Evidence",
-    "Experiment",
-    "FeatureMetric",
-    "ImageMetric",
-    "Images",
-    "InputError",
-    "Method",
-    "Metric",
-    "ODESampler",
-    "PatchMethod",
-    "Patches",
-    "Quoted",
-    "Retrieval",
-    "Row",
-    "RunResult",
-    "Sampler",
-    "Scale",
-    "Schedule",
-    "Side",
-    "SplitMetric",
-    "Tabulated",
-    "Value",
-    "Variant",
-    "__version__",
-    "compare",
-    "plan",
-    "report",
-    "results",
-    "run",
-    "tune",
-]
+__all__ = ("__version__", *_MODULE_OF)  # noqa: PLE0604 - names, all of them
 
 # In a checkout the four folders stand beside this one; installed, they lie inside it.
 _beside = Path(__file__).resolve().parent.parent

@@ -43,10 +43,12 @@ def typed_imports() -> dict[str, tuple[str, ...]]:
     """What type checkers are told: module -> names."""
     tree = ast.parse((ROOT / "prism_bench" / "__init__.py").read_text())
     (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    return {
-        str(node.module).removeprefix("prism_bench."): tuple(alias.name for alias in node.names) for node in imports
-    }
+    names: dict[str, tuple[str, ...]] = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        module = str(node.module).removeprefix("prism_bench.")
+        names[module] = (*names.get(module, ()), *(alias.name for alias in node.names))
+    return names
 
 
 def test_public_names_are_there_for_the_interpreter_and_for_type_checkers() -> None:
@@ -102,7 +104,7 @@ def test_the_command_of_a_call_gives_the_same_plan(cli: Cli, store: Path) -> Non
     command = str(run.plans[0].document["command"])
     said = cli(f"{command.removeprefix('prism-bench ')} --dry-run")
     assert (said.code, said.err) == (0, "")
-    assert "31 stages: 31 cached or not needed, 0 to do" in said.out or ", 0 to do" in said.out
+    assert ", 0 to do" in said.out
 
 
 def test_results_and_table_are_frames(store: Path) -> None:
