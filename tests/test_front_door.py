@@ -75,6 +75,7 @@ def test_importing_loads_nothing_heavy_and_takes_no_time() -> None:
 
 
 def test_a_run_is_that_of_the_command(made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()  # what was said when `made` was made
     run = run_tiny(tmp_path / "other")
     said = capfd.readouterr()
     assert (said.out, said.err) == ("", "")
@@ -108,7 +109,7 @@ def test_the_command_of_a_call_gives_the_same_plan(cli: Cli, store: Path) -> Non
 
 
 def test_results_and_table_are_frames(store: Path) -> None:
-    pytest.importorskip("prism_bench.analysis.table.pivot")
+    pytest.importorskip("prism_bench.analysis.report.table_frame")
     run = run_tiny(store)
     measured = run.results.query("kind == 'measured'")
     assert set(measured["row"]) == {"patchd", "prism"}
@@ -198,9 +199,11 @@ def test_a_failed_cell_is_no_exception(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_variants_and_experiments_are_given_as_values(tmp_path: Path) -> None:
-    from prism_bench.baselines.table3 import RAG
+    from prism_bench.baselines.table3 import Rag
+    from prism_bench.experiments.paper.catalog import Table1
 
-    stages = pb.plan("ablation-table3", scale="smoke", extra=[RAG()], store=tmp_path, quiet=True, only="variant=rag")
+    options = {"scale": "smoke", "store": tmp_path, "quiet": True, "only": {"variant": "rag"}}
+    stages = pb.plan(Table1(), extra=[Rag()], **options)
     assert sum(stages["kind"] == "training") == 1
 
 
@@ -239,7 +242,7 @@ def test_every_option_says_what_it_is_and_is_declared_once() -> None:
 
 
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    pytest.importorskip("prism_bench.analysis.table.pivot")
+    pytest.importorskip("prism_bench.analysis.report.table_frame")
     import nbformat
     from nbclient import NotebookClient
 

@@ -67,7 +67,7 @@ class RunResult:
 
         columns: which metrics (default: all). interval: how intervals are made, t or bootstrap.
         """
-        from prism_bench.analysis.table.pivot import table_frame
+        from prism_bench.analysis.report.table_frame import table_frame
 
         wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
         return table_frame(self.results, wanted, estimator=estimator_called(interval))
