@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from prism_bench.prism.methods.method import Method as Method
     from prism_bench.prism.methods.sampling import ODESampler as ODESampler
     from prism_bench.prism.methods.sampling import Sampler as Sampler
-    from prism_bench.prism.metrics.base import Evidence as Evidence
     from prism_bench.prism.metrics.base import FeatureMetric as FeatureMetric
     from prism_bench.prism.metrics.base import ImageMetric as ImageMetric
     from prism_bench.prism.metrics.base import Metric as Metric
+    from prism_bench.prism.metrics.base import MetricInputs as MetricInputs
     from prism_bench.prism.metrics.base import SplitMetric as SplitMetric
     from prism_bench.prism.metrics.base import Value as Value
     from prism_bench.prism.patch_diffusion.denoiser import Denoiser as Denoiser
@@ -60,7 +60,7 @@ _MODULES = {
     "prism.errors": ("ComputeError", "InputError"),
     "prism.methods.method": ("Method",),
     "prism.methods.sampling": ("ODESampler", "Sampler"),
-    "prism.metrics.base": ("Evidence", "FeatureMetric", "ImageMetric", "Metric", "SplitMetric", "Value"),
+    "prism.metrics.base": ("FeatureMetric", "ImageMetric", "Metric", "MetricInputs", "SplitMetric", "Value"),
     "prism.patch_diffusion.denoiser": ("Denoiser",),
     "prism.patch_diffusion.patch_method": ("PatchMethod",),
     "prism.patch_diffusion.patches": ("Patches",),

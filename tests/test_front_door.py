@@ -102,7 +102,7 @@ def test_what_a_run_leaves_is_read_from_the_store(store: Path, tmp_path: Path) -
 
 def test_the_command_of_a_call_gives_the_same_plan(cli: Cli, store: Path) -> None:
     run = run_tiny(store)
-    command = str(run.plans[0].document["command"])
+    command = run.plans[0].document.command
     said = cli(f"{command.removeprefix('prism-bench ')} --dry-run")
     assert (said.code, said.err) == (0, "")
     assert ", 0 to do" in said.out
@@ -138,7 +138,7 @@ def test_a_plan_is_a_frame_of_stages_and_computes_nothing(store: Path, capfd: py
 def test_comparisons_show_themselves(store: Path) -> None:
     found = pb.compare("ablation-table3/patchd", "ablation-table3/prism", store=store)
     assert "aggregator: none -> set_transformer" in repr(found)
-    assert found.document["command"].startswith("prism-bench compare ablation-table3/patchd ablation-table3/prism")
+    assert found.plan.command.startswith("prism-bench compare ablation-table3/patchd ablation-table3/prism")
     with pytest.raises(pb.InputError, match="has no row 'prsm'; did you mean prism"):
         pb.compare("ablation-table3/patchd", "ablation-table3/prsm", store=store)
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from inspect import Parameter, Signature, signature
 from typing import ParamSpec, TypeVar
 
-from prism_bench.analysis.errors import AnalysisError
+from prism_bench.experiments.errors import as_input_errors
 from prism_bench.experiments.options.option import default_of, option_of, type_of
 from prism_bench.prism.errors import InputError
 from rich.console import Console
@@ -18,19 +18,14 @@ R = TypeVar("R")
 
 
 def takes(kind: type[object], *given: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Say in a function's signature and docstring which options its `**options` are: those of `kind`, but `given`.
-
-    What no honest table can be made of is an `InputError` for the caller, like all else that cannot be done as asked.
-    """
+    """Say in a function's signature and docstring which options its `**options` are: those of `kind`, but `given`."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            try:
+            with as_input_errors():
                 return function(*args, **kwargs)
-            except AnalysisError as error:
-                raise InputError(str(error)) from error
 
         own = [one for one in signature(function).parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
         options = [one for one in _options(kind) if one.name not in {*given, *(parameter.name for parameter in own)}]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prism_bench.experiments.errors import as_input_errors
 from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.option import options_of
 from prism_bench.experiments.options.stored import ReportOptions
@@ -52,20 +53,25 @@ class RunResult:
         return self.folders[0] if len(self.folders) == 1 else self.store / "reports"
 
     @property
+    @as_input_errors()
     def results(self) -> "DataFrame":
         """A tidy frame: one line for each cell and metric, quoted numbers on lines of their own kind."""
         from pandas import concat
         from prism_bench.analysis.frame.frame import frame_of
-        from prism_bench.analysis.schema.records import load_plan, load_records
+        from prism_bench.analysis.schema.records import load_records
 
-        plans = [load_plan(plan.document) for plan in self.plans]
+        plans = [plan.document for plan in self.plans]
         frames = [frame_of(plan, load_records(self.store, plan).values()) for plan in plans]
         return concat(frames, ignore_index=True)
 
+    @as_input_errors()
     def table(self, columns: Iterable[str] | None = None, *, interval: str = "t") -> "DataFrame":
         """Mean, half-width of the 95% interval, n and number of seeds of each row and metric.
 
         columns: which metrics (default: all). interval: how intervals are made, t or bootstrap.
+
+        Raises:
+            InputError: no metric, or several, of such a name; an unknown estimator.
         """
         from prism_bench.analysis.report.table_frame import table_frame
 
@@ -93,6 +99,7 @@ class RunResult:
             raise InputError(f"there is no figure {name!r}; {closest(name, figures)}")
         return Picture(figures[name])
 
+    @as_input_errors()
     def report(self, out: str | Path | None = None, **options: Any) -> list[Path]:
         """Write the run's report, as `prism-bench report` does; the paths of its files.
 
