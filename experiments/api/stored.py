@@ -32,7 +32,7 @@ def results(
         InputError: there is no such store, or an experiment that it does not hold.
     """
     from prism_bench.analysis.frame.frame import read_frame
-    from prism_bench.experiments.store.plan_files import check_store
+    from prism_bench.experiments.store.inventory import check_store
 
     folder = options_of(StoreOptions, {} if store is None else {"store": store}).store
     check_store(folder)

@@ -7,14 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prism_bench.analysis.schema.records import Plan
 
-from prism_bench.prism.errors import InputError
-
-
-def check_store(store: Path, remedy: str = "name one that a run has made") -> None:
-    """InputError where there is no store."""
-    if not (store / "records").is_dir():
-        raise InputError(f"there is no store at {store}; {remedy}")
-
 
 def load_plans(experiment: str, store: Path) -> "list[Plan]":
     """The experiment's latest plans in a store: one, or one for each of the paper's datasets."""

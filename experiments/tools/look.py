@@ -6,7 +6,7 @@ from pathlib import Path
 from prism_bench.experiments.mlflow_view.sync import SyncCount, sync
 from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.experiments.paper.scales import SCALES
-from prism_bench.experiments.store.plan_files import check_store
+from prism_bench.experiments.store.inventory import check_store
 from prism_bench.prism.component import Component, load_members, load_plugin
 from prism_bench.prism.errors import InputError, closest
 
@@ -40,7 +40,7 @@ def ui_command(store: Path, port: int, say: Callable[[str], None]) -> list[str]:
     Raises:
         InputError: there is no store.
     """
-    check_store(store, "run an experiment first, or name its store with --store")
+    check_store(store)
     return Tracker.open(store.absolute(), say).ui_command(port)
 
 
