@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prism_bench import testing as testing
     from prism_bench.experiments.api.run import plan as plan
     from prism_bench.experiments.api.run import run as run
     from prism_bench.experiments.api.stored import compare as compare
@@ -87,4 +88,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "testing"})

@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from inspect import Parameter, Signature, signature
@@ -24,7 +25,9 @@ def takes(kind: type[object], *given: str) -> Callable[[Callable[P, R]], Callabl
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            with as_input_errors():
+            with as_input_errors(), warnings.catch_warnings():
+                # tqdm says so, in a notebook without ipywidgets; what a call says of its progress is text.
+                warnings.filterwarnings("ignore", message="IProgress not found")
                 return function(*args, **kwargs)
 
         own = [one for one in signature(function).parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
@@ -53,7 +56,9 @@ def _lines(kind: type[object], names: list[str]) -> Iterator[str]:
 
 def console(*, quiet: bool) -> Console:
     """Where a call says what it does: bars in a terminal, plain lines in a notebook or a file, or nowhere."""
-    return Console(highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False)
+    # A notebook asks for colours, which a terminal has; bars that move up and down in its output are none.
+    terminal = sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False, force_terminal=terminal)
 
 
 def check_caller() -> None:
