@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.old_imports import import_fault
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 ENTRY_POINT_GROUP = "prism_bench.plugins"
@@ -308,5 +309,7 @@ def load_plugin(path: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+    except ImportError as error:
+        raise InputError(f"--plugin {path}: {import_fault(path, error)}") from error
     except Exception as error:
         raise InputError(f"--plugin {path}: importing it failed with {type(error).__name__}: {error}") from error

@@ -27,7 +27,9 @@ ROOMS = {
     ),
     "baselines": ". rissole/first_stage rissole",
     "analysis": ". schema frame stats table figures formats formats/html report",
-    "experiments": (". paper data planning store reports mlflow_view execution tools tools/bundling tuning cli"),
+    "experiments": (
+        ". paper options data planning store reports mlflow_view execution tools tools/bundling tuning api cli"
+    ),
 }
 """The folders of each package, from the ground up: a file imports from its own folder and from those before it."""
 

@@ -10,6 +10,7 @@ import pytest
 from conftest import TINY, Cli
 from prism_bench.baselines.systems import OtherSystems
 from prism_bench.baselines.table3 import Prism
+from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.paper.experiment import Experiment, Row
 from prism_bench.experiments.paper.hybrid_table5 import HybridTable5
 from prism_bench.experiments.paper.names import PAPER_ORDER
@@ -17,7 +18,7 @@ from prism_bench.experiments.paper.published import paper_numbers
 from prism_bench.experiments.paper.scales import SCALES
 from prism_bench.experiments.paper.schedule_sweep import ScheduleSweep
 from prism_bench.experiments.planning.plan import Plan, compile_plans, distinct_trainings, table_cells
-from prism_bench.experiments.planning.resolve_options import RunOptions, requests_of
+from prism_bench.experiments.planning.resolve_options import requests_of
 from prism_bench.prism.component import Component
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError

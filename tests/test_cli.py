@@ -207,9 +207,9 @@ def test_same_encoder_for_retrieval_and_evaluation_is_pointed_out(cli: Cli) -> N
 
 
 def test_numbers_are_read_in_every_common_form() -> None:
-    from prism_bench.experiments.cli.options import parse_numbers
+    from prism_bench.experiments.options.texts import numbers
 
-    assert parse_numbers("0", "--seeds") == (0,)
-    assert parse_numbers("0,2,1", "--seeds") == (0, 2, 1)
-    assert parse_numbers("0-3", "--seeds") == (0, 1, 2, 3)
-    assert parse_numbers("0-1, 1, 7", "--seeds") == (0, 1, 7)
+    assert numbers("0") == (0,)
+    assert numbers("0,2,1") == (0, 2, 1)
+    assert numbers("0-3") == (0, 1, 2, 3)
+    assert numbers("0-1, 1, 7") == (0, 1, 7)

@@ -3,12 +3,11 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
-from prism_bench.experiments.cli.options import StoreOption
-from prism_bench.prism.engine.store import DEFAULT_STORE
+from prism_bench.experiments.cli.command import takes
+from prism_bench.experiments.options.stored import GcOptions, LsOptions, VerifyOptions, WhyOptions
 
 if TYPE_CHECKING:
     from prism_bench.experiments.store.gc import Item
@@ -23,47 +22,36 @@ app = typer.Typer(
 
 
 @app.command("ls")
-def list_(
-    kind: Annotated[
-        str | None,
-        typer.Argument(help="dataset, split, embeddings, neighbours, training, samples, features, metric..."),
-    ] = None,
-    store: StoreOption = Path(DEFAULT_STORE),
-) -> None:
+@takes(LsOptions)
+def list_(options: LsOptions) -> None:
     """List the kinds of stages with their sizes, or every stage of one kind."""
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.experiments.store.ls import overview, stages_of_kind
 
-    inventory = Inventory.read(store)
-    _print(overview(inventory) if kind is None else stages_of_kind(kind, inventory))
+    inventory = Inventory.read(options.store)
+    _print(overview(inventory) if options.kind is None else stages_of_kind(options.kind, inventory))
 
 
 @app.command()
-def why(
-    name: Annotated[str, typer.Argument(help="A stage's key, a record or an experiment; its beginning is enough.")],
-    store: StoreOption = Path(DEFAULT_STORE),
-) -> None:
+@takes(WhyOptions)
+def why(options: WhyOptions) -> None:
     """Say what a stage, a record or an experiment is, what it rests on and who needs it."""
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.experiments.store.why import why as explain
 
-    inventory = Inventory.read(store)
-    _print([*explain(inventory, name), f"In {inventory.store.root}"])
+    inventory = Inventory.read(options.store)
+    _print([*explain(inventory, options.name), f"In {inventory.store.root}"])
 
 
 @app.command()
-def verify(
-    set_aside: Annotated[
-        bool, typer.Option("--set-aside", help="Move corrupted stages to corrupted/, so that they are made again.")
-    ] = False,
-    store: StoreOption = Path(DEFAULT_STORE),
-) -> None:
+@takes(VerifyOptions)
+def verify(options: VerifyOptions) -> int:
     """Read every file of every stage and compare checksums; exit code 1 where one is bad."""
     from prism_bench.experiments.formatting import counted, size
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.experiments.store.verify import amount, bundled, check
 
-    inventory = Inventory.read(store)
+    inventory = Inventory.read(options.store)
     bad: list[Checked] = []
     with typer.progressbar(length=amount(inventory), label="Checksums", file=sys.stderr) as bar:
         for checked in check(inventory):
@@ -74,13 +62,13 @@ def verify(
     for path in inventory.unreadable:
         typer.echo(f"bad: {path} cannot be read as JSON of its kind; delete it and run its command again")
     if bad:
-        _mend(bad, inventory, set_aside=set_aside)
+        _mend(bad, inventory, set_aside=options.set_aside)
     if bundled(inventory) is not None:
         typer.echo("This is an unpacked bundle: what it left out is not missed.")
     count = len(inventory.stages) + len(inventory.broken)
     found = counted(len(bad) + len(inventory.unreadable), "fault") if bad or inventory.unreadable else "all sound"
     typer.echo(f"{counted(count, 'stage')}, {size(amount(inventory))} read in {inventory.store.root}: {found}")
-    raise typer.Exit(1 if bad or inventory.unreadable else 0)
+    return 1 if bad or inventory.unreadable else 0
 
 
 def _mend(bad: "Iterable[Checked]", inventory: "Inventory", *, set_aside: bool) -> None:
@@ -98,30 +86,16 @@ def _mend(bad: "Iterable[Checked]", inventory: "Inventory", *, set_aside: bool) 
 
 
 @app.command()
-def gc(
-    keep_latest: Annotated[
-        bool, typer.Option("--keep-latest", help="Keep what experiments' latest plans need (default: any plan's).")
-    ] = False,
-    older_than: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Days (default: an hour for stages, 30 days for interrupted work)."),
-    ] = None,
-    kind: Annotated[
-        list[str],
-        typer.Option(help="Also embeddings, neighbours or features that finished tables rest on (repeatable)."),
-    ] = [],  # noqa: B006
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    store: StoreOption = Path(DEFAULT_STORE),
-) -> None:
+@takes(GcOptions)
+def gc(options: GcOptions) -> None:
     """Remove stages that no plan needs, old interrupted work and corrupted files; never records, plans or reports."""
     from prism_bench.experiments.formatting import counted, size
     from prism_bench.experiments.store.gc import Wish, sweep
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.prism.errors import InputError
 
-    inventory = Inventory.read(store)
-    found = sweep(inventory, Wish(keep_latest=keep_latest, older_than=older_than, kinds=tuple(kind)))
+    inventory = Inventory.read(options.store)
+    found = sweep(inventory, Wish(keep_latest=options.keep_latest, older_than=options.older_than, kinds=options.kinds))
     for note in found.notes:
         typer.echo(f"note: {note}")
     if not found.items:
@@ -129,12 +103,12 @@ def gc(
         return
     _show(found.items)
     total = f"{counted(len(found.items), 'folder')}, {size(found.bytes)}"
-    if dry_run:
+    if options.dry_run:
         typer.echo(f"Would remove {total} in {inventory.store.root}; nothing was removed (--dry-run)")
         return
-    if not yes and not sys.stdin.isatty():
+    if not options.yes and not sys.stdin.isatty():
         raise InputError(f"would remove {total}, and there is no terminal to ask at; add --yes, or --dry-run to look")
-    if not yes and not typer.confirm(f"Remove {total}?"):
+    if not options.yes and not typer.confirm(f"Remove {total}?"):
         typer.echo("Nothing was removed.")
         return
     _remove(found.items, inventory)

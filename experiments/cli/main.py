@@ -1,20 +1,19 @@
 """The command line: parsing and printing only. Heavy libraries are imported when a command needs them."""
 
 import os
+import subprocess
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from prism_bench.experiments.cli.bundle import bundle
 from prism_bench.experiments.cli.cache import app as cache_app
+from prism_bench.experiments.cli.command import console, takes
 from prism_bench.experiments.cli.daily import compare, evaluate, sample, train
 from prism_bench.experiments.cli.data import app as data_app
-from prism_bench.experiments.cli.options import PluginOption, StoreOption
 from prism_bench.experiments.cli.run import run, schedule_sweep
 from prism_bench.experiments.cli.schema import schema
 from prism_bench.experiments.cli.tune import tune
-from prism_bench.prism.engine.store import DEFAULT_STORE
+from prism_bench.experiments.options.stored import DoctorOptions, ListOptions, ReportOptions, StoreOptions, UiOptions
 
 app = typer.Typer(
     name="prism-bench",
@@ -39,66 +38,61 @@ app.add_typer(data_app, name="data")
 
 
 @app.command()
-def report(
-    experiments: Annotated[list[str], typer.Argument(help="Names of experiments that have been run, or all.")],
-    format_: Annotated[str, typer.Option("--format", help="latex, markdown, csv, html; several with commas.")] = (
-        "latex,markdown,csv,html"
-    ),
-    out: Annotated[Path | None, typer.Option(help="Folder for the files (default: the store's own).")] = None,
-    interval: Annotated[str, typer.Option(help="How intervals are made: t or bootstrap.")] = "t",
-    store: StoreOption = Path(DEFAULT_STORE),
-) -> None:
+@takes(ReportOptions)
+def report(options: ReportOptions) -> None:
     """Write tables and one page of everything from the records: no torch, no computing, partial results as such."""
     from prism_bench.experiments.reports.reporting import report_experiments
 
-    formats = tuple(word.strip() for word in format_.split(",") if word.strip())
-    report_experiments(tuple(experiments), formats, out, store, interval)
+    for path in report_experiments(options):
+        typer.echo(path)
 
 
 @app.command("list")
-def list_(
-    family: Annotated[
-        str | None, typer.Argument(help="dataset, encoder, schedule, aggregator, metric, variant, ...")
-    ] = None,
-    plugin: PluginOption = [],  # noqa: B006
-) -> None:
+@takes(ListOptions)
+def list_(options: ListOptions) -> None:
     """List what there is to combine: every family, or the members of one, with a line on each."""
     from prism_bench.experiments.tools.look import list_members
 
-    for line in list_members(family, tuple(plugin)):
+    for line in list_members(options.family, options.plugins):
         typer.echo(line)
 
 
 @app.command()
-def ui(
-    store: StoreOption = Path(DEFAULT_STORE),
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
-) -> None:
+@takes(UiOptions)
+def ui(options: UiOptions) -> int:
     """Open MLflow's comparison view on the store."""
-    from prism_bench.experiments.tools.look import open_ui
+    from prism_bench.experiments.tools.look import ui_command
 
-    raise typer.Exit(open_ui(store, port))
+    command = ui_command(options.store, options.port, typer.echo)
+    typer.echo(f"MLflow at http://127.0.0.1:{options.port} (Ctrl-C ends it)")
+    try:
+        return subprocess.call(command)
+    except KeyboardInterrupt:
+        return 0
 
 
 @app.command()
-def sync(store: StoreOption = Path(DEFAULT_STORE)) -> None:
+@takes(StoreOptions)
+def sync(options: StoreOptions) -> None:
     """Rebuild the MLflow view from the records in the store."""
     from prism_bench.experiments.tools.look import sync_store
 
-    sync_store(store)
+    count = sync_store(options.store, typer.echo)
+    typer.echo(
+        f"MLflow shows {count.cells} cells of {count.plans} plans; this sync added {count.runs_added} runs and "
+        f"{count.points_added} points of curves."
+    )
 
 
 @app.command()
-def doctor(
-    golden: Annotated[bool, typer.Option(help="Run PRISM's whole way, tiny, and compare (some ten seconds).")] = True,
-    store: StoreOption = Path(DEFAULT_STORE),
-) -> None:
+@takes(DoctorOptions)
+def doctor(options: DoctorOptions) -> int:
     """Say what this machine can run: versions, devices, weights, data, disk; and what mends each line that fails."""
     from prism_bench.experiments.tools.doctor import run_doctor
     from prism_bench.prism.component import load_members
 
     load_members()
-    raise typer.Exit(run_doctor(store, golden=golden))
+    return run_doctor(options.store, console(), golden=options.golden)
 
 
 @app.command()

@@ -2,12 +2,12 @@
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from prism_bench.experiments.formatting import duration
+from prism_bench.experiments.options.data import PrepareOptions
 from prism_bench.prism.component import Json, from_json
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.official.cifar10 import ARCHIVE, Cifar10
@@ -22,18 +22,6 @@ from rich.console import Console
 
 BIG = 2**30
 """A file of more bytes is known by its name and size alone: its checksum would take as long as reading it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrepareOptions:
-    """The options of `prism-bench data prepare`."""
-
-    name: str
-    source: Path | None = None
-    download: bool = False
-    resolution: int | None = None
-    classes: Path | None = None
-    store: Path
 
 
 def paper_dataset(name: str) -> PaperDataset:

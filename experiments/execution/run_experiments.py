@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import typer
 from prism_bench.experiments.execution.keep_plans import write_plans
 from prism_bench.experiments.execution.progress_display import Display
 from prism_bench.experiments.execution.run_plans import PlansRun
+from prism_bench.experiments.execution.run_result import RunResult
 from prism_bench.experiments.mlflow_view.live import MlflowView
 from prism_bench.experiments.mlflow_view.tracker import Tracker
+from prism_bench.experiments.options.training import RunOptions
+from prism_bench.experiments.planning.estimate import Estimate, estimate
 from prism_bench.experiments.planning.plan import Plan, compile_plans, distinct_trainings
 from prism_bench.experiments.planning.plan_summary import announce, details, summary
-from prism_bench.experiments.planning.resolve_options import RunOptions, requests_of, resources
+from prism_bench.experiments.planning.resolve_options import requests_of, resources
 from prism_bench.experiments.planning.survey import Survey, check_weights, survey
 from prism_bench.experiments.reports.memorisation_figures import write_resemblances
 from prism_bench.experiments.reports.reporting import report_folder, table_text, write_tables
@@ -36,9 +38,29 @@ NAMED = 3
 """Experiments named one by one in a command that is suggested."""
 
 
-def run_experiments(options: RunOptions) -> int:
-    """Plan, compute what is missing, and print each table; 0, or 1 where a cell failed."""
-    console = Console(highlight=False, soft_wrap=True)
+@dataclass(frozen=True)
+class Prepared:
+    """What was asked for, checked: plans, what they still need of the store, and what computes it."""
+
+    options: RunOptions
+    store: Store
+    plans: Sequence[Plan]
+    survey: Survey
+    runtime: Runtime
+    workers: int
+
+    def estimate(self) -> Estimate:
+        """Time and disk of what is to do, from a short probe of this machine."""
+        prepare_process(self.runtime)
+        return estimate(self.plans, self.survey.todo, self.runtime)
+
+
+def prepare(options: RunOptions, console: Console) -> Prepared:
+    """Plan what was asked for and look what of it the store holds; nothing is computed.
+
+    Raises:
+        InputError: a name, a value, a combination, data or weights that do not fit or are not there.
+    """
     store = Store.create(options.store)
     load(options.plugins)
     requests = requests_of(options, store, console)
@@ -51,18 +73,37 @@ def run_experiments(options: RunOptions) -> int:
     found = survey(plans, store)
     if not options.dry_run:
         check_weights(found.todo.values())
-    announce(plans, found, store, console)
-    if options.dry_run:
-        from prism_bench.experiments.planning.estimate import estimate
+    return Prepared(options, store, plans, found, runtime, workers)
 
-        prepare_process(runtime)
-        guess = estimate(plans, found.todo, runtime)
-        details(plans, found, guess, console)
-        console.print(summary(plans, found, guess, workers), markup=False)
-        return 0
-    console.print(summary(plans, found, None, workers), markup=False)
-    execution = _Execution(plans, found, store, options, console)
-    return 0 if execution.run(runtime, workers) else 1
+
+def run_experiments(options: RunOptions, console: Console) -> RunResult:
+    """Plan, compute what is missing, and print each table; a dry run says what would be done.
+
+    Raises:
+        InputError: as `prepare`.
+        KeyboardInterrupt: as `carry_out`.
+    """
+    prepared = prepare(options, console)
+    if not options.dry_run:
+        return carry_out(prepared, console)
+    plans, found, guess = prepared.plans, prepared.survey, prepared.estimate()
+    announce(plans, found, prepared.store, console)
+    details(plans, found, guess, console)
+    console.print(summary(plans, found, guess, prepared.workers), markup=False)
+    return RunResult(tuple(plans), prepared.store.root, ok=True)
+
+
+def carry_out(prepared: Prepared, console: Console) -> RunResult:
+    """Compute what is missing, and print each table. A cell that fails stops nothing: its record says why.
+
+    Raises:
+        KeyboardInterrupt: stopped; everything computed is kept.
+    """
+    plans, found = prepared.plans, prepared.survey
+    announce(plans, found, prepared.store, console)
+    console.print(summary(plans, found, None, prepared.workers), markup=False)
+    ok = _Execution(plans, found, prepared.store, prepared.options, console).run(prepared.runtime, prepared.workers)
+    return RunResult(tuple(plans), prepared.store.root, ok=ok)
 
 
 def _need_data(missing: Sequence[str | None]) -> None:
@@ -98,7 +139,7 @@ class _Execution:
                 view.finish_cells(records[view.plan.digest], self._folder(view.plan))
         except KeyboardInterrupt:
             self._say("\nStopped. What was computed is kept; the same command goes on from here.")
-            raise typer.Exit(130) from None
+            raise
         finally:
             for view in views:
                 pictures = {path.name: path for path in files.get(view.plan.digest, [])}

@@ -8,6 +8,7 @@ from typing import TypeGuard
 from prism_bench.baselines.systems import OtherSystems, System
 from prism_bench.experiments.data.open_data import open_data
 from prism_bench.experiments.data.source import ImageSource
+from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.paper.experiment import Experiment, Row, merged_rows
 from prism_bench.experiments.paper.names import NUMBERED, PAPER_ORDER
 from prism_bench.experiments.paper.published import TITLES
@@ -25,37 +26,6 @@ from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
 from rich.console import Console
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """The options of `prism-bench run` and its kin, parsed but not yet checked against each other."""
-
-    experiments: tuple[str | Experiment, ...] = ()
-    scale: str = "laptop"
-    data: tuple[str, ...] = ()
-    dataset: str | None = None
-    resolution: int | None = None
-    seeds: tuple[int, ...] = (0,)
-    split_seed: int = 0
-    retrieval_fraction: float | None = None
-    stratify: bool = True
-    skip_bad: bool = False
-    extra: tuple[str, ...] = ()
-    controls: bool = False
-    only: tuple[tuple[str, str], ...] = ()
-    settings: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    clip_weights: Path | None = None
-    first_stage: Path | None = None
-    dry_run: bool = False
-    workers: int | None = None
-    device: str = "auto"
-    checkpoint_seconds: float = 30.0
-    mlflow: bool = True
-    store: Path
-    plugins: tuple[Path, ...] = ()
-    command: str = ""
 
 
 def requests_of(options: RunOptions, store: Store, console: Console) -> list[Request]:
@@ -99,8 +69,9 @@ class _Chosen:
         rows = {row.id: row for row in merged_rows(self.at(scale), panels, scale)}
         if self.options.controls:
             rows |= {row.id: row for row in self.at(scale).controls() if row.id not in rows}
-        for name in self.options.extra:
-            rows.setdefault(name, Row.of(Variant.called(name)))
+        for extra in self.options.extra:
+            variant = extra if isinstance(extra, Variant) else Variant.called(extra)
+            rows.setdefault(variant.name, Row.of(variant))
         return tuple(rows.values())
 
     def rows_on(self, panel: str, scale: Scale) -> tuple[Row, ...]:

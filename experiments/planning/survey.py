@@ -18,6 +18,10 @@ class Survey:
     cached: dict[str, Stage]
     faults: dict[str, str] = field(default_factory=dict)
 
+    def state(self, address: str) -> str:
+        """How a stage of the plans stands."""
+        return "to do" if address in self.todo else "cached" if address in self.cached else "not needed"
+
 
 def survey(plans: Sequence[Plan], store: Store) -> Survey:
     """Verify the plans' finished stages by checksum, set corrupted ones aside, and find what must be computed.

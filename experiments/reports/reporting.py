@@ -1,10 +1,11 @@
 """From a store's records to tables on disk and on the screen. Needs no torch."""
 
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from prism_bench.experiments.options.stored import ReportOptions
 from prism_bench.experiments.store.plan_files import load_plans
 
 if TYPE_CHECKING:
@@ -21,19 +22,26 @@ def report_folder(plan: "Plan", store: Path) -> Path:
     return store / "reports" / plan.experiment / name.replace("/", "_").replace(" ", "_")
 
 
-def report_experiments(
-    names: tuple[str, ...], formats: tuple[str, ...], out: Path | None, store: Path, interval: str
-) -> None:
-    """Write and list the files of each experiment (`all`: of every one in the store), and the page of all of them."""
+def report_experiments(options: ReportOptions) -> list[Path]:
+    """Write the files of each experiment (`all`: of every one in the store), and the page of all of them; their paths.
+
+    Raises:
+        AnalysisError: an experiment that has not been run, an unknown format or estimator, records that do not fit.
+    """
+    names = _experiments(options.experiments, options.store)
+    return report_plans(chain.from_iterable(load_plans(name, options.store) for name in names), options)
+
+
+def report_plans(plans: "Iterable[Plan]", options: ReportOptions) -> list[Path]:
+    """The same for some plans."""
     from prism_bench.analysis.report.write_report import Source, write_reports
 
-    estimator = estimator_called(interval)
+    estimator, out, store = estimator_called(options.interval), options.out, options.store
     sources = []
-    for plan in chain.from_iterable(load_plans(name, store) for name in _experiments(names, store)):
+    for plan in plans:
         own = report_folder(plan, store)
         sources.append(Source(plan=plan, folder=own if out is None else _place(plan, out), pictures=own))
-    for path in write_reports(sources, store, out or store / "reports", formats, estimator):
-        typer.echo(path)
+    return write_reports(sources, store, out or store / "reports", options.formats, estimator)
 
 
 def estimator_called(name: str) -> "Estimator":

@@ -26,6 +26,12 @@ LATEST = ("latest", "latest.json")
 """Files that name an experiment's latest plans; the second is that of older stores."""
 
 
+def check_store(store: Path, remedy: str = "run an experiment first, or name its store with --store") -> None:
+    """InputError where there is no store."""
+    if not (store / "records").is_dir():
+        raise InputError(f"there is no store at {store}; {remedy}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Held:
     """A finished stage, as its manifest describes it. `bytes` counts those of its files that are there."""
@@ -97,8 +103,7 @@ class Inventory:
             InputError: there is no store, or a newer program wrote one of its manifests.
             NewerSchemaError: a newer program wrote one of its plans or records.
         """
-        if not (root / "records").is_dir():
-            raise InputError(f"there is no store at {root}; run an experiment first, or name its store with --store")
+        check_store(root)
         store = Store(root)
         stages: dict[Address, Held] = {}
         broken = []

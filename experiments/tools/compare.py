@@ -12,6 +12,7 @@ from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, loa
 from prism_bench.analysis.stats.differences import differences_of
 from prism_bench.analysis.table.build import build
 from prism_bench.experiments.execution.run_experiments import LEAST_WIDTH
+from prism_bench.experiments.options.trained import CompareOptions
 from prism_bench.experiments.planning.plan_document import with_digest
 from prism_bench.experiments.reports.reporting import table_text
 from prism_bench.experiments.reports.sample_grids import COLUMNS, overview
@@ -21,18 +22,6 @@ from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.stages.data import open_images
-from rich.console import Console
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareOptions:
-    """The options of `prism-bench compare`."""
-
-    what: tuple[str, ...]
-    out: Path | None = None
-    store: Path
-    plugins: tuple[Path, ...] = ()
-    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,13 +43,31 @@ class Side:
         return self.first.config.sampling.k_sample
 
 
-def run_compare(options: CompareOptions) -> None:
-    """Find, build a table of them, write it with pictures, and print what differs.
+@dataclass(frozen=True)
+class Comparison:
+    """Things side by side: their table's plan, its finished records, and the files that show them."""
+
+    plan: Plan
+    records: tuple[Record, ...]
+    store: Path
+    folder: Path
+    files: tuple[Path, ...]
+
+    def text(self, width: int = LEAST_WIDTH) -> str:
+        """The table, the settings that differ, and the differences in each metric."""
+        lines = (*_changes(self.plan), *_differences(self.plan, self.records))
+        return "\n".join([table_text(self.plan, self.store, width), *lines])
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+def run_compare(options: CompareOptions) -> Comparison:
+    """Find, build a table of them, and write it with pictures.
 
     Raises:
         InputError: fewer than two things, unknown ones, or different images.
     """
-    console = Console(highlight=False, soft_wrap=True)
     load(options.plugins)
     if len(options.what) < 2:
         raise InputError("compare needs two things at least, for example: compare table1/patchd table1/prism")
@@ -70,13 +77,9 @@ def run_compare(options: CompareOptions) -> None:
     folder = options.out or store.root / "reports" / "compare" / plan.plan[:8]
     picture = _samples(sides, store, folder)
     records = tuple(load_records(store.root, plan).values())
-    console.print(table_text(plan, store.root, max(console.width, LEAST_WIDTH)), markup=False)
-    for line in (*_changes(plan), *_differences(plan, records)):
-        console.print(line, markup=False)
     written = [*([] if picture is None else [picture]), *draw(build(plan, records), records, folder)]
     written += write_report(plan, store.root, folder)
-    console.print(f"\nPictures and tables: {folder.absolute()}", markup=False)
-    console.print("  " + "  ".join(path.name for path in written), markup=False)
+    return Comparison(plan, records, store.root, folder, tuple(written))
 
 
 def find_side(name: str, store: Store) -> Side:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
 from prism_bench.experiments.execution.progress_display import Display
 from prism_bench.experiments.execution.run_experiments import interruptible
 from prism_bench.experiments.planning.survey import missing
@@ -24,6 +23,7 @@ def complete(
 
     Raises:
         ComputeError: one of them failed.
+        KeyboardInterrupt: stopped; what was computed is kept.
     """
     stages = {str(stage.address): stage for target in targets for stage in walk(target)}
     cached = {address for address, stage in stages.items() if store.manifest(stage.address) is not None}
@@ -39,7 +39,7 @@ def complete(
             work.run(todo)
     except KeyboardInterrupt:
         console.print("\nStopped. What was computed is kept; the same command goes on from here.", markup=False)
-        raise typer.Exit(130) from None
+        raise
     for target in targets:
         reason = work.failed.get(str(target.address))
         if reason is not None:

@@ -1,6 +1,5 @@
 """`prism-bench doctor`: what this machine can run, on one screen; every line that fails says what mends it."""
 
-import contextlib
 import io
 import json
 import platform
@@ -46,9 +45,8 @@ class Line:
     remedy: str = ""
 
 
-def run_doctor(store: Path, *, golden: bool) -> int:
+def run_doctor(store: Path, console: Console, *, golden: bool) -> int:
     """Print every check as it is made; 0, or 1 where one fails that a run here needs."""
-    console = Console(highlight=False, soft_wrap=True)
     failed = 0
     checks: list[tuple[str, Callable[[], Iterator[Line]]]] = [
         ("versions", _versions),
@@ -197,7 +195,7 @@ def _data(store: Path) -> Iterator[Line]:
 def _golden() -> Iterator[Line]:
     """PRISM's whole way from data to a number, tiny, against what it gave when this was written."""
     from prism_bench.experiments.execution.run_experiments import run_experiments
-    from prism_bench.experiments.planning.resolve_options import RunOptions
+    from prism_bench.experiments.options.training import RunOptions
     from prism_bench.prism.data.toyfaces import ToyFaces
     from prism_bench.prism.data.user_images.image_files import content_of
 
@@ -217,9 +215,8 @@ def _golden() -> Iterator[Line]:
             store=Path(folder),
         )
         said = io.StringIO()
-        with contextlib.redirect_stdout(said):
-            code = run_experiments(options)
-        if code:
+        result = run_experiments(options, Console(file=said, highlight=False, soft_wrap=True))
+        if not result.ok:
             yield Line(
                 "golden run", "fails", said.getvalue().strip()[-400:], "prism-bench run ablation-table3 --scale smoke"
             )

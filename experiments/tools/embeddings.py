@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -10,6 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 from prism_bench.experiments.data.open_data import open_data
 from prism_bench.experiments.data.source import ImageSource
+from prism_bench.experiments.options.data import DataOptions, ExportOptions, ImportOptions
 from prism_bench.experiments.planning.resolve_options import device_called
 from prism_bench.experiments.tools.complete import complete
 from prism_bench.prism.component import Json, canonical, diff, from_json, with_setting
@@ -24,27 +24,6 @@ from prism_bench.prism.stages.data import EmbeddingsStage, SplitStage
 from rich.console import Console
 
 FORMAT = "prism-bench embeddings 1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataOptions:
-    """Which images: a named dataset, or files of the user's own, as for `run`."""
-
-    data: Path | None = None
-    dataset: str | None = None
-    resolution: int | None = None
-    store: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportOptions(DataOptions):
-    """The options of `prism-bench data embeddings export`."""
-
-    encoder: str = "clip"
-    settings: tuple[str, ...] = ()
-    clip_weights: Path | None = None
-    device: str = "auto"
-    out: Path
 
 
 def export_embeddings(options: ExportOptions, console: Console) -> Path:
@@ -81,12 +60,13 @@ def export_embeddings(options: ExportOptions, console: Console) -> Path:
     return options.out.absolute()
 
 
-def import_embeddings(path: Path, options: DataOptions, console: Console) -> Path:
+def import_embeddings(options: ImportOptions, console: Console) -> Path:
     """Take a portable file into the store, where every command finds it; returns the folder.
 
     Raises:
         InputError: not such a file, a damaged one, or embeddings of other images than these.
     """
+    path = options.file
     vectors, facts = _read(path)
     encoder = from_json(facts["encoder"])
     store = Store.create(options.store)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prism_bench.experiments.options.trained import EvaluateOptions
 from prism_bench.experiments.paper.scales import LAPTOP, METRICS
 from prism_bench.experiments.planning.cells import measured_by
 from prism_bench.experiments.planning.metric_names import metric_called
@@ -25,26 +26,6 @@ from prism_bench.prism.rng import numpy_rng
 from rich.console import Console
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
-    """The options of `prism-bench evaluate`."""
-
-    what: tuple[str, ...]
-    metrics: tuple[str, ...] = ()
-    encoder: str | None = None
-    input_size: int | None = None
-    n: int | None = None
-    seed: int = 0
-    train_seed: int = 0
-    k_sample: int | None = None
-    resolution: int | None = None
-    out: Path | None = None
-    device: str = "auto"
-    workers: int = 1
-    store: Path
-    plugins: tuple[Path, ...] = ()
-
-
 @dataclass(frozen=True)
 class Finding:
     """A value beside what real images reach, and how it was measured."""
@@ -55,22 +36,34 @@ class Finding:
     width: int | None = None
 
 
-def run_evaluate(options: EvaluateOptions) -> None:
-    """Measure, print a table, and write it where asked for."""
-    console = Console(highlight=False, soft_wrap=True)
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, and the values."""
+
+    title: str
+    findings: list[Finding]
+
+    def lines(self) -> list[str]:
+        """The values as a plain table."""
+        return _lines(self.findings)
+
+
+def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
+    """Measure, and write the values where asked for.
+
+    Raises:
+        InputError: more than two things, unknown ones, or metrics that do not fit them.
+    """
     load(options.plugins)
     if len(options.what) > 2:
         raise InputError(f"evaluate compares two sets of pictures or takes one run, not {len(options.what)} things")
     runtime = runtime_of(options.device)
     measure = _two_sets if len(options.what) == 2 else _run
     title, findings = measure(options, runtime, console)
-    console.print(title, markup=False)
-    for line in _lines(findings):
-        console.print(line, markup=False)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.out, {"what": title, "values": [_as_json(finding) for finding in findings]})
-        console.print(f"Written to {options.out.absolute()}", markup=False)
+    return Evaluation(title, findings)
 
 
 def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[str, list[Finding]]:

@@ -1,12 +1,12 @@
 """The commands that look: `list`, `ui`, `sync`."""
 
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
-import typer
-from prism_bench.experiments.mlflow_view.sync import sync
+from prism_bench.experiments.mlflow_view.sync import SyncCount, sync
 from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.experiments.paper.scales import SCALES
+from prism_bench.experiments.store.inventory import check_store
 from prism_bench.prism.component import Component, load, load_members
 from prism_bench.prism.errors import InputError, closest
 
@@ -33,24 +33,21 @@ def list_members(family: str | None, plugins: tuple[Path, ...]) -> list[str]:
     return [*lines, "", "`prism-bench list FAMILY` says what each is."]
 
 
-def open_ui(store: Path, port: int) -> int:
-    """Serve MLflow on the store until interrupted."""
-    if not (store / "records").is_dir():
-        raise InputError(f"there is no store at {store}; run an experiment first, or name its store with --store")
-    tracker = Tracker.open(store.absolute(), typer.echo)
-    typer.echo(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)")
-    try:
-        return subprocess.call(tracker.ui_command(port))
-    except KeyboardInterrupt:
-        return 0
+def ui_command(store: Path, port: int, say: Callable[[str], None]) -> list[str]:
+    """The command that serves MLflow on a store, once its view is up to date.
+
+    Raises:
+        InputError: there is no store.
+    """
+    check_store(store)
+    return Tracker.open(store.absolute(), say).ui_command(port)
 
 
-def sync_store(store: Path) -> None:
-    """Rebuild the MLflow view."""
-    if not (store / "records").is_dir():
-        raise InputError(f"there is no store at {store}; name one with --store")
-    count = sync(store.absolute(), typer.echo)
-    typer.echo(
-        f"MLflow shows {count.cells} cells of {count.plans} plans; this sync added {count.runs_added} runs and "
-        f"{count.points_added} points of curves."
-    )
+def sync_store(store: Path, say: Callable[[str], None]) -> SyncCount:
+    """Rebuild the MLflow view.
+
+    Raises:
+        InputError: there is no store.
+    """
+    check_store(store, "name one with --store")
+    return sync(store.absolute(), say)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prism_bench.experiments.options.trained import SampleOptions
 from prism_bench.experiments.planning.resolve_options import device_called
 from prism_bench.experiments.tools.complete import complete
 from prism_bench.experiments.tools.find import Trained, find_trained
@@ -26,27 +27,6 @@ from prism_bench.prism.stages.model import SamplesStage, TrainingStage
 from rich.console import Console
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleOptions:
-    """The options of `prism-bench sample`."""
-
-    run: str
-    n: int = 64
-    seed: int = 0
-    train_seed: int = 0
-    k_sample: int | None = None
-    sampler: str | None = None
-    steps: int | None = None
-    pseudo_queries: tuple[Path, ...] = ()
-    prompts: tuple[str, ...] = ()
-    out: Path | None = None
-    force: bool = False
-    device: str = "auto"
-    workers: int = 1
-    store: Path
-    plugins: tuple[Path, ...] = ()
-
-
 @dataclass(frozen=True)
 class Drawn:
     """Samples uint8 [n, 3, R, R], and the pictures that guided them (the same shape; None without conditioning)."""
@@ -56,9 +36,8 @@ class Drawn:
     query_ids: Ids | None
 
 
-def run_sample(options: SampleOptions) -> None:
-    """Find, sample, write, and say where."""
-    console = Console(highlight=False, soft_wrap=True)
+def run_sample(options: SampleOptions, console: Console) -> Path:
+    """Find, sample and write; where the samples are."""
     load(options.plugins)
     store = Store(options.store.absolute())
     trained = find_trained(store, options.run, options.train_seed)
@@ -77,7 +56,7 @@ def run_sample(options: SampleOptions) -> None:
         complete(targets, store, runtime, options.workers, options.plugins, console)
         drawn = _taken(stage, options.n, store)
     facts: dict[str, Any] = {"seed": options.seed, "k_sample": k_sample, "training": trained.stage.address.key}
-    console.print(f"Samples: {write_samples(drawn.images, drawn.queries, drawn.query_ids, facts, out)}", markup=False)
+    return write_samples(drawn.images, drawn.queries, drawn.query_ids, facts, out)
 
 
 def sampler_of(name: str | None, steps: int | None, trained: Trained) -> Sampler:

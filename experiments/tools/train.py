@@ -1,18 +1,18 @@
 """`prism-bench train`: the run of an experiment with one row."""
 
-from dataclasses import replace
-
 from prism_bench.experiments.execution.run_experiments import run_experiments
+from prism_bench.experiments.execution.run_result import RunResult
+from prism_bench.experiments.options.training import TrainOptions
 from prism_bench.experiments.paper.one_variant import Single
 from prism_bench.experiments.paper.scales import scale_named
-from prism_bench.experiments.planning.resolve_options import RunOptions
 from prism_bench.prism.component import load
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.variants.variant import Variant
+from rich.console import Console
 
 
-def run_train(variant: str, options: RunOptions) -> int:
-    """Train, draw a grid, and say where; 0, or 1 where it failed.
+def run_train(options: TrainOptions, console: Console) -> RunResult:
+    """Train, draw a grid, and say where.
 
     Raises:
         InputError: no such variant, or a scale with several datasets and none named.
@@ -21,4 +21,5 @@ def run_train(variant: str, options: RunOptions) -> int:
     if scale_named(options.scale).whole is None and options.dataset is None:
         names = ", ".join(scale_named(options.scale).panels)
         raise InputError(f"--scale {options.scale} trains on several datasets; name one with --dataset: {names}")
-    return run_experiments(replace(options, experiments=(Single(variant=Variant.called(variant)),)))
+    single = Single(variant=Variant.called(options.variant))
+    return run_experiments(options.for_run(experiments=(single,), dry_run=options.dry_run), console)

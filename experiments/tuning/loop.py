@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import typer
 from prism_bench.experiments.execution.run_experiments import interruptible
 from prism_bench.experiments.formatting import counted
+from prism_bench.experiments.options.training import TuneOptions
 from prism_bench.experiments.paper.scales import scale_named
-from prism_bench.experiments.planning.resolve_options import RunOptions, resources
+from prism_bench.experiments.planning.resolve_options import resources
 from prism_bench.experiments.tuning.mlflow_study import StudyView
 from prism_bench.experiments.tuning.objective import Objective, metric_values
 from prism_bench.experiments.tuning.space import Point, Space, parameters, words
@@ -25,30 +25,12 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-@dataclass(frozen=True, kw_only=True)
-class TuneOptions:
-    """The options of `prism-bench tune`; `run` holds those it shares with `run`."""
-
-    target: str
-    over: tuple[str, ...] = ()
-    values: tuple[int, ...] = ()
-    trials: int = 12
-    variant: str = "prism"
-    metric: str | None = None
-    storage: str | None = None
-    study: str | None = None
-    sampler: str = "auto"
-    prune: bool = False
-    run: RunOptions
-
-
-def run_tune(options: TuneOptions) -> int:
-    """Open the study, try points, and say which is best; 0, or 1 where every trial failed.
+def run_tune(options: TuneOptions, console: Console) -> Summary:
+    """Open the study, try points, and say which is best.
 
     Raises:
         InputError: a name, a value or a study that does not fit, before anything is computed.
     """
-    console = Console(highlight=False, soft_wrap=True)
     load(options.run.plugins)
     store = Store.create(options.run.store)
     objective, value = _objective(options, store, console)
@@ -85,7 +67,7 @@ def run_tune(options: TuneOptions) -> int:
     )
     view.close("FINISHED", found.files, found.best)
     _conclude(found, console)
-    return 0 if found.best else 1
+    return found
 
 
 def _conclude(found: Summary, console: Console) -> None:
@@ -181,7 +163,7 @@ class _Loop:
             except KeyboardInterrupt:
                 self._fail(trial, KILLED)
                 self._say("\nStopped. What was computed is kept; the same command goes on from here.")
-                raise typer.Exit(130) from None
+                raise
             left = self.trials.left()
             more = self.options.trials - count - 1
             self._say(f"  {counted(more if left is None else min(left, more), 'trial')} left")

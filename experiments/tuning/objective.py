@@ -8,9 +8,10 @@ import numpy as np
 from prism_bench.experiments.execution.cell_record import stored_record
 from prism_bench.experiments.execution.progress_display import Display
 from prism_bench.experiments.execution.run_plans import PlansRun
+from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.paper.one_variant import Tuned
 from prism_bench.experiments.planning.plan import Plan, compile_plans
-from prism_bench.experiments.planning.resolve_options import RunOptions, requests_of
+from prism_bench.experiments.planning.resolve_options import requests_of
 from prism_bench.experiments.planning.survey import check_weights, survey
 from prism_bench.experiments.tuning.space import Point, Space
 from prism_bench.prism.data.split import Parts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prism_bench.analysis.figures.tuning_figures import Tried, sensitivity
 from prism_bench.analysis.formatting import decimals, fixed
 from prism_bench.analysis.stats.statistics import Interval, kendall_tau, mean_interval, paired_difference
-from prism_bench.experiments.planning.resolve_options import RunOptions
+from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.tuning.space import Space, words
 from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, best_of, point_of
 from prism_bench.prism.engine.runtime import write_bytes

@@ -1,0 +1,1 @@
+"""The functions of `import prism_bench`: the commands, called from Python."""

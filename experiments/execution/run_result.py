@@ -1,0 +1,127 @@
+"""What a run leaves: its plans, and the records, tables and pictures of them in the store."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prism_bench.experiments.errors import as_input_errors
+from prism_bench.experiments.formatting import counted
+from prism_bench.experiments.options.option import options_of
+from prism_bench.experiments.options.stored import ReportOptions
+from prism_bench.experiments.planning.plan import Plan
+from prism_bench.experiments.reports.reporting import estimator_called, report_folder, report_plans
+from prism_bench.prism.errors import InputError, closest
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file that shows itself in a notebook, and can be opened as a path."""
+
+    path: Path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def _repr_png_(self) -> bytes:
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The outcome of `prism_bench.run`: everything is read from the store when it is asked for.
+
+    plans: one for each experiment, or for each of the paper's datasets of it. store: the folder of the store.
+    ok: whether every cell has its numbers; `results` says of each other cell why it has none.
+    """
+
+    plans: tuple[Plan, ...] = field(repr=False)
+    store: Path
+    ok: bool
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the tables and pictures of each plan are."""
+        return tuple(dict.fromkeys(report_folder(plan.document, self.store) for plan in self.plans))
+
+    @property
+    def folder(self) -> Path:
+        """Where the tables and pictures are; of several plans, the folder that holds theirs."""
+        return self.folders[0] if len(self.folders) == 1 else self.store / "reports"
+
+    @property
+    @as_input_errors()
+    def results(self) -> "DataFrame":
+        """A tidy frame: one line for each cell and metric, quoted numbers on lines of their own kind."""
+        from pandas import concat
+        from prism_bench.analysis.frame.frame import frame_of
+        from prism_bench.analysis.schema.records import load_records
+
+        plans = [plan.document for plan in self.plans]
+        frames = [frame_of(plan, load_records(self.store, plan).values()) for plan in plans]
+        return concat(frames, ignore_index=True)
+
+    @as_input_errors()
+    def table(self, columns: Iterable[str] | None = None, *, interval: str = "t") -> "DataFrame":
+        """Mean, half-width of the 95% interval, n and number of seeds of each row and metric.
+
+        columns: which metrics (default: all). interval: how intervals are made, t or bootstrap.
+
+        Raises:
+            InputError: no metric, or several, of such a name; an unknown estimator.
+        """
+        from prism_bench.analysis.report.table_frame import table_frame
+
+        wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        return table_frame(self.results, wanted, estimator=estimator_called(interval))
+
+    @property
+    def figures(self) -> dict[str, Path]:
+        """The pictures of the run by name; of several plans, by experiment and name."""
+        found: dict[str, Path] = {}
+        for plan in self.plans:
+            prefix = "" if len(self.plans) == 1 else f"{_place(plan)}/"
+            for path in sorted(report_folder(plan.document, self.store).glob("*.png")):
+                found[f"{prefix}{path.stem}"] = path
+        return found
+
+    def figure(self, name: str = "overview") -> Picture:
+        """A picture of the run, which shows itself in a notebook.
+
+        Raises:
+            InputError: there is none of the name (with the closest names).
+        """
+        figures = self.figures
+        if name not in figures:
+            raise InputError(f"there is no figure {name!r}; {closest(name, figures)}")
+        return Picture(figures[name])
+
+    @as_input_errors()
+    def report(self, out: str | Path | None = None, **options: Any) -> list[Path]:
+        """Write the run's report, as `prism-bench report` does; the paths of its files.
+
+        options: formats and interval, as for `prism_bench.report`.
+        """
+        names = tuple(dict.fromkeys(plan.request.experiment.slug for plan in self.plans))
+        given = options_of(ReportOptions, {**options, "experiments": names, "out": out, "store": self.store})
+        return report_plans([plan.document for plan in self.plans], given)
+
+    def __str__(self) -> str:
+        """What was run, and where its files are."""
+        return f"{_said(self.plans)}: {'done' if self.ok else 'some cells failed'}; {self.folder}"
+
+    __repr__ = __str__
+
+
+def _place(plan: Plan) -> str:
+    """An experiment, with its panel where it has several."""
+    panel = plan.request.panel
+    return f"{plan.request.experiment.slug}-{panel}".lower() if panel else plan.request.experiment.slug
+
+
+def _said(plans: Sequence[Plan]) -> str:
+    names = ", ".join(dict.fromkeys(plan.request.experiment.slug for plan in plans))
+    return f"{names} at scale {plans[0].request.scale_name}, {counted(sum(len(plan.cells) for plan in plans), 'cell')}"

@@ -1,0 +1,65 @@
+"""Options of `prism-bench data`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from prism_bench.experiments.options.option import Option
+from prism_bench.experiments.options.stored import StoreOptions
+from prism_bench.experiments.options.training import Device
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions(StoreOptions):
+    """The options of `prism-bench data prepare`."""
+
+    name: Annotated[str, Option(argument=True, help="cifar10, celeba, imagenet100 or afhqv2.")]
+    source: Annotated[
+        Path | None, Option(flag="--from", help="The official archive or its folder (`data list` says which).")
+    ] = None
+    download: Annotated[bool, Option(flag="--download", help="Fetch it first (CIFAR-10 alone is free to).")] = False
+    resolution: Annotated[int | None, Option(help="Side in pixels (default: the paper's).")] = None
+    classes: Annotated[
+        Path | None, Option(help="100 WordNet ids for imagenet100, one a line (default: the usual ones).")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(StoreOptions):
+    """The options of `prism-bench data verify`."""
+
+    names: Annotated[tuple[str, ...], Option(argument=True, help="Which ones (default: all that are prepared).")] = ()
+
+
+Files = Annotated[Path | None, Option(help="Your images: a folder, a .zip or an .npz.")]
+Named = Annotated[str | None, Option(help="A named dataset (default: toyfaces).")]
+Side = Annotated[int | None, Option(help="Side of the images in pixels.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(StoreOptions):
+    """Which images: a named dataset, or files of the user's own, as for `run`."""
+
+    data: Files = None
+    dataset: Named = None
+    resolution: Side = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(DataOptions):
+    """The options of `prism-bench data embeddings export`."""
+
+    out: Annotated[Path, Option(help="The .npz to write.")]
+    encoder: Annotated[str, Option(help="A name from `list encoder`.")] = "clip"
+    settings: Annotated[
+        tuple[str, ...], Option(flag="--set", help="Change a field of the encoder: precision=bfloat16.")
+    ] = ()
+    clip_weights: Annotated[Path | None, Option(help="CLIP from a file or folder of open_clip's.")] = None
+    device: Device = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions(DataOptions):
+    """The options of `prism-bench data embeddings import`."""
+
+    file: Annotated[Path, Option(argument=True, help="What `data embeddings export` wrote.")]
