@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prism_bench.experiments.paper.experiment import Experiment as Experiment
     from prism_bench.experiments.paper.experiment import Quoted as Quoted
     from prism_bench.experiments.paper.experiment import Row as Row
-    from prism_bench.experiments.paper.experiment import Side as Side
+    from prism_bench.experiments.paper.experiment import RowAt as RowAt
     from prism_bench.prism.conditioning.aggregators import Aggregator as Aggregator
     from prism_bench.prism.conditioning.retrieval import Retrieval as Retrieval
     from prism_bench.prism.conditioning.schedules import Schedule as Schedule
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from prism_bench.prism.patch_diffusion.denoiser import Denoiser as Denoiser
     from prism_bench.prism.patch_diffusion.patch_method import PatchMethod as PatchMethod
     from prism_bench.prism.patch_diffusion.patches import Patches as Patches
-    from prism_bench.prism.variants.variant import Scale as Scale
+    from prism_bench.prism.variants.scale import Scale as Scale
     from prism_bench.prism.variants.variant import Variant as Variant
 
 __version__ = "0.5.0.dev0"
@@ -52,7 +52,7 @@ _MODULES = {
     "experiments.api.run": ("plan", "run"),
     "experiments.api.stored": ("compare", "report", "results", "tune"),
     "experiments.execution.run_result": ("RunResult",),
-    "experiments.paper.experiment": ("Claim", "Experiment", "Quoted", "Row", "Side"),
+    "experiments.paper.experiment": ("Claim", "Experiment", "Quoted", "Row", "RowAt"),
     "prism.conditioning.aggregators": ("Aggregator",),
     "prism.conditioning.retrieval": ("Retrieval",),
     "prism.conditioning.schedules": ("Schedule", "Tabulated"),
@@ -65,7 +65,8 @@ _MODULES = {
     "prism.patch_diffusion.denoiser": ("Denoiser",),
     "prism.patch_diffusion.patch_method": ("PatchMethod",),
     "prism.patch_diffusion.patches": ("Patches",),
-    "prism.variants.variant": ("Scale", "Variant"),
+    "prism.variants.scale": ("Scale",),
+    "prism.variants.variant": ("Variant",),
 }
 """The same as above, for the interpreter; a test compares them."""
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
