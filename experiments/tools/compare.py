@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from prism_bench.analysis.formatting import decimals, fixed, p_value
-from prism_bench.analysis.report.write_report import draw, write_report
-from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record, load_records
-from prism_bench.analysis.stats.differences import differences_of
-from prism_bench.analysis.table.build import build
+from prism_bench.analysis.report.write_report import Source, draw, results_of, write_files
+from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record
+from prism_bench.analysis.stats.differences import Differences
 from prism_bench.experiments.execution.run_experiments import LEAST_WIDTH
 from prism_bench.experiments.planning.plan_document import with_digest
 from prism_bench.experiments.reports.reporting import table_text
@@ -71,12 +70,12 @@ def run_compare(options: CompareOptions) -> None:
     plan = document_of(sides, options.command)
     folder = options.out or store.root / "reports" / "compare" / plan.plan[:8]
     picture = _samples(sides, store, folder)
-    records = tuple(load_records(store.root, plan).values())
+    results = results_of(Source(plan=plan, folder=folder), store.root)
     console.print(table_text(plan, store.root, max(console.width, LEAST_WIDTH)), markup=False)
-    for line in (*_changes(plan), *_differences(plan, records)):
+    for line in (*_changes(plan), *_differences(results.differences)):
         console.print(line, markup=False)
-    written = [*([] if picture is None else [picture]), *draw(build(plan, records), records, folder)]
-    written += write_report(plan, store.root, folder)
+    written = [*([] if picture is None else [picture]), *draw(results, folder)]
+    written += write_files(results)
     console.print(f"\nPictures and tables: {folder.absolute()}", markup=False)
     console.print("  " + "  ".join(path.name for path in written), markup=False)
 
@@ -212,9 +211,8 @@ def _brief(value: object, path: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _differences(plan: Plan, records: Sequence[Record]) -> list[str]:
+def _differences(found: Differences | None) -> list[str]:
     """Paired by seed: the mean difference with its interval, and the corrected p value."""
-    found = differences_of(plan, records)
     if found is None:
         return []
     lines = ["", f"Differences to {found.baseline}, paired by seed (mean [95% interval], Holm's p):"]
