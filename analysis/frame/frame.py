@@ -74,7 +74,8 @@ def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _measured(plan: Plan, rows: Sequence[PlanRow], records: Mapping[str, Record]) -> list[Line]:
     cells = [line for row in rows for line in _cells(row)]
-    there = [records[name] for name in dict.fromkeys(line["record"] for line in cells) if name in records]
+    names = dict.fromkeys(str(line["record"]) for line in cells)
+    there = [records[name] for name in names if name in records]
     measured = _measurements(there)
     data = plan.dataset
     of_plan = _of_plan(plan) | {

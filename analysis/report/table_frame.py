@@ -63,18 +63,16 @@ def table_frame(
     names = pd.MultiIndex.from_product([list(metrics), OF_NUMBER], names=["metric", None])
     table = TableFrame(pd.DataFrame(numbers, index=index, columns=names))
     scales = formatting.listing(sorted(frame["scale"].dropna().unique()))
-    words = [
-        f"Mean ± half-width of the {estimator.words} over seeds ({estimator.note}).",
-        *sizes(metrics, ""),
-        *ways(metrics),
-    ]
-    table.shown = replace(table_of(lines, blocks, metrics, estimator), scale=scales, caption=tuple(words))
+    words = f"Mean ± half-width of the {estimator.words} over seeds ({estimator.note})."
+    shown = table_of(lines, blocks, metrics, estimator)
+    table.shown = replace(shown, scale=scales, caption=(words, *sizes(metrics, ""), *ways(metrics)))
     return table
 
 
 def _called(columns: Sequence[str], lines: TableLines) -> dict[str, Metric]:
     """The metrics that are meant, in the order given."""
-    main, others = lines.metrics(), {}
+    main = lines.metrics()
+    others: dict[str, Metric] = {}
     for group in lines.groups:
         others |= lines.metrics(group)
     known = main | others

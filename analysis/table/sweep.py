@@ -47,8 +47,9 @@ def sweep_of(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) ->
     source = next(iter(zip(quoted["metric"], quoted["better"], strict=True)), None)
 
     def published(line: int | None) -> TableCell:
-        known = line is not None and source is not None
-        return published_cell(lines, line, *source) if known else Hole(reason="no published number")
+        if line is None or source is None:
+            return Hole(reason="no published number")
+        return published_cell(lines, line, *source)
 
     def measured(line: int | None) -> TableCell:
         return Hole(reason="not in the plan") if line is None else mean_cell(lines, line, metric.name, estimator)

@@ -43,7 +43,7 @@ def report(
     experiments: Annotated[list[str], typer.Argument(help="Names of experiments that have been run, or all.")],
     format_: Annotated[
         str, typer.Option("--format", help="latex, markdown, csv, parquet, html; several with commas.")
-    ] = ("latex,markdown,csv,html"),
+    ] = "latex,markdown,csv,html",
     out: Annotated[Path | None, typer.Option(help="Folder for the files (default: the store's own).")] = None,
     interval: Annotated[str, typer.Option(help="How intervals are made: t or bootstrap.")] = "t",
     store: StoreOption = Path(DEFAULT_STORE),
