@@ -1,8 +1,12 @@
 """Plans and records made by hand."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
+from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
+from prism_bench.analysis.table.results import Results
+from prism_bench.analysis.table.table_model import Table
 
 Json = dict[str, Any]
 DATASET: Json = {"label": "toyfaces", "digest": "d0", "resolution": 16, "images": 9, "retrieval": 6, "train": 3}
@@ -78,3 +82,11 @@ def claim(*pairs: tuple[str, str], seeds: int, factors: tuple[str, ...] = ("aggr
             for better, worse in pairs
         ],
     }  # fmt: skip
+
+
+def results(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> Results:
+    return Results(plan=plan, records=tuple(records), estimator=estimator)
+
+
+def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> Table:
+    return results(plan, records, estimator).table

@@ -18,20 +18,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import BARE
+from handmade import BARE, build, results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.figures.plots import interval_plot, training_curves
 from prism_bench.analysis.formats.console import cells_wide, table_text
-from prism_bench.analysis.formats.csv_table import table_csv
 from prism_bench.analysis.formats.latex import table_tex
 from prism_bench.analysis.formats.markdown import code, escape, table_markdown
-from prism_bench.analysis.report.write_report import FORMATS, write_report
+from prism_bench.analysis.report.write_report import FORMATS, frame_csv, write_report
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record, load_records
 from prism_bench.analysis.stats import statistics
-from prism_bench.analysis.table.build import build
 from prism_bench.analysis.table.table_model import Hole, Measured, Quoted, Table, TableCell, Text
 from scipy import stats
 
@@ -98,20 +96,20 @@ def test_separable() -> None:
     """Pairing removes what seeds share: means far closer than the spread over seeds, and still separable."""
     shared = {0: 0.0, 1: 50.0, 2: 100.0}
     better = {seed: value - 1 - 0.01 * seed for seed, value in shared.items()}
-    assert statistics.separable(better, shared)
-    assert statistics.separable(shared, better)
-    assert not statistics.separable(shared, shared)
-    assert not statistics.separable({0: 1.0, 1: 2.0}, {0: 0.0, 1: 3.0})
-    assert not statistics.separable({0: 1.0}, {0: 100.0})
-    assert not statistics.separable({0: 1.0, 1: 1.0}, {0: 100.0, 2: 100.0})
+    assert statistics.STUDENT_T.separable(better, shared)
+    assert statistics.STUDENT_T.separable(shared, better)
+    assert not statistics.STUDENT_T.separable(shared, shared)
+    assert not statistics.STUDENT_T.separable({0: 1.0, 1: 2.0}, {0: 0.0, 1: 3.0})
+    assert not statistics.STUDENT_T.separable({0: 1.0}, {0: 100.0})
+    assert not statistics.STUDENT_T.separable({0: 1.0, 1: 1.0}, {0: 100.0, 2: 100.0})
 
 
-def test_paired_p_value_agrees_with_scipy() -> None:
-    a, b = {0: 1.0, 1: 2.5, 2: 2.0, 3: 4.0}, {0: 0.5, 1: 2.0, 2: 2.5, 3: 2.0}
-    assert statistics.paired_p_value(a, b) == pytest.approx(stats.ttest_rel([*a.values()], [*b.values()]).pvalue)
-    assert statistics.paired_p_value(a, a) is None
-    assert statistics.paired_p_value({0: 1.0}, {0: 2.0}) is None
-    assert statistics.paired_p_value({0: 1.0, 1: 2.0}, {0: 2.0, 1: 3.0}) == 0.0
+def test_p_value_is_that_of_the_paired_t_test() -> None:
+    a, b = [1.0, 2.5, 2.0, 4.0], [0.5, 2.0, 2.5, 2.0]
+    assert statistics.p_value(list(np.subtract(a, b))) == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    assert statistics.p_value([0.0, 0.0]) == 1.0
+    assert statistics.p_value([1.0]) is None
+    assert statistics.p_value([1.0, 1.0]) == 0.0
 
 
 def test_seeds_needed_is_the_least_with_the_power() -> None:
@@ -240,7 +238,8 @@ def test_best_is_marked_only_where_separable(one: list[float], two: list[float],
     table = build(_plan(TWO), _two(one, two, better=better))
     marked = [label for label, cell in _column(table, "fd").items() if isinstance(cell, Measured) and cell.best]
     assert marked == best
-    assert ("**" in table_markdown(table)) == bool(best)
+    page = table_markdown(results(_plan(TWO), _two(one, two, better=better))).partition("##")[0]
+    assert ("**" in page) == bool(best)
     assert (r"\textbf" in table_tex(table)) == bool(best)
     assert ("*" in table_text(table).split("\n\n")[0]) == bool(best)
 
@@ -268,8 +267,6 @@ def test_two_fingerprints_never_share_a_column() -> None:
     records = [_record("a0", _value(1.0)), _record("b2", _value(2.0, fingerprint="bb22"))]
     with pytest.raises(AnalysisError, match=r"fd: .*aa11 \(one, seed 0\) and bb22 \(two, seed 2\)"):
         build(_plan(TWO), records)
-    with pytest.raises(AnalysisError, match=r"aa11 .* and bb22"):
-        table_csv(_plan(TWO), records)
 
 
 def test_one_fingerprint_with_two_n_is_refused() -> None:
@@ -296,7 +293,7 @@ def test_a_hole_says_why(record: Record | None, reason: str) -> None:
     assert isinstance(cell, Hole)
     assert cell.reason.startswith(reason)
     assert (cell.note, cell.reason) in table.notes
-    assert f"({cell.note}) {cell.reason}" in table_markdown(table, records)
+    assert f"({cell.note}) {cell.reason}" in table_markdown(results(plan, records))
     assert "-- (a)" in table_text(table)
     assert r"--\rlap{$^{\mathrm{a}}$}" in table_tex(table)
 
@@ -396,8 +393,8 @@ def test_the_order_of_records_does_not_matter(golden: tuple[Plan, list[Record]])
     plan, records = golden
     writers: list[Callable[[list[Record]], str]] = [
         lambda found: table_tex(build(plan, found)),
-        lambda found: table_markdown(build(plan, found), found),
-        lambda found: table_csv(plan, found),
+        lambda found: table_markdown(results(plan, found)),
+        lambda found: frame_csv(results(plan, found).frame).decode(),
         lambda found: table_text(build(plan, found)),
     ]
     expected = [writer(records) for writer in writers]
@@ -417,7 +414,7 @@ def test_any_subset_of_records_makes_a_table(golden: tuple[Plan, list[Record]]) 
 
 
 def test_markdown_keeps_its_columns_and_says_text_literally(golden: tuple[Plan, list[Record]]) -> None:
-    page = table_markdown(build(*golden), golden[1])
+    page = table_markdown(results(*golden))
     rows = [line for line in page.splitlines() if line.startswith("| ")][:7]
     bars = {line.replace(r"\|", "").count("|") for line in rows}
     assert bars == {9}
@@ -427,7 +424,7 @@ def test_markdown_keeps_its_columns_and_says_text_literally(golden: tuple[Plan, 
 
 
 def test_csv_reads_back(golden: tuple[Plan, list[Record]]) -> None:
-    rows = list(csv.DictReader(io.StringIO(table_csv(*golden))))
+    rows = list(csv.DictReader(io.StringIO(frame_csv(results(*golden).frame).decode())))
     done = [row for row in rows if row["status"] == "done"]
     assert {row["experiment"] for row in rows} == {"special-chars"}
     assert sorted(float(row["value"]) for row in done if row["metric"] == "fd") == [26.4, 30.5, 31.1, 44.9, 45.2]
@@ -464,9 +461,9 @@ def test_cells_wide() -> None:
 
 
 def test_formats_and_pictures(tmp_path: Path) -> None:
-    with pytest.raises(AnalysisError, match="unknown format 'html5'; known: latex, markdown, csv, html"):
+    with pytest.raises(AnalysisError, match="unknown format 'html5'; known: latex, markdown, csv, parquet, html"):
         write_report(load_plan(GOLDEN / "plan.json"), GOLDEN, tmp_path, ["html5"])
-    assert FORMATS == ("latex", "markdown", "csv", "html")
+    assert FORMATS == ("latex", "markdown", "csv", "parquet", "html")
     for name in ("grid-zz.png", "grid-rag.png", "grid-patchd.png", "overview.png", "other.png"):
         (tmp_path / name).write_bytes(b"")
     (page,) = write_report(load_plan(GOLDEN / "plan.json"), GOLDEN, tmp_path, ["markdown", "markdown"])
@@ -571,7 +568,6 @@ def test_one_record_given_twice(golden: tuple[Plan, list[Record]]) -> None:
 def test_pictures_are_deterministic(golden: tuple[Plan, list[Record]], tmp_path: Path) -> None:
     rows = [{"images": 100.0 * i, "loss": 1 / (i + 1), "k_train": 8.0 - i // 2} for i in range(10)]
     curves = [(r"PatchD $\frac$", [{"images": r["images"], "loss": r["loss"]} for r in rows]), ("PRISM", rows)]
-    table = build(*golden)
     plain = build(_plan({r"one $\frac$": ["a0", "a1"]}), _two([1.0, 2.0], []))
     first = [training_curves(curves, tmp_path / "a.png"), interval_plot(plain, tmp_path / "b.png")]
     second = [training_curves(curves, tmp_path / "c.png"), interval_plot(plain, tmp_path / "d.png")]
@@ -581,19 +577,19 @@ def test_pictures_are_deterministic(golden: tuple[Plan, list[Record]], tmp_path:
     with pytest.raises(AnalysisError, match="found none"):
         training_curves([("x", [{"images": 1.0}])], tmp_path / "f.png")
     with pytest.raises(AnalysisError, match="no cell has been measured yet"):
-        interval_plot(build(table.plan, []), tmp_path / "f.png")
+        interval_plot(build(golden[0], []), tmp_path / "f.png")
 
 
 # ---- imports ----
 
 
 def test_analysis_imports_nothing_heavy() -> None:
-    """Neither torch nor another package of ours, ever; scipy, pandas and matplotlib only inside functions."""
+    """Neither torch nor another package of ours, ever; scipy and matplotlib only inside functions."""
     script = (
         "import importlib, pkgutil, sys, prism_bench.analysis as analysis\n"
         "names = [info.name for info in pkgutil.walk_packages(analysis.__path__, 'prism_bench.analysis.')]\n"
         "for name in names: importlib.import_module(name)\n"
-        "banned = {'torch', 'scipy', 'pandas', 'matplotlib', 'mlflow'}\n"
+        "banned = {'torch', 'scipy', 'matplotlib', 'mlflow'}\n"
         "ours = {f'prism_bench.{name}' for name in ('prism', 'experiments', 'baselines')}\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "print(len(names), sorted(banned & loaded | ours & set(sys.modules)))\n"

@@ -4,15 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from handmade import cells, claim, plan_of, record, row
+from handmade import build, cells, claim, plan_of, record, results, row
 from prism_bench.analysis.formats.claims_markdown import evidence_markdown
-from prism_bench.analysis.frame.joined_rows import lines_of
 from prism_bench.analysis.stats import statistics
-from prism_bench.analysis.stats.agreement import agreements
-from prism_bench.analysis.stats.claims import ClaimResult, judge_claims
-from prism_bench.analysis.stats.differences import differences_of
+from prism_bench.analysis.stats.claims import ClaimResult
 from prism_bench.analysis.stats.statistics import BOOTSTRAP, STUDENT_T
-from prism_bench.analysis.table.build import build
 from prism_bench.analysis.table.caption import remarks
 from prism_bench.analysis.table.table_model import Hole, Measured
 from scipy import stats
@@ -23,7 +19,7 @@ def judged(pairs: list[tuple[str, str]], numbers: dict[str, list[float]], seeds:
     rows = [row(name, seeds) for name in dict.fromkeys(name for pair in pairs for name in pair)]
     plan = plan_of(rows, [claim(*pairs, seeds=seeds)], seeds)
     records = [record(f"{name}s{seed}", fd) for name, fds in numbers.items() for seed, fd in enumerate(fds)]
-    (result,) = judge_claims(plan, records)
+    (result,) = results(plan, records).claims
     return result
 
 
@@ -105,7 +101,7 @@ def test_a_metric_where_more_is_better_is_turned_round() -> None:
     plan = plan_of([row("a", 3), row("b", 3)], [claim(("b", "a"), seeds=3)], 3)
     far = {"a": [0.1, 0.12, 0.11], "b": [0.9, 0.93, 0.91]}
     records = [record(f"{name}s{seed}", 5.0, value) for name, own in far.items() for seed, value in enumerate(own)]
-    (result,) = judge_claims(plan, records)
+    (result,) = results(plan, records).claims
     assert result.primary.verdict == "undecided", "no seed differs in FD"
     (other,) = result.others
     assert (other.metric, other.verdict) == ("FAR", "reproduced")
@@ -114,7 +110,7 @@ def test_a_metric_where_more_is_better_is_turned_round() -> None:
 def test_results_of_another_table_count_and_orders_do_not() -> None:
     plan = plan_of([row("a", 2)], [claim(("elsewhere", "a"), seeds=2)], 2)
     records = [record("as0", 9), record("as1", 9.1), record("elsewheres0", 3), record("elsewheres1", 3.0)]
-    one, other = judge_claims(plan, records), judge_claims(plan, records[::-1])
+    one, other = results(plan, records).claims, results(plan, records[::-1]).claims
     assert one == other
     assert one[0].primary.verdict == "reproduced"
 
@@ -122,14 +118,14 @@ def test_results_of_another_table_count_and_orders_do_not() -> None:
 def test_rows_that_differ_in_two_things_are_remarked_on_until_controls_are_there() -> None:
     confounded = claim(("b", "a"), seeds=2, factors=("aggregator", "training_set"))
     plan = plan_of([row("a", 2), row("b", 2)], [confounded], 2)
-    (text,) = remarks(plan, lines_of(plan, {}), {})
+    (text,) = remarks(plan, results(plan, []).lines, {})
     assert text.startswith("A and B differ in aggregator and training_set, so their difference has no single cause")
     assert "--controls" in text
     plan = plan_of([row("a", 2), row("b", 2), row("x", 2, control=True)], [confounded], 2)
-    (text,) = remarks(plan, lines_of(plan, {}), {})
+    (text,) = remarks(plan, results(plan, []).lines, {})
     assert "--controls" not in text
     single = plan_of([row("a", 2), row("b", 2)], [claim(("b", "a"), seeds=2)], 2)
-    assert remarks(single, lines_of(single, {}), {}) == ()
+    assert remarks(single, results(single, []).lines, {}) == ()
 
 
 def test_differences_are_to_the_first_row_that_is_computed_with_holm_over_rows() -> None:
@@ -137,7 +133,7 @@ def test_differences_are_to_the_first_row_that_is_computed_with_holm_over_rows()
     plan = plan_of([declined, row("a", 3), row("b", 3), row("c", 3)], [], 3)
     numbers = {"a": [30.0, 32.0, 31.0], "b": [25.0, 28.0, 29.0], "c": [30.5, 30.0, 33.0]}
     records = [record(f"{name}s{seed}", fd) for name, own in numbers.items() for seed, fd in enumerate(own)]
-    found = differences_of(plan, records)
+    found = results(plan, records).differences
     assert found is not None
     assert found.baseline == "A"
     fd = dict(found.metrics[0].rows)
@@ -164,21 +160,21 @@ def test_rank_agreement_is_kendalls_tau() -> None:
     fds = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 3.0}
     plan = plan_of([row(name, 1, 10.0 * index) for index, name in enumerate("abcd", 1)] + [row("x", 1)], [], 1)
     records = [record(f"{name}s0", fd) for name, fd in fds.items()] + [record("xs0", 0.5)]
-    (found,) = agreements(plan, records)
+    (found,) = results(plan, records).agreements
     assert found.tau == pytest.approx(4 / 6)
     assert found.n == 4
     assert found.measured == ("A", "B", "D", "C")
     assert found.published == ("A", "B", "C", "D")
-    (few,) = agreements(plan, records[:2])
+    (few,) = results(plan, records[:2]).agreements
     assert few.tau is None
-    assert "too few rows to compare (2 have both numbers)" in "".join(evidence_markdown(plan, records[:2], STUDENT_T))
+    assert "too few rows to compare (2 have both numbers)" in "".join(evidence_markdown(results(plan, records[:2])))
 
 
 def test_lines_of_a_sweep_are_compared_with_their_own_published_number() -> None:
     own = [number for k in (1, 4, 8) for number in cells("s", 1, k)]
     quoted = [{"column": "CelebA", "value": 40.0 + k, "k_sample": k} for k in (1, 4, 8)]
     plan = plan_of([{**row("s", 0), "cells": own, "quoted": quoted}], [], 1)
-    (found,) = agreements(plan, [record("s1s0", 3.0), record("s4s0", 2.0), record("s8s0", 1.0)])
+    (found,) = results(plan, [record("s1s0", 3.0), record("s4s0", 2.0), record("s8s0", 1.0)]).agreements
     assert found.tau == pytest.approx(-1.0)
     assert found.published == ("S, k_sample 1", "S, k_sample 4", "S, k_sample 8")
 
@@ -213,7 +209,7 @@ def test_the_estimator_is_named_wherever_it_is_used() -> None:
     records = [record(f"{name}s{seed}", 10.0 * (name == "a") + seed**2) for name in "ab" for seed in range(3)]
     for estimator, words in ((STUDENT_T, "95% t interval"), (BOOTSTRAP, "95% bootstrap interval")):
         assert words in " ".join(build(plan, records, estimator).caption)
-        assert words in "".join(evidence_markdown(plan, records, estimator))
+        assert words in "".join(evidence_markdown(results(plan, records, estimator)))
     wide, narrow = (build(plan, records, one).rows[0].cells[1] for one in (STUDENT_T, BOOTSTRAP))
     assert isinstance(wide, Measured)
     assert isinstance(narrow, Measured)

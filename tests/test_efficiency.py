@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from handmade import BARE, DATASET
+from handmade import BARE, DATASET, results
 from PIL import Image
 from prism_bench.analysis.figures.quality_compute import quality_plot
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
-from prism_bench.analysis.table.build import build, further
-from prism_bench.analysis.table.efficiency import efficiency_table
-from prism_bench.analysis.table.table_model import Text
+from prism_bench.analysis.table.table_model import Table, Text
 
 COST = {
     "train_seconds": 60.0,
@@ -61,6 +59,15 @@ def plan(rows: int = 2) -> Plan:
     )
 
 
+def costs_of(asked: Plan, records: list[Record]) -> Table | None:
+    return next((table for table in results(asked, records).further if table.group == "Efficiency"), None)
+
+
+def quality_of(asked: Plan, records: list[Record], path: Path) -> Path | None:
+    known = results(asked, records)
+    return quality_plot(known.table, known.lines, path)
+
+
 def shown(table: Any, row: int) -> dict[str, str]:
     cells = table.rows[row].cells
     assert all(isinstance(cell, Text) for cell in cells)
@@ -69,7 +76,7 @@ def shown(table: Any, row: int) -> dict[str, str]:
 
 def test_ratios_and_means_over_the_finished_seeds() -> None:
     records = [record("r0s0", COST), record("r0s1", {**COST, "train_seconds": 120.0, "sample_seconds": 10.0})]
-    table = efficiency_table(plan(), records)
+    table = costs_of(plan(), records)
     assert table is not None
     assert [row.label for row in table.rows] == ["Row 0"], "a row without a finished cell is left out"
     assert shown(table, 0) == {
@@ -87,17 +94,17 @@ def test_ratios_and_means_over_the_finished_seeds() -> None:
 
 def test_what_nobody_knows_has_no_column() -> None:
     bare = {"train_seconds": 60.0, "sample_flops": 4e10, "peak_bytes": 3_000_000_000}
-    table = efficiency_table(plan(), [record("r0s0", bare, parameters=None)])
+    table = costs_of(plan(), [record("r0s0", bare, parameters=None)])
     assert table is not None
     assert [column.label for column in table.columns] == ["Training time", "Peak memory"]
     few = {"train_seconds": 60.0}
-    assert efficiency_table(plan(), [record("r0s0", few)]) is None, "the main table shows these"
-    assert efficiency_table(plan(), []) is None
+    assert costs_of(plan(), [record("r0s0", few)]) is None, "the main table shows these"
+    assert costs_of(plan(), []) is None
 
 
 def test_it_stands_behind_the_other_tables_and_marks_controls() -> None:
     records = [record(f"r{row}s{seed}", COST) for row in (0, 1) for seed in (0, 1)]
-    (table,) = further(plan(), records)
+    (table,) = results(plan(), records).further
     assert table.group == "Efficiency"
     assert [row.label for row in table.rows] == ["Row 0", "Row 1 (control)"]
 
@@ -109,7 +116,7 @@ def test_long_labels_do_not_squeeze_the_picture(tmp_path: Path) -> None:
     records = [record(f"r{row}s{seed}", COST) for row in (0, 1) for seed in (0, 1)]
     long = asked.model_copy(update={"rows": rows})
     # Matplotlib's warning of a squeezed picture would be an error here.
-    path = quality_plot(build(long, records), records, tmp_path / "long.png")
+    path = quality_of(long, records, tmp_path / "long.png")
     assert path is not None
     with Image.open(path) as picture:
         assert 300 < picture.size[1] < 1200
@@ -117,9 +124,9 @@ def test_long_labels_do_not_squeeze_the_picture(tmp_path: Path) -> None:
 
 def test_the_picture_needs_two_rows_with_both(tmp_path: Path) -> None:
     records = [record(f"r0s{seed}", COST, value=seed) for seed in (0, 1)]
-    assert quality_plot(build(plan(), records), records, tmp_path / "no.png") is None
+    assert quality_of(plan(), records, tmp_path / "no.png") is None
     records += [record(f"r1s{seed}", {**COST, "train_flops": 9e12}, value=3 + seed) for seed in (0, 1)]
-    path = quality_plot(build(plan(), records), records, tmp_path / "yes.png")
+    path = quality_of(plan(), records, tmp_path / "yes.png")
     assert path is not None
     with Image.open(path) as picture:
         assert picture.size[0] > 800
@@ -127,7 +134,7 @@ def test_the_picture_needs_two_rows_with_both(tmp_path: Path) -> None:
 
 def test_active_parameters_and_the_database_stand_apart_from_the_model() -> None:
     cost = {**COST, "active_parameters": 900_000, "database_bytes": 3_000_000}
-    found = efficiency_table(plan(), [record("r0s0", cost), record("r1s0", COST)])
+    found = costs_of(plan(), [record("r0s0", cost), record("r1s0", COST)])
     assert found is not None
     keys = [column.key for column in found.columns]
     shown = {key: cell.text for key, cell in zip(keys, found.rows[0].cells, strict=True) if isinstance(cell, Text)}

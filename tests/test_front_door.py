@@ -115,7 +115,6 @@ def test_the_command_of_a_call_gives_the_same_plan(cli: Cli, store: Path) -> Non
 
 
 def test_results_and_table_are_frames(store: Path) -> None:
-    pytest.importorskip("prism_bench.analysis.report.table_frame")
     run = run_tiny(store)
     measured = run.results.query("kind == 'measured'")
     assert set(measured["row"]) == {"patchd", "prism"}
@@ -248,7 +247,6 @@ def test_every_option_says_what_it_is_and_is_declared_once() -> None:
 
 
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    pytest.importorskip("prism_bench.analysis.report.table_frame")
     import nbformat
     from nbclient import NotebookClient
 

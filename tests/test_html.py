@@ -238,10 +238,12 @@ def test_the_command_of_a_cell_computes_that_cell_and_leaves_the_report_whole(cl
 def test_a_whole_report_through_the_command_line(cli: Cli, tmp_path: Path) -> None:
     line = TINY.replace("training.images=128", "training.images=32")
     assert cli(f"run table2 figure3 schedule-sweep {line} --set k_samples=1,2").code == 0
-    said = cli("report all --format latex,markdown,csv,html --out report --interval bootstrap")
+    said = cli("report all --format latex,markdown,csv,parquet,html --out report --interval bootstrap")
     assert said.code == 0, said.err
     report = tmp_path / "report"
-    assert {path.name for path in report.iterdir()} == {"all.tex", "index.html", "table2", "figure3", "schedule-sweep"}
+    assert {path.name for path in report.iterdir()} == {
+        "all.tex", "all.csv", "all.parquet", "index.html", "table2", "figure3", "schedule-sweep",
+    }  # fmt: skip
     assert {path.name for path in (report / "figure3").iterdir()} == {
         "figure3.md", "grid-prism.png", "grid-prism-unconditioned.png", "overview.png", "training-curves.png",
     }  # fmt: skip

@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from handmade import build
 from prism_bench.analysis.formats.latex import BEGIN_BODY, END_BODY, document_tex, table_body, table_tex
 from prism_bench.analysis.formats.latex_escape import _ACCENTS, _SYMBOLS, escape
 from prism_bench.analysis.schema.records import load_plan, load_records
-from prism_bench.analysis.table.build import build
 from prism_bench.analysis.table.table_model import Table
 
 GOLDEN = Path(__file__).parent / "golden" / "analysis"

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import BARE, document
+from handmade import BARE, document, results
 from prism_bench.analysis.schema.records import Cell, Claim, Limit, Plan, Record, Side, load_plan, load_record
-from prism_bench.analysis.stats.claims import judge_claims
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.errors import ComputeError, InputError
@@ -259,7 +258,7 @@ def verdict(*numbers: tuple[float, float]) -> tuple[str, str]:
     side = Side(label="PRISM", row="prism", k_sample=1, cells=cells)
     limit = Limit(sides=(side,), metric="copied", most=2.0, condition="near", least=50.0)
     claim = Claim(id="c", text="t", source="s", pairs=(), limit=limit)
-    (result,) = judge_claims(plan_with(claim), records)
+    (result,) = results(plan_with(claim), records).claims
     return result.primary.verdict, result.primary.sentence
 
 
@@ -290,5 +289,5 @@ def test_a_missing_measurement_is_not_tested() -> None:
     bare = record(0, 1, 1).model_copy(update={"values": ()})
     side = Side(label="PRISM", row="prism", k_sample=1, cells=(Cell(seed=0, record="r0", k_sample=None),))
     limit = Limit(sides=(side,), metric="copied", most=2.0, condition="near", least=50.0)
-    (result,) = judge_claims(plan_with(Claim(id="c", text="t", source="s", pairs=(), limit=limit)), [bare])
+    (result,) = results(plan_with(Claim(id="c", text="t", source="s", pairs=(), limit=limit)), [bare]).claims
     assert result.primary.sentence == "not tested: PRISM has no such measurement for seed 0"

@@ -11,7 +11,7 @@ from handmade import plan_of, row
 from PIL import Image
 from prism_bench.analysis.formats.rerun_command import cell_command
 from prism_bench.analysis.schema.records import load_plan
-from prism_bench.experiments.store.plan_files import load_plans
+from prism_bench.analysis.schema.stored_plans import load_plans
 
 SMALL = TINY.replace("training.images=128", "training.images=32").replace("sampler.steps=3", "sampler.steps=2")
 LINE = (

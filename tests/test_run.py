@@ -141,7 +141,7 @@ def test_the_report_is_a_pure_function_of_the_records(done: tuple[Path, str], tm
         for folder in (tmp_path / "a", tmp_path / "b")
     )
     tables = {path.name for path in first if path.suffix in {".tex", ".csv"}}
-    assert tables == {"all.tex", "ablation-table3.csv", "ablation-table3.tex"}
+    assert tables == {"all.tex", "all.csv", "ablation-table3.csv", "ablation-table3.tex"}
     assert first == second
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from handmade import Json, cells, plan_of, record, row
+from handmade import results as results_of
 from PIL import Image
 from prism_bench.analysis.figures.sweep_figures import sweep_figures
 from prism_bench.analysis.schema.records import Plan, Record
-from prism_bench.analysis.table.sweep import paper_form, sweep_of
 from prism_bench.analysis.table.table_model import Hole, Measured, Quoted
 
 K = (1, 4)
@@ -33,7 +33,7 @@ def results(seeds: int = 3) -> list[Record]:
 
 
 def test_rows_are_k_sample_and_columns_schedules_measured_then_quoted() -> None:
-    table = paper_form(swept(), results())
+    table = results_of(swept(), results()).paper_form
     assert table is not None
     assert (table.stub, [line.label for line in table.rows]) == ("k_sample", ["1", "4"])
     assert [column.label for column in table.columns] == [
@@ -46,7 +46,7 @@ def test_rows_are_k_sample_and_columns_schedules_measured_then_quoted() -> None:
 
 
 def test_the_best_schedule_of_a_row_is_bold_only_where_it_can_be_told() -> None:
-    table = paper_form(swept(), results())
+    table = results_of(swept(), results()).paper_form
     assert table is not None
     best = [[isinstance(cell, Measured) and cell.best for cell in line.cells[:2]] for line in table.rows]
     assert best == [[True, False], [False, False]]
@@ -54,7 +54,7 @@ def test_the_best_schedule_of_a_row_is_bold_only_where_it_can_be_told() -> None:
 
 def test_missing_cells_are_holes_with_their_reason() -> None:
     some = [one for one in results() if not one.record.startswith("fixed4")]
-    table = paper_form(swept(), some)
+    table = results_of(swept(), some).paper_form
     assert table is not None
     hole = table.rows[1].cells[1]
     assert isinstance(hole, Hole)
@@ -64,12 +64,12 @@ def test_missing_cells_are_holes_with_their_reason() -> None:
 
 def test_what_is_no_sweep_has_no_such_form() -> None:
     plain = plan_of([row("a", 1), row("b", 1)], [], 1)
-    assert sweep_of(plain, [record("as0", 1.0)]) is None
-    assert sweep_of(swept(), []) is None
+    assert results_of(plain, [record("as0", 1.0)]).sweep is None
+    assert results_of(swept(), []).sweep is None
 
 
 def test_pictures_are_the_same_bytes_and_are_drawn_of_partial_results(tmp_path: Path) -> None:
-    sweep, part = sweep_of(swept(), results()), sweep_of(swept(), results()[:2])
+    sweep, part = results_of(swept(), results()).sweep, results_of(swept(), results()[:2]).sweep
     assert sweep is not None
     assert part is not None
     one, other = sweep_figures(sweep, tmp_path / "one"), sweep_figures(sweep, tmp_path / "other")

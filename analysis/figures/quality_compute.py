@@ -1,14 +1,11 @@
 """Quality against compute."""
 
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.figures.plots import plain_style, save
-from prism_bench.analysis.frame.joined_rows import lines_of
-from prism_bench.analysis.schema.records import Record, index_records
-from prism_bench.analysis.table.efficiency import mean_cost
+from prism_bench.analysis.frame.table_lines import TableLines
 from prism_bench.analysis.table.table_model import Measured, Table
 
 PICTURE = "quality-compute.png"
@@ -16,20 +13,20 @@ LABEL = 100
 """Letters of a label in the legend before it is broken."""
 
 
-def quality_plot(table: Table, records: Iterable[Record], path: Path) -> Path | None:
+def quality_plot(table: Table, lines: TableLines, path: Path) -> Path | None:
     """The main table's first metric over the operations of the training, a point with its interval for each row.
 
     A PNG; None where fewer than two rows have both.
     """
-    lines = {line.row.id: line for line in lines_of(table.plan, index_records(records)) if not line.one_of_several}
     first = next((index for index, column in enumerate(table.columns) if column.kind == "measured"), None)
     if first is None:
         return None
+    single = lines.lines[~lines.lines["several"]]
+    operations = single["row"].to_frame().join(lines.costs).set_index("row")["train_flops"]
     points = []
     for row in table.rows:
-        cell, line = row.cells[first], lines.get(row.id)
-        compute = None if line is None else mean_cost(line, lambda record: record.cost.train_flops)
-        if isinstance(cell, Measured) and compute:
+        cell, compute = row.cells[first], operations.get(row.id, 0.0)
+        if isinstance(cell, Measured) and compute > 0:
             points.append((row, compute, cell))
     if len(points) < 2:
         return None

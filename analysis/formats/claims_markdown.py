@@ -4,23 +4,23 @@ from collections.abc import Sequence
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.markdown_escape import escape, markdown_line
-from prism_bench.analysis.schema.records import Plan, Record
-from prism_bench.analysis.stats.agreement import Agreement, agreements
-from prism_bench.analysis.stats.claims import ClaimResult, judge_claims
+from prism_bench.analysis.stats.agreement import Agreement
+from prism_bench.analysis.stats.claims import ClaimResult
 from prism_bench.analysis.stats.comparison import Comparison
-from prism_bench.analysis.stats.differences import Differences, differences_of
+from prism_bench.analysis.stats.differences import Differences
 from prism_bench.analysis.stats.statistics import Estimator
+from prism_bench.analysis.table.results import Results
 
 
-def evidence_markdown(plan: Plan, records: Sequence[Record], estimator: Estimator) -> list[str]:
+def evidence_markdown(results: Results) -> list[str]:
     """The sections that have something to say."""
-    if plan.kind == "grid":
+    if results.plan.kind == "grid":
         return []
-    differences = differences_of(plan, records, estimator)
+    differences = results.differences
     sections = [
-        claims_section(judge_claims(plan, records, estimator)),
-        "" if differences is None else differences_section(differences, estimator),
-        agreement_section(agreements(plan, records)),
+        claims_section(results.claims),
+        "" if differences is None else differences_section(differences, results.estimator),
+        agreement_section(results.agreements),
     ]
     return [section for section in sections if section]
 
@@ -47,7 +47,7 @@ def claims_section(results: Sequence[ClaimResult]) -> str:
 
 def differences_section(differences: Differences, estimator: Estimator) -> str:
     """A row for each variant, a column for each metric: row minus baseline, interval, adjusted p value."""
-    head = ["Variant", *(escape(f"{one.metric.label} {_arrow(one.metric.better)}") for one in differences.metrics)]
+    head = ["Variant", *(escape(f"{one.metric.label} {one.metric.arrow}") for one in differences.metrics)]
     lines = [head, ["---", *("---:" for _ in differences.metrics)]]
     for index, (label, _) in enumerate(differences.metrics[0].rows):
         lines.append([escape(label), *(_difference(one.rows[index][1]) for one in differences.metrics)])
@@ -85,7 +85,3 @@ def _difference(comparison: Comparison) -> str:
     if ends:
         text += f" \\[{', '.join(formatting.fixed(end, places) for end in ends)}\\]"
     return text if comparison.adjusted is None else f"{text} {escape(formatting.p_value(comparison.adjusted))}"
-
-
-def _arrow(better: str) -> str:
-    return "↓" if better == "lower" else "↑"

@@ -66,7 +66,7 @@ def table_body(table: Table) -> str:
 def _name(table: Table) -> str:
     """The name for cross-references: letters, digits and hyphens."""
     form = table.group if table.stub == "Variant" else "paper form"
-    return re.sub(r"[^A-Za-z0-9.]+", "-", f"{table.plan.experiment} {table.plan.panel} {form}").strip("-")
+    return re.sub(r"[^A-Za-z0-9.]+", "-", f"{table.name} {form}").strip("-")
 
 
 def _preamble(columns: Sequence[Column]) -> str:
@@ -84,7 +84,7 @@ def _group_headings(table: Table) -> list[str]:
 
     Nothing where there are neither.
     """
-    names = {"measured": f"measured here, scale {table.plan.scale}", "quoted": "quoted, not measured here"}
+    names = {"measured": f"measured here, scale {table.scale}", "quoted": "quoted, not measured here"}
     cells, rules, position = [""], [], 2
     for kind, group in groupby(table.columns, key=lambda column: column.kind):
         width = len(list(group))

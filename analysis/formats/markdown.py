@@ -3,44 +3,32 @@
 import json
 from collections.abc import Sequence
 
+import pandas as pd
 from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.claims_markdown import evidence_markdown
 from prism_bench.analysis.formats.markdown_escape import code, escape, markdown_line
-from prism_bench.analysis.frame.joined_rows import why_missing
-from prism_bench.analysis.schema.records import Plan, Record
+from prism_bench.analysis.schema.records import Plan
+from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Table, TableCell
 
 Picture = tuple[str, str]
 
 
-def table_markdown(
-    table: Table,
-    records: Sequence[Record] = (),
-    pictures: Sequence[Picture] = (),
-    paper_form: Table | None = None,
-    further: Sequence[Table] = (),
-) -> str:
-    """A Markdown page of one table.
-
-    Args:
-        table: what `table.build` made.
-        records: the records of the plan, for the list of cells.
-        pictures: (file name, caption) of pictures that lie beside the page.
-        paper_form: the same numbers in the form of the paper's table, where that is another.
-        further: more numbers of the same cells.
-    """
+def table_markdown(results: Results, pictures: Sequence[Picture] = ()) -> str:
+    """A Markdown page of one plan's tables; `pictures` lie beside it."""
+    plan, form = results.plan, results.paper_form
     sections = [
-        f"# {escape(table.plan.title)}",
-        *([] if paper_form is None else [_grid(paper_form), *_caption(paper_form), "## In full"]),
-        _grid(table),
-        *_caption(table),
-        *(text for other in further for text in (f"## {escape(other.group)}", _grid(other), *_caption(other))),
+        f"# {escape(plan.title)}",
+        *([] if form is None else [_grid(form), *_caption(form), "## In full"]),
+        _grid(results.table),
+        *_caption(results.table),
+        *(text for other in results.further for text in (f"## {escape(other.group)}", _grid(other), *_caption(other))),
         *(f"![{escape(caption)}]({name})\n\n*{escape(caption)}*" for name, caption in pictures),
-        *evidence_markdown(table.plan, records, table.estimator),
-        _changes(table.plan),
-        _choices(table.plan),
-        _cells(table.plan, {record.record: record for record in records}),
-        f"## How to compute it again\n\n```\n{' '.join(table.plan.command.split())}\n```",
+        *evidence_markdown(results),
+        _changes(plan),
+        _choices(plan),
+        _cells(results),
+        f"## How to compute it again\n\n```\n{' '.join(plan.command.split())}\n```",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -97,13 +85,11 @@ def _choices(plan: Plan) -> str:
     return "## Open choices in force\n\n" + "\n".join(markdown_line(line) for line in lines)
 
 
-def _cells(plan: Plan, records: dict[str, Record]) -> str:
+def _cells(results: Results) -> str:
     lines = [["Variant", "Seed", "k_sample", "Record", "Status"], ["---", "---:", "---:", "---", "---"]]
-    for row in plan.rows:
-        for cell in row.cells:
-            k_sample = "" if cell.k_sample is None else str(cell.k_sample)
-            status = why_missing(records.get(cell.record), None) or "done"
-            lines.append([escape(row.label), str(cell.seed), k_sample, code(cell.record[:12]), escape(status)])
+    for cell in results.lines.every_cell.itertuples():
+        k_sample = "" if pd.isna(cell.k_sample) else str(cell.k_sample)
+        lines.append([escape(cell.label), str(cell.seed), k_sample, code(cell.record[:12]), escape(cell.state)])
     return "## Cells\n\n" + "\n".join(markdown_line(line) for line in lines) if len(lines) > 2 else ""
 
 

@@ -1,11 +1,9 @@
 """Whether the rows stand in the paper's order."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prism_bench.analysis.frame.joined_rows import Line, lines_of, metrics_of
-from prism_bench.analysis.schema.records import Plan, QuotedNumber, Record, Value, index_records
-from prism_bench.analysis.stats.comparison import improvement, numbers
+from prism_bench.analysis.frame.table_lines import Metric, TableLines
+from prism_bench.analysis.stats.comparison import improvement
 from prism_bench.analysis.stats.statistics import kendall_tau
 
 FEWEST = 3
@@ -20,31 +18,30 @@ class Agreement:
     """
 
     column: str
-    metric: Value
+    metric: Metric
     tau: float | None
     n: int
     measured: tuple[str, ...]
     published: tuple[str, ...]
 
 
-def agreements(plan: Plan, records: Iterable[Record]) -> tuple[Agreement, ...]:
+def agreements(lines: TableLines) -> tuple[Agreement, ...]:
     """One for each published column, on the plan's first metric; empty where nothing is measured or published."""
-    lines = lines_of(plan, index_records(records))
-    metrics = list(metrics_of(lines).values())
+    metrics = list(lines.metrics().values())
     if not metrics:
         return ()
-    columns = dict.fromkeys(number.column for row in plan.rows for number in row.quoted)
-    return tuple(_agreement(column, lines, metrics[0]) for column in columns)
+    return tuple(_agreement(column, lines, metrics[0]) for column in lines.quoted["group"].unique())
 
 
-def _agreement(column: str, lines: tuple[Line, ...], metric: Value) -> Agreement:
+def _agreement(column: str, lines: TableLines, metric: Metric) -> Agreement:
     pairs = []
-    for line in lines:
-        values, published = numbers(line.values(metric.name)), _published(line, column)
-        if values and published is not None:
+    for line, title in lines.lines["title"].items():
+        values = list(lines.of(metric.name, line).values())
+        published = [number for number in lines.published(line)[0] if number.group == column]
+        if values and published:
             # Both so that less is better.
-            mean = improvement(metric.better) * sum(values.values()) / len(values)
-            pairs.append((line.title, mean, improvement(published.better) * published.value))
+            mean = improvement(metric.better) * sum(values) / len(values)
+            pairs.append((title, mean, improvement(published[0].better) * published[0].value))
     tau = kendall_tau([pair[1] for pair in pairs], [pair[2] for pair in pairs]) if len(pairs) >= FEWEST else None
     return Agreement(
         column=column,
@@ -54,13 +51,3 @@ def _agreement(column: str, lines: tuple[Line, ...], metric: Value) -> Agreement
         measured=tuple(name for name, _, _ in sorted(pairs, key=lambda pair: pair[1])),
         published=tuple(name for name, _, _ in sorted(pairs, key=lambda pair: pair[2])),
     )
-
-
-def _published(line: Line, column: str) -> QuotedNumber | None:
-    fitting = [
-        number
-        for number in line.row.quoted
-        if number.column == column
-        and (number.k_sample == line.k_sample or (number.k_sample is None and not line.one_of_several))
-    ]
-    return fitting[0] if fitting else None

@@ -1,20 +1,15 @@
 """The paper's claims, each with a verdict of its own."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from prism_bench.analysis import formatting
-from prism_bench.analysis.schema.records import Claim, Pair, Plan, Record, Side, Value, index_records
-from prism_bench.analysis.stats.comparison import (
-    SIGNIFICANT,
-    Comparison,
-    adjusted,
-    compare,
-    improvement,
-    numbers,
-    values_of,
-)
+from prism_bench.analysis.frame.recorded import Recorded
+from prism_bench.analysis.frame.table_lines import Metric
+from prism_bench.analysis.schema.records import Claim, Pair, Plan, Side
+from prism_bench.analysis.stats.comparison import SIGNIFICANT, Comparison, adjusted, compare
 from prism_bench.analysis.stats.limit_claims import Verdict, judge_limit
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator, seeds_needed
 
@@ -64,52 +59,41 @@ class ClaimResult:
     others: tuple[Judgement, ...]
 
 
-def judge_claims(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> tuple[ClaimResult, ...]:
-    """Every claim of a plan, on the first metric of its records and, for information, on all others."""
-    known = index_records(records)
-    return tuple(_claim(claim, known, estimator) for claim in plan.claims if claim.pairs or claim.limit)
+def judge_claims(plan: Plan, frame: pd.DataFrame, estimator: Estimator = STUDENT_T) -> tuple[ClaimResult, ...]:
+    """Every claim of a plan, on the first metric of its cells and, for information, on all others.
+
+    The frame holds the cells that the claims speak of (`frame.claims_frame`); others do no harm.
+    """
+    recorded = Recorded(frame)
+    return tuple(_claim(claim, recorded, estimator) for claim in plan.claims if claim.pairs or claim.limit)
 
 
-def _claim(claim: Claim, records: Mapping[str, Record], estimator: Estimator) -> ClaimResult:
+def _claim(claim: Claim, recorded: Recorded, estimator: Estimator) -> ClaimResult:
     if claim.limit is not None:
-        metric, verdict, sentence = judge_limit(claim.limit, records, estimator)
+        metric, verdict, sentence = judge_limit(claim.limit, recorded, estimator)
         return ClaimResult(
             claim=claim, primary=Judgement(metric=metric, verdict=verdict, sentence=sentence, pairs=()), others=()
         )
-    metrics = _metrics(claim, records)
+    metrics = recorded.metrics([cell.record for side in claim.sides for cell in side.cells])
     if not metrics:
-        missing = tuple(_untested(pair, claim, _absent(pair, records, None)) for pair in claim.pairs)
+        missing = tuple(_untested(pair, claim, _absent(pair, recorded, None)) for pair in claim.pairs)
         sentence = "not tested: none of its cells is finished"
         return ClaimResult(
             claim=claim,
             primary=Judgement(metric="", verdict="not tested", sentence=sentence, pairs=missing),
             others=(),
         )
-    first, *rest = (_judge(claim, metric, records, estimator) for metric in metrics)
+    first, *rest = (_judge(claim, metric, recorded, estimator) for metric in metrics)
     return ClaimResult(claim=claim, primary=first, others=tuple(rest))
 
 
-def _metrics(claim: Claim, records: Mapping[str, Record]) -> list[Value]:
-    """Metrics of the main table, in the order of the records."""
-    found: dict[str, Value] = {}
-    for side in claim.sides:
-        for cell in side.cells:
-            record = records.get(cell.record)
-            for value in record.values if record is not None and record.status == "done" else ():
-                if not value.group:
-                    found.setdefault(value.name, value)
-    return list(found.values())
-
-
-def _judge(claim: Claim, metric: Value, records: Mapping[str, Record], estimator: Estimator) -> Judgement:
-    sign = improvement(metric.better)
+def _judge(claim: Claim, metric: Metric, recorded: Recorded, estimator: Estimator) -> Judgement:
     compared = []
     for pair in claim.pairs:
-        better = values_of(pair.better.cells, records, metric.name)
-        worse = values_of(pair.worse.cells, records, metric.name)
-        compared.append(compare(numbers(worse, sign), numbers(better, sign), estimator))
+        better, worse = (recorded.by_seed(side.cells, metric.name) for side in (pair.better, pair.worse))
+        compared.append(compare(worse, better, estimator, metric.better))
     pairs = tuple(
-        _pair(pair, claim, comparison, _absent(pair, records, metric.name))
+        _pair(pair, claim, comparison, _absent(pair, recorded, metric.name))
         for pair, comparison in zip(claim.pairs, adjusted(compared), strict=True)
     )
     verdict, sentence = _verdict(pairs, metric)
@@ -152,20 +136,17 @@ def _name(side: Side, claim: Claim) -> str:
     return f"{side.label} (k_sample {side.k_sample})" if several else side.label
 
 
-def _absent(pair: Pair, records: Mapping[str, Record], metric: str | None) -> str:
+def _absent(pair: Pair, recorded: Recorded, metric: str | None) -> str:
     """Which cells of a pair have no value."""
     parts = []
     for side in (pair.better, pair.worse):
-        there = {cell.seed for cell in side.cells if cell.record in records and records[cell.record].status == "done"}
-        if metric is not None:
-            there &= values_of(side.cells, records, metric).keys()
-        seeds = [cell.seed for cell in side.cells if cell.seed not in there]
+        seeds = [cell.seed for cell in side.cells if not recorded.holds(cell.record, metric)]
         if seeds:
             parts.append(f"{side.label} has no result for seed{'s' * (len(seeds) > 1)} {formatting.listing(seeds)}")
     return "; ".join(parts) or "the two sides share no seed"
 
 
-def _verdict(pairs: Sequence[PairResult], metric: Value) -> tuple[Verdict, str]:
+def _verdict(pairs: Sequence[PairResult], metric: Metric) -> tuple[Verdict, str]:
     """The verdict over all pairs, and one sentence of evidence."""
     against = [pair for pair in pairs if pair.decided and pair.mean is not None and pair.mean < 0]
     if against:
@@ -183,14 +164,14 @@ def _after(pairs: Sequence[PairResult]) -> str:
     return f"after {formatting.listing(counts)} seed{'s' if counts != [1] else ''}"
 
 
-def _told(pairs: Sequence[PairResult], metric: Value) -> str:
+def _told(pairs: Sequence[PairResult], metric: Metric) -> str:
     """The weakest of the pairs in numbers, and how many there are."""
     weakest = max(pairs, key=lambda pair: (pair.comparison.adjusted or 0.0, -abs(pair.mean or 0.0)))
     more = f" (the weakest of {len(pairs)} pairs)" if len(pairs) > 1 else ""
     return f"{_difference(weakest, metric)}{more}"
 
 
-def _open(pairs: Sequence[PairResult], metric: Value) -> str:
+def _open(pairs: Sequence[PairResult], metric: Metric) -> str:
     undecided = [pair for pair in pairs if not pair.decided]
     hardest = max(undecided, key=lambda pair: (pair.needed or math.inf, pair.comparison.adjusted or 0.0))
     told = _difference(hardest, metric)
@@ -219,7 +200,7 @@ def _advice(undecided: Sequence[PairResult]) -> str:
     return f"{seeds}, if these means and spreads are the true ones"
 
 
-def _difference(pair: PairResult, metric: Value) -> str:
+def _difference(pair: PairResult, metric: Metric) -> str:
     interval, comparison = pair.comparison.interval, pair.comparison
     if interval is None:
         return f"{pair.better} and {pair.worse} cannot be compared"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from prism_bench.analysis.schema.records import Better, Cell, Record, Value
-from prism_bench.analysis.stats.statistics import Estimator, Interval, holm, paired_p_value
+from prism_bench.analysis.schema.records import Better
+from prism_bench.analysis.stats.statistics import Estimator, Interval, differences, holm, p_value
 
 SIGNIFICANT = 0.05
 
@@ -28,27 +28,14 @@ class Comparison:
         return self.adjusted is not None and self.adjusted < SIGNIFICANT
 
 
-def values_of(cells: Sequence[Cell], records: Mapping[str, Record], metric: str) -> dict[int, Value]:
-    """Finished values of a metric by seed."""
-    return {
-        cell.seed: value
-        for cell in cells
-        if cell.record in records and records[cell.record].status == "done"
-        for value in records[cell.record].values
-        if value.name == metric
-    }
-
-
-def compare(one: Mapping[int, float], other: Mapping[int, float], estimator: Estimator) -> Comparison:
-    """one - other by seed."""
-    shared = sorted(one.keys() & other.keys())
-    if not shared:
+def compare(
+    one: Mapping[int, float], other: Mapping[int, float], estimator: Estimator, better: Better = "lower"
+) -> Comparison:
+    """one - other by seed; the other way round where more is better."""
+    if not one.keys() & other.keys():
         return Comparison(interval=None, differences=(), p=None)
-    differences = tuple(one[seed] - other[seed] for seed in shared)
-    p = paired_p_value(one, other)
-    if p is None and len(shared) > 1:
-        p = 1.0  # no seed differs: nothing speaks for a difference
-    return Comparison(interval=estimator.difference(one, other), differences=differences, p=p)
+    paired = differences(one, other) if better == "lower" else differences(other, one)
+    return Comparison(interval=estimator.interval(paired), differences=tuple(paired), p=p_value(paired))
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -61,8 +48,3 @@ def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
 def improvement(better: Better) -> int:
     """+1 where the worse side's value minus the better side's is positive, -1 where larger is better."""
     return 1 if better == "lower" else -1
-
-
-def numbers(values: Mapping[int, Value], sign: int = 1) -> dict[int, float]:
-    """Bare numbers by seed."""
-    return {seed: sign * value.value for seed, value in values.items()}

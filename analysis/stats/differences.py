@@ -1,11 +1,9 @@
 """Every row against the baseline, seed by seed, with Holm's correction over the rows of a metric."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prism_bench.analysis.frame.joined_rows import lines_of, metrics_of
-from prism_bench.analysis.schema.records import Plan, Record, Value, index_records
-from prism_bench.analysis.stats.comparison import Comparison, adjusted, compare, numbers
+from prism_bench.analysis.frame.table_lines import Metric, TableLines
+from prism_bench.analysis.stats.comparison import Comparison, adjusted, compare
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 
 
@@ -13,7 +11,7 @@ from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 class MetricDifferences:
     """One metric: (row label, row minus baseline) in the order of the plan."""
 
-    metric: Value
+    metric: Metric
     rows: tuple[tuple[str, Comparison], ...]
 
 
@@ -25,18 +23,27 @@ class Differences:
     metrics: tuple[MetricDifferences, ...]
 
 
-def differences_of(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> Differences | None:
+def differences_of(lines: TableLines, estimator: Estimator = STUDENT_T) -> Differences | None:
     """Row minus baseline for every metric; None where fewer than two rows are there to compare."""
-    lines = [line for line in lines_of(plan, index_records(records)) if line.cells]
-    metrics = metrics_of(tuple(lines))
-    if len(lines) < 2 or not metrics:
+    titles = lines.lines.loc[lines.lines["seeds"] > 0, "title"]
+    metrics = lines.metrics()
+    if len(titles) < 2 or not metrics:
         return None
-    baseline, *others = lines
-    found = []
-    for name, value in metrics.items():
-        base = numbers(baseline.values(name))
-        compared = adjusted([compare(numbers(line.values(name)), base, estimator) for line in others])
-        found.append(
-            MetricDifferences(metric=value, rows=tuple(zip((line.title for line in others), compared, strict=True)))
-        )
-    return Differences(baseline=baseline.title, metrics=tuple(found))
+    baseline, *others = titles.index
+    return Differences(
+        baseline=titles[baseline],
+        metrics=tuple(
+            MetricDifferences(
+                metric=metric,
+                rows=tuple(zip(titles[others], _against(lines, name, baseline, others, estimator), strict=True)),
+            )
+            for name, metric in metrics.items()
+        ),
+    )
+
+
+def _against(
+    lines: TableLines, metric: str, baseline: int, others: list[int], estimator: Estimator
+) -> list[Comparison]:
+    base = lines.of(metric, baseline)
+    return adjusted([compare(lines.of(metric, line), base, estimator) for line in others])

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from prism_bench.analysis.errors import AnalysisError
@@ -41,7 +42,7 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     mean = math.fsum(sample) / n
     if n == 1:
         return Interval(mean=mean, low=None, high=None, half_width=None, n=1, estimator="single value, no interval")
-    half = t_quantile(0.5 + level / 2, n - 1) * float(np.std(sample, ddof=1)) / math.sqrt(n)
+    half = _t_quantile(0.5 + level / 2, n - 1) * float(np.std(sample, ddof=1)) / math.sqrt(n)
     name = f"{100 * level:g}% t interval, n = {n}, ddof = 1"
     return Interval(mean=mean, low=mean - half, high=mean + half, half_width=half, n=n, estimator=name)
 
@@ -52,15 +53,19 @@ def bootstrap_interval(values: Sequence[float], level: float = LEVEL) -> Interva
     Raises:
         AnalysisError: see `mean_interval`.
     """
+    from scipy.stats import bootstrap
+
     sample = _finite(values)
     _check_level(level)
     n = len(sample)
     mean = math.fsum(sample) / n
     if n == 1:
         return mean_interval(sample, level)
-    drawn = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
-    means = np.asarray(sample)[drawn].mean(axis=1)
-    low, high = (float(end) for end in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
+    found = bootstrap(
+        (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=level, method="percentile",
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    low, high = map(float, found.confidence_interval)
     rough = " (rough: too narrow with so few values)" if n < FEW else ""
     name = f"{100 * level:g}% percentile bootstrap interval, n = {n}, {RESAMPLES:,} resamples{rough}"
     return Interval(mean=mean, low=low, high=high, half_width=(high - low) / 2, n=n, estimator=name)
@@ -111,24 +116,21 @@ def differences(a: Mapping[int, float], b: Mapping[int, float]) -> list[float]:
     return [a[seed] - b[seed] for seed in shared]
 
 
-def separable(a: Mapping[int, float], b: Mapping[int, float], level: float = LEVEL) -> bool:
-    """Whether the paired interval of a - b excludes 0; False with fewer than two seeds in common."""
-    if len(a.keys() & b.keys()) < 2:
-        return False
-    return paired_difference(a, b, level).excludes_zero()
+def p_value(sample: Sequence[float]) -> float | None:
+    """Two-sided p value of the paired t test, given the differences; None of a single one.
 
+    1 where all differences are 0: nothing speaks for a difference. `scipy.stats.ttest_rel` gives the same, but warns
+    where differences are nearly equal, as those of a constant shift are.
+    """
+    from scipy.stats import t
 
-def paired_p_value(a: Mapping[int, float], b: Mapping[int, float]) -> float | None:
-    """Two-sided p value of the paired t test; None with fewer than two seeds in common, or where no pair differs."""
-    from scipy.special import stdtr
-
-    if len(a.keys() & b.keys()) < 2:
+    n = len(sample)
+    if n < 2:
         return None
-    sample = np.asarray(differences(a, b))
-    mean, error = float(sample.mean()), float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    mean, error = abs(float(np.mean(sample))), float(np.std(sample, ddof=1)) / math.sqrt(n)
     if error == 0:
-        return None if mean == 0 else 0.0
-    return float(2 * stdtr(len(sample) - 1, -abs(mean) / error))
+        return 0.0 if mean else 1.0
+    return float(2 * t.sf(mean / error, n - 1))
 
 
 def seeds_needed(sample: Sequence[float], level: float = LEVEL, power: float = 0.8, limit: int = 10_000) -> int | None:
@@ -190,11 +192,12 @@ def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
     return float(kendalltau(a, b).statistic)
 
 
-def t_quantile(probability: float, degrees: int) -> float:
-    """The quantile of Student's t distribution with `degrees` degrees of freedom."""
-    from scipy.special import stdtrit
+@cache
+def _t_quantile(probability: float, degrees: int) -> float:
+    """Cached: a table asks for the same few a thousand times."""
+    from scipy.stats import t
 
-    return float(stdtrit(degrees, probability))
+    return float(t.ppf(probability, degrees))
 
 
 def _power(effect: float, n: int, level: float) -> float:
@@ -202,13 +205,13 @@ def _power(effect: float, n: int, level: float) -> float:
 
     An interval that excludes 0 on the wrong side decides nothing rightly, so the other tail does not count.
     """
-    from scipy.special import nctdtr
+    from scipy.stats import nct
 
     if n < 2:
         return 0.0
-    # Beyond a noncentrality of 30 the power only rises further; larger values are past what nctdtr computes well.
+    # Beyond a noncentrality of 30 the power only rises further; larger values are past what scipy computes well.
     shift = min(effect * math.sqrt(n), 30.0)
-    return float(1 - nctdtr(n - 1, shift, t_quantile(0.5 + level / 2, n - 1)))
+    return float(nct.sf(_t_quantile(0.5 + level / 2, n - 1), n - 1, shift))
 
 
 def _finite(values: Sequence[float]) -> list[float]:

@@ -1,12 +1,13 @@
-"""Build a table: a pure function of a plan and of the records that are there, in any order."""
+"""Build a table: a pure function of a plan and its frame."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
+import pandas as pd
 from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
-from prism_bench.analysis.frame.joined_rows import Line, groups_of, lines_of, metrics_of, summary_of
-from prism_bench.analysis.schema.records import Better, Plan, Record, Value, index_records
+from prism_bench.analysis.frame.table_lines import Metric, TableLines
+from prism_bench.analysis.schema.records import Better, Plan
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.caption import caption, remarks
 from prism_bench.analysis.table.efficiency import efficiency_table
@@ -17,49 +18,33 @@ QUOTED_MARK = "‡"
 FLOOR_LABEL = "Real images (floor)"
 
 
-def further(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> tuple[Table, ...]:
+def further(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) -> tuple[Table, ...]:
     """The further tables of a plan: one for each group of values that is not in the main one, and what rows cost."""
-    known = tuple(records)
-    groups = groups_of(lines_of(plan, index_records(known)))
-    costs = efficiency_table(plan, known, estimator)
-    return (*(build(plan, known, estimator, group) for group in groups), *(() if costs is None else (costs,)))
+    costs = efficiency_table(plan, lines, estimator)
+    groups = [build(plan, lines, estimator, group) for group in lines.groups]
+    return (*groups, *([] if costs is None else [costs]))
 
 
-def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T, group: str = "") -> Table:
-    """The table of a plan from whatever records there are; their order does not matter.
+def build(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T, group: str = "") -> Table:
+    """The table of a plan from the lines of its frame.
 
     Costs and published numbers stand in the main table, which is that of the empty group.
 
     Raises:
         AnalysisError: values of one metric carry two fingerprints, or a quoted number has no place of its own.
     """
-    lines = lines_of(plan, index_records(records))
-    metrics = metrics_of(lines, group)
-    blocks = [*_words(lines), *_measured(lines, metrics, plan, estimator)]
+    metrics = lines.metrics(group)
+    blocks = _words(lines)
+    if plan.kind != "grid":
+        blocks += measured_columns(lines, metrics, SMALL_SCALE_MARK if marked(plan.scale, lines) else "", estimator)
     if not group:
-        blocks += [*_costs(lines), *_quoted(lines, plan)]
-    columns = tuple(column for column, _ in blocks)
-    rows = [
-        Row(
-            id=line.row.id,
-            label=line.label,
-            kind=line.kind,
-            cells=tuple(cells[index] for _, cells in blocks),
-            k_sample=line.k_sample if line.one_of_several else None,
-        )
-        for index, line in enumerate(lines)
-    ]
-    if metrics:
-        rows.append(_floor_row(lines, columns, metrics, estimator))
-    rows, notes = lettered(rows)
-    return Table(
-        plan=plan,
-        columns=columns,
-        rows=tuple(rows),
+        blocks += [*_costs(lines), *_quoted(lines)]
+    return replace(
+        table_of(lines, blocks, metrics, estimator),
+        name=f"{plan.experiment} {plan.panel}".strip(),
+        scale=plan.scale,
         caption=caption(plan, metrics, estimator, SMALL_SCALE_MARK, QUOTED_MARK, group),
-        notes=notes,
         remarks=() if group else remarks(plan, lines, metrics),
-        estimator=estimator,
         group=group,
     )
 
@@ -67,62 +52,81 @@ def build(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_
 Block = tuple[Column, list[TableCell]]
 
 
-def _words(lines: tuple[Line, ...]) -> list[Block]:
-    blocks: list[Block] = [
-        (Column(key="trained_on", label="Trained on", kind="words"), [Text(text=line.row.trained_on) for line in lines])
+def table_of(lines: TableLines, blocks: list[Block], metrics: Mapping[str, Metric], estimator: Estimator) -> Table:
+    """Columns and their cells as a table with the real-data baseline below, still without words around it."""
+    columns = tuple(column for column, _ in blocks)
+    rows = [
+        Row(
+            id=line.row,
+            label=line.label,
+            kind="control" if line.control else "variant",
+            cells=tuple(cells[line.Index] for _, cells in blocks),
+            k_sample=line.k_sample if line.several else None,
+        )
+        for line in lines.lines.itertuples()
     ]
-    used = {line.k_sample for line in lines if line.k_sample is not None}
-    if len(used) > 1:
-        texts: list[TableCell] = [Text(text="" if line.k_sample is None else str(line.k_sample)) for line in lines]
+    if metrics:
+        rows.append(_floor_row(lines, columns, metrics, estimator))
+    rows, notes = lettered(rows)
+    return Table(
+        name="", scale="", columns=columns, rows=tuple(rows), caption=(), notes=notes, remarks=(), estimator=estimator
+    )
+
+
+def marked(scale: str, lines: TableLines) -> bool:
+    """Whether measured columns carry the mark of a small scale: where published numbers stand beside them."""
+    return scale != "paper" and len(lines.quoted) > 0
+
+
+def _words(lines: TableLines) -> list[Block]:
+    trained_on: list[TableCell] = [Text(text=text) for text in lines.lines["trained_on"]]
+    blocks = [(Column(key="trained_on", label="Trained on", kind="words"), trained_on)]
+    if lines.lines["k_sample"].nunique() > 1:
+        texts: list[TableCell] = [Text(text="" if pd.isna(k) else str(k)) for k in lines.lines["k_sample"]]
         blocks.append((Column(key="k_sample", label="k_sample", kind="count"), texts))
     return blocks
 
 
-def _measured(lines: tuple[Line, ...], metrics: Mapping[str, Value], plan: Plan, estimator: Estimator) -> list[Block]:
-    if plan.kind == "grid":
-        return []
-    mark = SMALL_SCALE_MARK if plan.scale != "paper" and any(row.quoted for row in plan.rows) else ""
+def measured_columns(lines: TableLines, metrics: Mapping[str, Metric], mark: str, estimator: Estimator) -> list[Block]:
+    """A column for each metric; one of reasons where there is none yet."""
+    numbers = lines.lines.index
     if not metrics:
         nothing = Column(key="measured", label="Measured", kind="measured", mark=mark)
-        return [(nothing, [_hole(line, None) for line in lines])]
-    labels = [value.label for value in metrics.values()]
+        return [(nothing, [_hole(lines, line, None) for line in numbers])]
+    labels = [metric.label for metric in metrics.values()]
     blocks = []
-    for name, value in metrics.items():
-        label = value.label if labels.count(value.label) == 1 else f"{value.label} [{name}]"
-        numbers = [found.value for line in lines for found in line.values(name).values()]
-        cells = with_best([mean_cell(line, name, estimator) for line in lines], value.better, estimator)
-        widths = [cell.half_width for cell in cells if isinstance(cell, Measured) and cell.half_width is not None]
+    for name, metric in metrics.items():
+        label = metric.label if labels.count(metric.label) == 1 else f"{metric.label} [{name}]"
+        cells = with_best([mean_cell(lines, line, name, estimator) for line in numbers], metric.better, estimator)
+        shown = [cell for cell in cells if isinstance(cell, Measured)]
         column = Column(
             key=name,
-            label=f"{label} ({value.unit})" if value.unit else label,
+            label=f"{label} ({metric.unit})" if metric.unit else label,
             kind="measured",
-            better=value.better,
-            fingerprint=value.fingerprint,
+            better=metric.better,
+            fingerprint=metric.fingerprint,
             mark=mark,
-            decimals=formatting.decimals(numbers),
-            widest=max(widths, default=None),
+            decimals=formatting.decimals(value for cell in shown for _, value in cell.values),
+            widest=max((cell.half_width for cell in shown if cell.half_width is not None), default=None),
         )
         blocks.append((column, cells))
     return blocks
 
 
-def mean_cell(line: Line, metric: str, estimator: Estimator) -> TableCell:
+def mean_cell(lines: TableLines, line: int, metric: str, estimator: Estimator) -> TableCell:
     """The mean of a line's seeds with its interval, or why there is none."""
-    values = {seed: value.value for seed, value in sorted(line.values(metric).items())}
+    values = lines.of(metric, line)
     if not values:
-        return _hole(line, metric)
+        return _hole(lines, line, metric)
     interval = estimator.interval(list(values.values()))
-    missing = line.missing(metric)
-    note = f"{len(values)} of {len(line.cells)} seeds; {summary_of(missing, len(line.cells))}" if missing else None
+    asked = lines.lines.at[line, "seeds"]
+    note = f"{len(values)} of {asked} seeds; {lines.summary(line, metric)}" if len(values) < asked else None
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(values.items()), note=note)
 
 
-def _hole(line: Line, metric: str | None, otherwise: str = "no metric was measured") -> TableCell:
+def _hole(lines: TableLines, line: int, metric: str | None, otherwise: str = "no metric was measured") -> TableCell:
     """Why a line has no number; `otherwise` where its cells are finished."""
-    if not line.cells:
-        return Hole(reason=line.row.declined or "no cell of this row is in the plan")
-    missing = line.missing(metric)
-    return Hole(reason=summary_of(missing, len(line.cells)) if missing else otherwise)
+    return Hole(reason=lines.summary(line, metric) or otherwise)
 
 
 def with_best(cells: list[TableCell], better: Better, estimator: Estimator) -> list[TableCell]:
@@ -137,37 +141,31 @@ def with_best(cells: list[TableCell], better: Better, estimator: Estimator) -> l
     return cells
 
 
-def _costs(lines: tuple[Line, ...]) -> list[Block]:
-    blocks: list[Block] = []
-    sizes = [[record.parameters for record in line.done() if record.parameters is not None] for line in lines]
-    if any(sizes):
-        column = Column(key="parameters", label="Parameters", kind="count")
-        cells: list[TableCell] = []
-        for line, known in zip(lines, sizes, strict=True):
-            spelled = formatting.listing(formatting.parameters(size) for size in sorted(set(known)))
-            cells.append(Text(text=spelled) if known else _hole(line, None, "not recorded"))
-        blocks.append((column, cells))
-    times = [
-        [record.cost.train_seconds for record in line.done() if record.cost.train_seconds is not None] for line in lines
+def _costs(lines: TableLines) -> list[Block]:
+    sizes = lines.finished.dropna(subset="parameters").groupby("line")["parameters"].unique()
+    spelled = sizes.map(lambda own: formatting.listing(formatting.parameters(size) for size in sorted(own)))
+    times = lines.costs["train_seconds"].dropna().map(formatting.duration)
+    columns = (("parameters", "Parameters", spelled), ("train_seconds", "Training time", times))
+    return [
+        (
+            Column(key=key, label=label, kind="count"),
+            [
+                Text(text=texts[line]) if line in texts.index else _hole(lines, line, None, "not recorded")
+                for line in lines.lines.index
+            ],
+        )
+        for key, label, texts in columns
+        if len(texts)
     ]
-    if any(times):
-        column = Column(key="train_seconds", label="Training time", kind="count")
-        spent: list[TableCell] = []
-        for line, taken in zip(lines, times, strict=True):
-            spelled = formatting.duration(sum(taken) / len(taken)) if taken else ""
-            spent.append(Text(text=spelled) if taken else _hole(line, None, "not recorded"))
-        blocks.append((column, spent))
-    return blocks
 
 
-def _quoted(lines: tuple[Line, ...], plan: Plan) -> list[Block]:
-    keys = dict.fromkeys((number.column, number.metric, number.better) for row in plan.rows for number in row.quoted)
+def _quoted(lines: TableLines) -> list[Block]:
     blocks = []
-    for name, metric, better in keys:
-        cells = [published_cell(line, (name, metric, better)) for line in lines]
+    for metric, better in dict.fromkeys(zip(lines.quoted["metric"], lines.quoted["better"], strict=True)):
+        cells = [published_cell(lines, line, metric, better) for line in lines.lines.index]
         column = Column(
-            key=f"quoted: {name} {metric}",
-            label=f"quoted: {name} {metric}",
+            key=f"quoted: {metric}",
+            label=f"quoted: {metric}",
             kind="quoted",
             better=better,
             mark=QUOTED_MARK,
@@ -177,44 +175,42 @@ def _quoted(lines: tuple[Line, ...], plan: Plan) -> list[Block]:
     return blocks
 
 
-def published_cell(line: Line, column: tuple[str, str, Better]) -> TableCell:
+def published_cell(lines: TableLines, line: int, metric: str, better: Better) -> TableCell:
     """The published number for a line; one that names no k_sample fits only a row with a single k_sample."""
-    several = len({cell.k_sample for cell in line.row.cells}) > 1
-    found = [number for number in line.row.quoted if (number.column, number.metric, number.better) == column]
-    fitting = [number for number in found if number.k_sample == line.k_sample or not (several or number.k_sample)]
+    fitting, others = (
+        [number for number in own if (number.metric, number.better) == (metric, better)]
+        for own in lines.published(line)
+    )
     if len(fitting) > 1:
-        raise AnalysisError(f"{line.row.label}: {len(fitting)} quoted numbers for {column[0]} {column[1]}; keep one")
+        raise AnalysisError(f"{fitting[0].label}: {len(fitting)} quoted numbers for {metric}; keep one")
     if fitting:
         return Quoted(value=fitting[0].value)
-    if any(number.k_sample is None for number in found):
+    if any(pd.isna(number.k_sample) for number in others):
         return Hole(reason="the published number does not name a k_sample")
     return Hole(reason="no published number")
 
 
 def _floor_row(
-    lines: tuple[Line, ...], columns: tuple[Column, ...], metrics: Mapping[str, Value], estimator: Estimator
+    lines: TableLines, columns: tuple[Column, ...], metrics: Mapping[str, Metric], estimator: Estimator
 ) -> Row:
     cells: list[TableCell] = []
     for column in columns:
-        cells.append(_floor(lines, metrics[column.key], estimator) if column.key in metrics else Text(text=""))
+        metric = metrics.get(column.key)
+        cells.append(Text(text="") if metric is None else _floor(lines.floors.get(metric.name), metric, estimator))
     return Row(id="floor", label=FLOOR_LABEL, kind="floor", cells=tuple(cells))
 
 
-def _floor(lines: tuple[Line, ...], metric: Value, estimator: Estimator) -> TableCell:
-    by_seed: dict[int, set[float]] = {}
-    sizes: set[int] = set()
-    for line in lines:
-        for seed, value in line.values(metric.name).items():
-            if value.floor is not None:
-                by_seed.setdefault(seed, set()).add(value.floor)
-                sizes.add(metric.n if value.floor_n is None else value.floor_n)
-    if not by_seed:
+def _floor(values: pd.DataFrame | None, metric: Metric, estimator: Estimator) -> TableCell:
+    if values is None:
         return Hole(reason="no floor was measured")
-    note = None if sizes == {metric.n} else f"the floor was measured at n = {formatting.listing(sorted(sizes))}"
-    means = {seed: sum(sorted(found)) / len(found) for seed, found in sorted(by_seed.items())}
+    sizes = values["floor_n"].fillna(metric.n).unique().tolist()
+    note = None if sizes == [metric.n] else f"the floor was measured at n = {formatting.listing(sorted(sizes))}"
+    by_seed: dict[int, set[float]] = {}
+    for seed, floor in sorted(zip(values["seed"], values["floor"], strict=True)):
+        by_seed.setdefault(seed, set()).add(floor)
+    means = {seed: sum(sorted(own)) / len(own) for seed, own in by_seed.items()}
     if len(set(means.values())) == 1:
-        seed, mean = next(iter(means.items()))
-        return Measured(mean=mean, half_width=None, values=((seed, mean),), note=note)
+        means = dict(list(means.items())[:1])
     interval = estimator.interval(list(means.values()))
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(means.items()), note=note)
 

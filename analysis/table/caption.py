@@ -1,15 +1,16 @@
 """The sentences under a table: what was measured on what, how often, and how far it may be compared."""
 
+import math
 from collections.abc import Mapping
 
 from prism_bench.analysis import formatting
-from prism_bench.analysis.frame.joined_rows import Line
-from prism_bench.analysis.schema.records import Plan, Value
+from prism_bench.analysis.frame.table_lines import Metric, TableLines
+from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.stats.statistics import Estimator
 
 
 def caption(
-    plan: Plan, metrics: Mapping[str, Value], estimator: Estimator, small_mark: str, quoted_mark: str, group: str = ""
+    plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator, small_mark: str, quoted_mark: str, group: str = ""
 ) -> tuple[str, ...]:
     """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings.
 
@@ -26,7 +27,7 @@ def caption(
         f"and {formatting.count(data.train)} in X_train (split seed {plan.split_seed}).",
         *(_numbers(plan, metrics, estimator) if plan.kind != "grid" else ["Samples to look at; nothing is measured."]),
     ]
-    if any(value.floor is not None for value in metrics.values()):
+    if any(not math.isnan(metric.floor) for metric in metrics.values()):
         sentences.append("Floor: real images in place of generated ones, against the other real ones.")
     if any(row.quoted for row in plan.rows):
         if plan.scale != "paper":
@@ -38,20 +39,16 @@ def caption(
     return tuple(sentences)
 
 
-def _numbers(plan: Plan, metrics: Mapping[str, Value], estimator: Estimator) -> list[str]:
-    return [*_sizes(plan, metrics), *_ways(metrics), _estimator(plan, estimator)]
+def _numbers(plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator) -> list[str]:
+    return [*sizes(metrics, plan.reference), *ways(metrics), _estimator(plan, estimator)]
 
 
-def remarks(plan: Plan, lines: tuple[Line, ...], metrics: Mapping[str, Value]) -> tuple[str, ...]:
+def remarks(plan: Plan, lines: TableLines, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
     """What the table cannot show in a cell: metrics that every record declined, scales that differ from the plan's."""
-    declined: dict[str, dict[str, None]] = {}
-    for line in lines:
-        for record in line.done():
-            for name, reason in sorted(record.why_declined.items()):
-                if name not in metrics:
-                    declined.setdefault(name, {}).setdefault(reason)
-    sentences = [f"{name} was not measured: {formatting.listing(reasons)}." for name, reasons in declined.items()]
-    scales = {value.scale for line in lines for _, value in line.every_value()} - {plan.scale}
+    declined = lines.cells[(lines.cells["status"] == "declined") & lines.cells["metric"].notna()]
+    reasons = declined[~declined["metric"].isin(list(metrics))].groupby("metric", sort=False)["reason"].unique()
+    sentences = [f"{name} was not measured: {formatting.listing(told)}." for name, told in reasons.items()]
+    scales = set(lines.measured["scale"]) - {plan.scale}
     if scales:
         sentences.append(f"Some values were recorded at scale {formatting.listing(sorted(scales))}, not {plan.scale}.")
     sentences += _confounded(plan)
@@ -74,7 +71,8 @@ def _confounded(plan: Plan) -> list[str]:
     ]
 
 
-def _sizes(plan: Plan, metrics: Mapping[str, Value]) -> list[str]:
+def sizes(metrics: Mapping[str, Metric], reference: str) -> list[str]:
+    """How many images were measured against how many, and which where `reference` says so."""
     groups: dict[tuple[int, int], list[str]] = {}
     for value in metrics.values():
         groups.setdefault((value.n, value.reference_n), []).append(value.label)
@@ -83,13 +81,13 @@ def _sizes(plan: Plan, metrics: Mapping[str, Value]) -> list[str]:
         which = "" if len(groups) == 1 else f"{formatting.listing(labels)}: "
         sizes = f"{formatting.count(n)} generated images"
         if reference_n:
-            which_ones = "" if any(value.group for value in metrics.values()) else f" ({plan.reference})"
+            which_ones = f" ({reference})" if reference and not any(one.group for one in metrics.values()) else ""
             sizes += f" against {formatting.count(reference_n)} real ones{which_ones}"
         sentences.append(f"{which}n = {sizes}.")
-    return sentences or [f"Reference: {plan.reference}."]
+    return sentences or ([f"Reference: {reference}."] if reference else [])
 
 
-def _ways(metrics: Mapping[str, Value]) -> list[str]:
+def ways(metrics: Mapping[str, Metric]) -> list[str]:
     """Each metric by its full name, encoder included, and the start of the fingerprint of how it was measured."""
     if not metrics:
         return ["No cell has been measured yet."]

@@ -1,66 +1,55 @@
 """What each row costs: parameters, images, operations, time, memory; and quality against compute as a picture."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
+import pandas as pd
 from prism_bench.analysis import formatting
-from prism_bench.analysis.frame.joined_rows import Line, lines_of
-from prism_bench.analysis.schema.records import Plan, Record, index_records
+from prism_bench.analysis.frame.table_lines import TableLines
+from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
-from prism_bench.analysis.table.table_model import Column, Row, Table, TableCell, Text
+from prism_bench.analysis.table.table_model import Column, Row, Table, Text
 
 GROUP = "Efficiency"
 Spell = Callable[[float], str]
-Read = Callable[[Record], float | None]
-
-
-def _ratio(above: float | None, below: float | None) -> float | None:
-    return above / below if above is not None and below else None
-
-
-COLUMNS: tuple[tuple[str, str, Read, Spell], ...] = (
-    ("parameters", "Parameters", lambda one: one.parameters, lambda n: formatting.parameters(round(n))),
-    ("active", "Active in sampling", lambda one: one.cost.active_parameters, lambda n: formatting.parameters(round(n))),
-    ("model", "Model file", lambda one: one.cost.model_bytes, formatting.size),
-    ("database", "Database", lambda one: one.cost.database_bytes, formatting.size),
-    ("images", "Training images seen", lambda one: one.cost.images, lambda n: formatting.count(round(n))),
-    (
-        "per_image",
-        "Operations per image seen",
-        lambda one: _ratio(one.cost.train_flops, one.cost.images),
-        formatting.operations,
-    ),
-    ("training", "Operations of the training", lambda one: one.cost.train_flops, formatting.operations),
-    (
-        "per_sample",
-        "Operations per sample",
-        lambda one: _ratio(one.cost.sample_flops, one.cost.samples),
-        formatting.operations,
-    ),
-    ("seconds", "Training time", lambda one: one.cost.train_seconds, formatting.duration),
-    (
-        "speed",
-        "Samples per second",
-        lambda one: _ratio(one.cost.samples, one.cost.sample_seconds),
-        lambda n: f"{n:.3g}",
-    ),
-    ("memory", "Peak memory", lambda one: one.cost.peak_bytes, formatting.size),
-)
+COLUMNS: dict[str, tuple[str, str, Spell]] = {
+    "parameters": ("parameters", "Parameters", lambda n: formatting.parameters(round(n))),
+    "active": ("active_parameters", "Active in sampling", lambda n: formatting.parameters(round(n))),
+    "model": ("model_bytes", "Model file", formatting.size),
+    "database": ("database_bytes", "Database", formatting.size),
+    "images": ("images_seen", "Training images seen", lambda n: formatting.count(round(n))),
+    "per_image": ("train_flops / images_seen", "Operations per image seen", formatting.operations),
+    "training": ("train_flops", "Operations of the training", formatting.operations),
+    "per_sample": ("sample_flops / samples", "Operations per sample", formatting.operations),
+    "seconds": ("train_seconds", "Training time", formatting.duration),
+    "speed": ("samples / sample_seconds", "Samples per second", lambda n: f"{n:.3g}"),
+    "memory": ("peak_bytes", "Peak memory", formatting.size),
+}
+"""A column of the frame, or a ratio of two; its heading, and how it is spelled."""
 IN_MAIN = {"parameters", "seconds"}
 """What the main table shows too."""
 
 
-def efficiency_table(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> Table | None:
+def efficiency_table(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) -> Table | None:
     """Means over the finished seeds of each row; None where the records tell no more than the main table shows."""
-    lines = [line for line in lines_of(plan, index_records(records)) if line.done()]
-    if not lines or plan.kind == "grid":
+    if lines.finished.empty or plan.kind == "grid":
         return None
-    known = [column for column in COLUMNS if any(mean_cost(line, column[2]) is not None for line in lines)]
-    if not {key for key, *_ in known} - IN_MAIN:
+    means = mean_costs(lines)
+    if not set(means) - IN_MAIN:
         return None
+    rows = [
+        Row(
+            id=line.row,
+            label=line.label,
+            kind="control" if line.control else "variant",
+            cells=tuple(Text(text="" if pd.isna(mean) else COLUMNS[key][2](mean)) for key, mean in costs.items()),
+        )
+        for line, (_, costs) in zip(lines.lines.loc[means.index].itertuples(), means.iterrows(), strict=True)
+    ]
     return Table(
-        plan=plan,
-        columns=tuple(Column(key=key, label=label, kind="count") for key, label, _, _ in known),
-        rows=tuple(_row(line, [(read, spell) for _, _, read, spell in known]) for line in lines),
+        name=f"{plan.experiment} {plan.panel}".strip(),
+        scale=plan.scale,
+        columns=tuple(Column(key=key, label=COLUMNS[key][1], kind="count") for key in means),
+        rows=tuple(rows),
         caption=(
             f"{GROUP}: {plan.title}.",
             "Means over the finished seeds. Operations are counted on shapes, a multiply and its add as two; an image "
@@ -75,15 +64,15 @@ def efficiency_table(plan: Plan, records: Iterable[Record], estimator: Estimator
     )
 
 
-def _row(line: Line, columns: Sequence[tuple[Read, Spell]]) -> Row:
-    cells: list[TableCell] = []
-    for read, spell in columns:
-        mean = mean_cost(line, read)
-        cells.append(Text(text="" if mean is None else spell(mean)))
-    return Row(id=line.row.id, label=line.label, kind=line.kind, cells=tuple(cells))
+def mean_costs(lines: TableLines) -> pd.DataFrame:
+    """Means over the finished seeds of each line that has some; a column of `COLUMNS` where any line knows it."""
+    cells = lines.finished
+    costs = pd.DataFrame({key: _cost(cells, way) for key, (way, _, _) in COLUMNS.items()})
+    return costs.groupby(cells["line"]).mean().dropna(axis="columns", how="all")
 
 
-def mean_cost(line: Line, read: Read) -> float | None:
-    """The mean of a cost over the finished seeds of a line; None where none tells it."""
-    found = [value for value in map(read, line.done()) if value is not None]
-    return sum(found) / len(found) if found else None
+def _cost(cells: pd.DataFrame, way: str) -> pd.Series:
+    """A cost, or the ratio of two; a ratio to nothing is not known."""
+    above, _, below = way.partition(" / ")
+    numbers = cells[above].astype("float64")
+    return numbers / cells[below].astype("float64").where(lambda parts: parts > 0) if below else numbers

@@ -1,11 +1,10 @@
 """The schedule sweep in the paper's form: k_sample down, schedules across, one metric (Table 4)."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prism_bench.analysis import formatting
-from prism_bench.analysis.frame.joined_rows import Line, lines_of, metrics_of
-from prism_bench.analysis.schema.records import Plan, Record, Value, index_records
+from prism_bench.analysis.frame.table_lines import Metric, TableLines
+from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.build import (
     QUOTED_MARK,
@@ -26,7 +25,7 @@ class Sweep:
     """A sweep's cells by schedule and k_sample, in the first metric: `cells` and `quoted` are [schedule][k_sample]."""
 
     plan: Plan
-    metric: Value
+    metric: Metric
     schedules: tuple[str, ...]
     k_samples: tuple[int, ...]
     cells: tuple[tuple[TableCell, ...], ...]
@@ -34,48 +33,43 @@ class Sweep:
     source: str
 
 
-def sweep_of(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> Sweep | None:
+def sweep_of(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) -> Sweep | None:
     """The plan as a sweep; None where it is none (rows without several k_sample) or nothing is measured yet."""
-    rows = [row for row in plan.rows if "schedule" in row.factors and len({cell.k_sample for cell in row.cells}) > 1]
-    lines = lines_of(plan, index_records(records))
-    metrics = list(metrics_of(lines).values())
-    if not rows or not metrics:
+    metric = next(iter(lines.metrics().values()), None)
+    scheduled = [row.id for row in plan.rows if "schedule" in row.factors]
+    swept = lines.lines[lines.lines["several"] & lines.lines["row"].isin(scheduled)]
+    if swept.empty or metric is None:
         return None
-    metric = metrics[0]
-    found = {(line.row.id, line.k_sample): line for line in lines}
-    k_samples = sorted({cell.k_sample for row in rows for cell in row.cells if cell.k_sample is not None})
-    columns = list(
-        dict.fromkeys((quoted.column, quoted.metric, quoted.better) for row in rows for quoted in row.quoted)
-    )
+    rows = swept.drop_duplicates("row")
+    numbers = {(line.row, line.k_sample): line.Index for line in swept.itertuples()}
+    k_samples = tuple(sorted(swept["k_sample"].dropna().unique().tolist()))
+    quoted = lines.quoted[lines.quoted["of_row"].isin(rows["of_row"])].head(1)
+    source = next(iter(zip(quoted["metric"], quoted["better"], strict=True)), None)
 
-    def published(line: Line | None) -> TableCell:
-        return published_cell(line, columns[0]) if line is not None and columns else Hole(reason="no published number")
+    def published(line: int | None) -> TableCell:
+        if line is None or source is None:
+            return Hole(reason="no published number")
+        return published_cell(lines, line, *source)
 
-    def measured(line: Line | None) -> TableCell:
-        return Hole(reason="not in the plan") if line is None else mean_cell(line, metric.name, estimator)
+    def measured(line: int | None) -> TableCell:
+        return Hole(reason="not in the plan") if line is None else mean_cell(lines, line, metric.name, estimator)
 
-    at = [[found.get((row.id, k)) for k in k_samples] for row in rows]
-    cells = [[measured(line) for line in line_of_k] for line_of_k in at]
-    for index in range(len(k_samples)):
-        best = with_best([own[index] for own in cells], metric.better, estimator)
-        for own, cell in zip(cells, best, strict=True):
-            own[index] = cell
+    at = [[numbers.get((row, k)) for k in k_samples] for row in rows["row"]]
+    by_k = [with_best([measured(own[i]) for own in at], metric.better, estimator) for i in range(len(k_samples))]
     return Sweep(
         plan=plan,
         metric=metric,
-        schedules=tuple(row.label for row in rows),
-        k_samples=tuple(k_samples),
-        cells=tuple(tuple(own) for own in cells),
-        quoted=tuple(tuple(published(line) for line in line_of_k) for line_of_k in at),
-        source=columns[0][0] if columns else "",
+        schedules=tuple(row.label for row in plan.rows if row.id in set(rows["row"])),
+        k_samples=k_samples,
+        cells=tuple(zip(*by_k, strict=True)),
+        quoted=tuple(tuple(published(line) for line in own) for own in at),
+        source="" if quoted.empty else quoted["group"].iloc[0],
     )
 
 
-def paper_form(plan: Plan, records: Iterable[Record], estimator: Estimator = STUDENT_T) -> Table | None:
-    """A table with a row for each k_sample and a column for each schedule, measured, then quoted; None: see above."""
-    sweep = sweep_of(plan, records, estimator)
-    if sweep is None:
-        return None
+def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T) -> Table:
+    """A table with a row for each k_sample and a column for each schedule, measured, then quoted."""
+    plan = sweep.plan
     small = SMALL_SCALE_MARK if plan.scale != "paper" and sweep.source else ""
     columns = [*_columns(sweep, "measured", small)]
     blocks = list(sweep.cells)
@@ -88,11 +82,10 @@ def paper_form(plan: Plan, records: Iterable[Record], estimator: Estimator = STU
     ]
     marked, notes = lettered(rows)
     title, *rest = caption(plan, {sweep.metric.name: sweep.metric}, estimator, SMALL_SCALE_MARK, QUOTED_MARK)
-    said = (
-        f"Cells: {sweep.metric.label} {'↓' if sweep.metric.better == 'lower' else '↑'}; bold is decided within a row."
-    )
+    said = f"Cells: {sweep.metric.label} {sweep.metric.arrow}; bold is decided within a row."
     return Table(
-        plan=plan,
+        name=f"{plan.experiment} {plan.panel}".strip(),
+        scale=plan.scale,
         columns=tuple(columns),
         rows=tuple(marked),
         caption=(title, said, *rest),

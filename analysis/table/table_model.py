@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from prism_bench.analysis.schema.records import Better, Plan
+from prism_bench.analysis.schema.records import Better
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 
 
@@ -90,10 +90,12 @@ class Row:
 class Table:
     """Everything an output needs. `notes` belong to the letters a, b, ... of cells; `caption` is plain sentences.
 
-    `stub` heads the column of row labels. `group`: what a further table of the same plan shows; empty for the main one.
+    `name` and `scale` are the plan's; `stub` heads the column of row labels. `group`: what a further table of the same
+    plan shows; empty for the main one.
     """
 
-    plan: Plan
+    name: str
+    scale: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     caption: tuple[str, ...]

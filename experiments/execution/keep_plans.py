@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from prism_bench.analysis.schema.stored_plans import load_plans
 from prism_bench.experiments.planning.plan import Plan
-from prism_bench.experiments.store.plan_files import load_plans
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.store import Store
 

@@ -35,7 +35,7 @@ class ReportOptions(StoreOptions):
         tuple[str, ...], Option(argument=True, help="Names of experiments that have been run, or all.")
     ]
     formats: Annotated[
-        tuple[str, ...], Option(flag="--format", read=names, help="latex, markdown, csv, html; several with commas.")
+        tuple[str, ...], Option(flag="--format", read=names, help="latex, markdown, csv, parquet, html; with commas.")
     ] = ("latex", "markdown", "csv", "html")
     out: Annotated[Path | None, Option(help="Folder for the files (default: the store's own).")] = None
     interval: Annotated[str, Option(help="How intervals are made: t or bootstrap.")] = "t"

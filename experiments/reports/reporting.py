@@ -5,13 +5,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prism_bench.analysis.schema.stored_plans import experiments_in, load_plans
 from prism_bench.experiments.options.stored import ReportOptions
-from prism_bench.experiments.store.plan_files import load_plans
 
 if TYPE_CHECKING:
-    from prism_bench.analysis.schema.records import Plan, Record
+    from prism_bench.analysis.schema.records import Plan
     from prism_bench.analysis.stats.statistics import Estimator
-    from prism_bench.analysis.table.table_model import Table
 
 
 def report_folder(plan: "Plan", store: Path) -> Path:
@@ -58,7 +57,7 @@ def _experiments(names: tuple[str, ...], store: Path) -> list[str]:
     """Names of experiments; `all` stands for every one that has been run, the paper's first and in its order."""
     from prism_bench.experiments.paper.names import NUMBERED, PAPER_ORDER
 
-    there = sorted(path.parent.name for path in store.glob("experiments/*/latest"))
+    there = experiments_in(store)
     ordered = [name for name in PAPER_ORDER if name in there] + [name for name in there if name not in PAPER_ORDER]
     wanted: list[str] = []
     for name in names:
@@ -74,27 +73,20 @@ def _place(plan: "Plan", out: Path) -> Path:
 
 def write_tables(plan: "Plan", store: Path, folder: Path) -> list[Path]:
     """Write the plan's table in each format, after the pictures of its numbers; returns the paths."""
-    from prism_bench.analysis.report.write_report import draw, write_report
+    from prism_bench.analysis.report.write_report import Source, draw, results_of, write_files
 
-    return [*draw(*_table(plan, store), folder), *write_report(plan, store, folder)]
+    results = results_of(Source(plan=plan, folder=folder), store)
+    return [*draw(results, folder), *write_files(results)]
 
 
 def table_text(plan: "Plan", store: Path, width: int) -> str:
     """The plan's main table as plain text, in the paper's form where that is another, and where the others stand."""
     from prism_bench.analysis.formats.console import table_text as as_text
-    from prism_bench.analysis.table.build import further
-    from prism_bench.analysis.table.sweep import paper_form
-
-    table, records = _table(plan, store)
-    text = as_text(paper_form(table.plan, records) or table, width)
-    others = [other.group for other in further(table.plan, records)]
-    name = table.plan.experiment
-    return f"{text}\nFurther tables ({', '.join(others)}) stand in {name}.md and {name}.tex.\n" if others else text
-
-
-def _table(plan: "Plan", store: Path) -> "tuple[Table, tuple[Record, ...]]":
     from prism_bench.analysis.schema.records import load_records
-    from prism_bench.analysis.table.build import build
+    from prism_bench.analysis.table.results import Results
 
-    records = tuple(load_records(store, plan).values())
-    return build(plan, records), records
+    results = Results(plan=plan, records=tuple(load_records(store, plan).values()))
+    text = as_text(results.paper_form or results.table, width)
+    others = [other.group for other in results.further]
+    name = plan.experiment
+    return f"{text}\nFurther tables ({', '.join(others)}) stand in {name}.md and {name}.tex.\n" if others else text

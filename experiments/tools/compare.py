@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from prism_bench.analysis.formatting import decimals, fixed, p_value
-from prism_bench.analysis.report.write_report import draw, write_report
-from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record, load_records
-from prism_bench.analysis.stats.differences import differences_of
-from prism_bench.analysis.table.build import build
+from prism_bench.analysis.report.write_report import Source, draw, results_of, write_files
+from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record
+from prism_bench.analysis.stats.differences import Differences
+from prism_bench.analysis.table.results import Results
 from prism_bench.experiments.execution.run_experiments import LEAST_WIDTH
 from prism_bench.experiments.options.trained import CompareOptions
 from prism_bench.experiments.planning.plan_document import with_digest
@@ -45,18 +45,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Things side by side: their table's plan, its finished records, and the files that show them."""
+    """Things side by side: their table, and the files that show them."""
 
-    plan: Plan
-    records: tuple[Record, ...]
+    results: Results
     store: Path
     folder: Path
     files: tuple[Path, ...]
 
     def text(self, width: int = LEAST_WIDTH) -> str:
         """The table, the settings that differ, and the differences in each metric."""
-        lines = (*_changes(self.plan), *_differences(self.plan, self.records))
-        return "\n".join([table_text(self.plan, self.store, width), *lines])
+        lines = (*_changes(self.results.plan), *_differences(self.results.differences))
+        return "\n".join([table_text(self.results.plan, self.store, width), *lines])
 
     def __repr__(self) -> str:
         return self.text()
@@ -76,10 +75,9 @@ def run_compare(options: CompareOptions) -> Comparison:
     plan = document_of(sides, options.command)
     folder = options.out or store.root / "reports" / "compare" / plan.plan[:8]
     picture = _samples(sides, store, folder)
-    records = tuple(load_records(store.root, plan).values())
-    written = [*([] if picture is None else [picture]), *draw(build(plan, records), records, folder)]
-    written += write_report(plan, store.root, folder)
-    return Comparison(plan, records, store.root, folder, tuple(written))
+    results = results_of(Source(plan=plan, folder=folder), store.root)
+    written = [*([] if picture is None else [picture]), *draw(results, folder), *write_files(results)]
+    return Comparison(results, store.root, folder, tuple(written))
 
 
 def find_side(name: str, store: Store) -> Side:
@@ -213,9 +211,8 @@ def _brief(value: object, path: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _differences(plan: Plan, records: Sequence[Record]) -> list[str]:
+def _differences(found: Differences | None) -> list[str]:
     """Paired by seed: the mean difference with its interval, and the corrected p value."""
-    found = differences_of(plan, records)
     if found is None:
         return []
     lines = ["", f"Differences to {found.baseline}, paired by seed (mean [95% interval], Holm's p):"]

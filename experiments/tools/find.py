@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prism_bench.analysis.schema.records import Cell, Record, load_record
-from prism_bench.experiments.store.plan_files import load_plans
+from prism_bench.analysis.schema.stored_plans import load_plans
 from prism_bench.prism.component import Json, from_json
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError, closest

@@ -1,27 +1,26 @@
 """What stands behind a table: total cost, choices in force, changes, cells with their commands, environment."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from prism_bench.analysis.formats.html.html_escape import Markup, simple_table, tag, text
 from prism_bench.analysis.formats.rerun_command import cell_command
-from prism_bench.analysis.frame.joined_rows import why_missing
-from prism_bench.analysis.schema.records import Plan, Record
+from prism_bench.analysis.schema.records import Plan, Record, index_records
+from prism_bench.analysis.table.results import Results
 
 SHORT = 12
 """Characters of a digest that are shown; the whole stands in its title."""
 
 
-def total_cost(plan: Plan, records: Mapping[str, Record]) -> tuple[float, float]:
+def total_cost(results: Results) -> tuple[float, float]:
     """(seconds of training, seconds of sampling) of the distinct trainings and samples of a plan."""
     trainings: dict[str, float] = {}
     samples: dict[str, float] = {}
-    for row in plan.rows:
-        for cell in row.cells:
-            record = records.get(cell.record)
-            if record is not None and record.status == "done":
-                trainings[record.stages.get("training", record.record)] = record.cost.train_seconds or 0.0
-                samples[record.stages.get("samples", record.record)] = record.cost.sample_seconds or 0.0
+    own = set(results.lines.finished["record"])
+    for record in results.records:
+        if record.record in own:
+            trainings[record.stages.get("training", record.record)] = record.cost.train_seconds or 0.0
+            samples[record.stages.get("samples", record.record)] = record.cost.sample_seconds or 0.0
     return sum(trainings.values()), sum(samples.values())
 
 
@@ -39,8 +38,11 @@ def changes_html(plan: Plan) -> Markup:
     return simple_table(["Variant", "Changes"], rows, 9)
 
 
-def cells_html(plan: Plan, records: Mapping[str, Record]) -> Markup:
+def cells_html(results: Results) -> Markup:
     """Every cell: its record (the run's name in MLflow), the digests of its training and samples, its command."""
+    plan, records = results.plan, index_records(results.records)
+    cells = results.lines.every_cell
+    states = dict(zip(cells["record"], cells["state"], strict=True))
     rows = []
     for row in plan.rows:
         for cell in row.cells:
@@ -51,7 +53,7 @@ def cells_html(plan: Plan, records: Mapping[str, Record]) -> Markup:
                     row.label,
                     str(cell.seed),
                     "" if cell.k_sample is None else str(cell.k_sample),
-                    why_missing(record, None) or "done",
+                    states[cell.record],
                     _digest(cell.record),
                     _digest(stages.get("training", "")),
                     _digest(stages.get("samples", "")),

@@ -37,7 +37,7 @@ def _groups(table: Table) -> Markup:
     for kind, group in groupby(table.columns, key=lambda column: column.kind):
         width = len(list(group))
         if kind in GROUPS:
-            words = f"{GROUPS[kind]}, scale {table.plan.scale}" if kind == "measured" else GROUPS[kind]
+            words = f"{GROUPS[kind]}, scale {table.scale}" if kind == "measured" else GROUPS[kind]
             cells.append(tag("th", words, colspan=width, scope="colgroup", class_=f"group {kind}"))
         else:
             cells.append(tag("td", "", colspan=width))

@@ -1,9 +1,7 @@
 """The report as one page: nothing is loaded from anywhere, and the same records give the same bytes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.figures.quality_compute import PICTURE
@@ -18,12 +16,8 @@ from prism_bench.analysis.formats.html.details import (
 from prism_bench.analysis.formats.html.evidence import agreement_html, badge, claims_html, differences_html
 from prism_bench.analysis.formats.html.html_escape import Markup, figure, join, simple_table, tag
 from prism_bench.analysis.formats.html.html_table import table_html
-from prism_bench.analysis.schema.records import Plan, Record, index_records
-from prism_bench.analysis.stats.agreement import agreements
-from prism_bench.analysis.stats.claims import ClaimResult, judge_claims
-from prism_bench.analysis.stats.differences import differences_of
-from prism_bench.analysis.table.sweep import paper_form
-from prism_bench.analysis.table.table_model import Measured, Table
+from prism_bench.analysis.table.results import Results
+from prism_bench.analysis.table.table_model import Measured
 
 FIGURES = {
     "overview.png": "Samples of every variant, first seed; a column shares its noise and its pseudo-query.",
@@ -37,43 +31,13 @@ FIGURES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One table or figure of the page; `pictures` is the folder that holds its pictures, None where it has none.
-
-    `further`: more numbers of the same cells, in tables of their own.
-    """
-
-    table: Table
-    records: tuple[Record, ...]
-    pictures: Path | None
-    further: tuple[Table, ...] = ()
-
-    @property
-    def plan(self) -> Plan:
-        """What was asked for."""
-        return self.table.plan
-
-    @property
-    def anchor(self) -> str:
-        """Its name within the page."""
-        return "-".join(f"{self.plan.experiment} {self.plan.panel}".split()).lower()
-
-    @property
-    def heading(self) -> str:
-        """What the page calls it."""
-        panel = f", {self.plan.panel}" if self.plan.panel else ""
-        return f"{self.plan.paper_table or self.plan.experiment}: {self.plan.title}{panel}"
-
-
-def page_html(parts: Sequence[Part]) -> str:
+def page_html(parts: Sequence[Results]) -> str:
     """The whole page: a summary, then a section for each part."""
-    judged = {part.anchor: judge_claims(part.plan, part.records, part.table.estimator) for part in parts}
     body = [
         tag("header", tag("h1", "PRISM: what was measured, and what the paper says"), _asked(parts)),
-        tag("nav", *(tag("a", _short(part), href=f"#{part.anchor}") for part in parts)),
-        tag("section", tag("h2", "Verdicts on the paper's claims"), _verdicts(parts, judged)),
-        *(_section(part, judged[part.anchor]) for part in parts),
+        tag("nav", *(tag("a", _short(part), href=f"#{_anchor(part)}") for part in parts)),
+        tag("section", tag("h2", "Verdicts on the paper's claims"), _verdicts(parts)),
+        *(_section(part) for part in parts),
         tag(
             "section",
             tag("h2", "Made with"),
@@ -93,27 +57,35 @@ def page_html(parts: Sequence[Part]) -> str:
     return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{join(body)}\n</body>\n</html>\n'
 
 
-def _short(part: Part) -> str:
+def _anchor(part: Results) -> str:
+    """A part's name within the page."""
+    return "-".join(f"{part.plan.experiment} {part.plan.panel}".split()).lower()
+
+
+def _heading(part: Results) -> str:
+    panel = f", {part.plan.panel}" if part.plan.panel else ""
+    return f"{part.plan.paper_table or part.plan.experiment}: {part.plan.title}{panel}"
+
+
+def _short(part: Results) -> str:
     name = part.plan.paper_table or part.plan.experiment
     extra = part.plan.panel or ("curves" if part.plan.kind == "curves" else "")
     return f"{name}, {extra}" if extra else name
 
 
-def _asked(parts: Sequence[Part]) -> Markup:
+def _asked(parts: Sequence[Results]) -> Markup:
     """What stands on the page: data, scale, seeds, cells, time."""
     rows = []
     for part in parts:
-        plan, known = part.plan, index_records(part.records)
-        cells = [cell for row in plan.rows for cell in row.cells]
-        done = sum(cell.record in known and known[cell.record].status == "done" for cell in cells)
-        training, sampling = total_cost(plan, known)
+        plan, lines = part.plan, part.lines
+        training, sampling = total_cost(part)
         rows.append(
             [
-                tag("a", _short(part), href=f"#{part.anchor}"),
+                tag("a", _short(part), href=f"#{_anchor(part)}"),
                 f"{plan.dataset.label} {plan.dataset.resolution}x{plan.dataset.resolution}",
                 plan.scale,
                 formatting.listing(plan.seeds),
-                f"{done} of {len(cells)}",
+                f"{len(lines.finished)} of {len(lines.every_cell)}",
                 formatting.duration(training),
                 formatting.duration(sampling),
             ]
@@ -123,17 +95,17 @@ def _asked(parts: Sequence[Part]) -> Markup:
     return join([simple_table(head, rows, 4), tag("p", words, class_="caption")])
 
 
-def _verdicts(parts: Sequence[Part], judged: Mapping[str, Sequence[ClaimResult]]) -> Markup:
+def _verdicts(parts: Sequence[Results]) -> Markup:
     rows = [
         [
             badge(result.primary.verdict),
-            tag("a", result.claim.text, href=f"#{part.anchor}"),
+            tag("a", result.claim.text, href=f"#{_anchor(part)}"),
             result.claim.source,
             result.primary.sentence.partition(": ")[2] or result.primary.sentence,
         ]
         for part in parts
         if part.plan.kind == "table"
-        for result in judged[part.anchor]
+        for result in part.claims
     ]
     if not rows:
         return tag("p", "None of these tables carries a claim.")
@@ -141,10 +113,9 @@ def _verdicts(parts: Sequence[Part], judged: Mapping[str, Sequence[ClaimResult]]
     return tag("ul", *items, class_="verdicts")
 
 
-def _section(part: Part, judged: Sequence[ClaimResult]) -> Markup:
-    plan, known = part.plan, index_records(part.records)
-    content: list[Markup] = [tag("h2", part.heading)]
-    form = paper_form(plan, part.records, part.table.estimator)
+def _section(part: Results) -> Markup:
+    plan, form = part.plan, part.paper_form
+    content: list[Markup] = [tag("h2", _heading(part))]
     if form is not None:
         content += [tag("h3", "In the form of the paper"), table_html(form)]
     if plan.kind != "curves":
@@ -154,34 +125,32 @@ def _section(part: Part, judged: Sequence[ClaimResult]) -> Markup:
             content += [tag("h3", other.group), table_html(other)]
     content += _figures(part)
     if plan.kind == "table":
-        content += _evidence(part, judged)
+        content += _evidence(part)
     if plan.kind != "curves":
         content += [
             _fold("Open choices in force", choices_html(plan)),
             _fold("What each row changes", changes_html(plan)),
-            _fold("Cells: records, digests and commands", cells_html(plan, known)),
+            _fold("Cells: records, digests and commands", cells_html(part)),
         ]
     content.append(tag("p", "Computed by ", tag("code", " ".join(plan.command.split()))))
-    return tag("section", join(content), id=part.anchor)
+    return tag("section", join(content), id=_anchor(part))
 
 
-def _evidence(part: Part, judged: Sequence[ClaimResult]) -> list[Markup]:
+def _evidence(part: Results) -> list[Markup]:
     content: list[Markup] = []
-    if judged:
-        content += [tag("h3", "Claims"), claims_html(judged)]
-    differences = differences_of(part.plan, part.records, part.table.estimator)
-    if differences is not None:
+    if part.claims:
+        content += [tag("h3", "Claims"), claims_html(part.claims)]
+    if part.differences is not None:
         content += [
-            tag("h3", f"Differences to {differences.baseline}"),
-            differences_html(differences, part.table.estimator),
+            tag("h3", f"Differences to {part.differences.baseline}"),
+            differences_html(part.differences, part.estimator),
         ]
-    agreed = agreements(part.plan, part.records)
-    if agreed:
-        content += [tag("h3", "Agreement with the paper's order"), agreement_html(agreed)]
+    if part.agreements:
+        content += [tag("h3", "Agreement with the paper's order"), agreement_html(part.agreements)]
     return content
 
 
-def _figures(part: Part) -> list[Markup]:
+def _figures(part: Results) -> list[Markup]:
     if part.pictures is None:
         return []
     measured = any(isinstance(cell, Measured) for row in part.table.rows for cell in row.cells)

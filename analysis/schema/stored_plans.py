@@ -4,20 +4,32 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prism_bench.analysis.errors import AnalysisError
+
 if TYPE_CHECKING:
     from prism_bench.analysis.schema.records import Plan
 
 
-def load_plans(experiment: str, store: Path) -> "list[Plan]":
-    """The experiment's latest plans in a store: one, or one for each of the paper's datasets."""
-    from prism_bench.analysis.errors import AnalysisError
+def experiments_in(store: Path) -> list[str]:
+    """The names of the experiments that a store holds, sorted."""
+    return sorted(path.parent.name for path in store.glob("experiments/*/latest"))
+
+
+def load_plans(experiment: str, store: Path, *, every_plan: bool = False) -> "list[Plan]":
+    """The experiment's latest plans in a store: one, or one for each of the paper's datasets; or all it ever had.
+
+    Raises:
+        AnalysisError: the store holds no run of it, or a plan is malformed.
+    """
     from prism_bench.analysis.schema.records import load_plan
 
     folder = store / "experiments" / experiment
     if not (folder / "latest").exists():
-        known = sorted(path.parent.name for path in store.glob("experiments/*/latest"))
+        known = experiments_in(store)
         hint = f"it holds {', '.join(known)}" if known else "it holds no experiment yet"
         raise AnalysisError(f"no run of {experiment!r} in the store {store}: {hint}; run it first, or give --store")
     latest = json.loads((folder / "latest").read_text())
     digests = latest["plans"] if "plans" in latest else [latest["plan"]]
+    if every_plan:
+        digests += sorted({path.stem for path in folder.glob("*.json")} - {*digests, "latest"})
     return [load_plan(folder / f"{digest}.json") for digest in digests]
