@@ -169,29 +169,6 @@ def test_configured_paths_exist() -> None:
         assert (ROOT / name).is_file(), name
 
 
-def test_readme_commands_parse() -> None:
-    """Every `prism-bench` line of the README names real commands, options, experiments, variants and settings."""
-    import shlex
-
-    from prism_bench.experiments.cli.main import app
-    from typer.main import get_command
-
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    lines = [
-        line.partition("#")[0].strip()
-        for line in (ROOT / "README.md").read_text().replace("&& ", "\n").splitlines()
-        if line.startswith("prism-bench ")
-    ]
-    assert len(lines) > 20
-    for line in lines:
-        first, *words = shlex.split(line)[1:]
-        command = commands[first]
-        while hasattr(command, "commands"):
-            command = command.commands[words.pop(0)]
-        options = {name for parameter in command.params for name in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= options, line
-
-
 def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
     import torch
     from jaxtyping import TypeCheckError

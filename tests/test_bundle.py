@@ -206,8 +206,7 @@ def test_earlier_plans_and_older_stores(cli: Cli, store: Path, tmp_path: Path) -
     plan.rename(folder / f"{'0' * 32}.json")
     shutil.copy(folder / f"{'0' * 32}.json", folder / f"{'1' * 32}.json")
     change(folder / f"{'1' * 32}.json", plan="1" * 32)
-    (folder / "latest").unlink()
-    (folder / "latest.json").write_text(json.dumps({"plan": "1" * 32}))
+    (folder / "latest").write_text(json.dumps({"plans": ["1" * 32]}))
     assert cli("bundle all --out latest.zip").code == 0
     found = members(tmp_path / "latest.zip")
     assert json.loads(found[f"experiments/{EXPERIMENT}/latest"]) == {"plans": ["1" * 32]}

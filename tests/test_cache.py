@@ -340,10 +340,6 @@ def test_gc_keeps_older_plans_unless_told_otherwise(cli: Cli, store: Path) -> No
     assert not {f"floor/{key}" for key in keys(store, "floor")} & gone
     assert len([name for name in gone if name.startswith("embeddings/")]) == 1
     assert "Nothing to remove" in cli("cache gc --older-than 0 --keep-latest").out
-    # An older store names its latest plan in another file.
-    (path.parent / "latest").unlink()
-    (path.parent / "latest.json").write_text('{"plan": "patchd"}')
-    assert [plan.path.stem for plan in Inventory.read(store).plans if plan.latest] == ["patchd"]
 
 
 def test_gc_keeps_everything_on_the_data_of_an_unfinished_plan(cli: Cli, store: Path) -> None:

@@ -33,11 +33,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def recomputed(cli: Cli, experiment: str) -> set[str]:
-    """Type the command of every cell of an experiment; returns what was typed."""
+    """Type the command of every cell of an experiment, the first in earnest; returns what was typed."""
     plans = [load_plan(document) for document in load_plans(experiment, STORE)]
     commands = {cell_command(plan, row, cell) for plan in plans for row in plan.rows for cell in row.cells}
-    for command in commands:
-        said = cli(command.removeprefix("prism-bench "))
+    for index, command in enumerate(sorted(commands)):
+        said = cli(f"{command.removeprefix('prism-bench ')}{' --dry-run' if index else ''}")
         assert said.code == 0, said.out + said.err
         assert " 0 to do" in said.out, said.out
     return commands
@@ -45,11 +45,11 @@ def recomputed(cli: Cli, experiment: str) -> set[str]:
 
 def test_of_several_experiments_a_setting_of_one_among_them(cli: Cli, folder: Path) -> None:
     only = "--only 'variant=prism|quadratic|decreasing,k_sample=1'"
-    line = f"{LINE} --seeds 0,1 --set k_samples=1,2 --set schedules=decreasing --with quadratic"
+    line = f"{LINE} --set k_samples=1,2 --set schedules=decreasing --with quadratic"
     assert cli(f"run ablation-table3 schedule-sweep {line} {only}").code == 0
     typed = recomputed(cli, "ablation-table3")
-    assert len(typed) == 4
-    assert len(recomputed(cli, "schedule-sweep")) == 6
+    assert len(typed) == 2
+    assert len(recomputed(cli, "schedule-sweep")) == 2
 
 
 def test_of_a_sweep_a_training_a_comparison_and_a_study(cli: Cli, folder: Path) -> None:

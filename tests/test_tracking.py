@@ -7,14 +7,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from handmade import BARE, document
+from packaging.requirements import Requirement
 from prism_bench.analysis.schema.records import Cell, PlanRow, Record, load_plan, load_record
 from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri, ui_command
 from prism_bench.experiments.mlflow_view.live import MlflowView
@@ -353,9 +356,7 @@ class TestRun:
         assert second["PatchD · seed 0"].data.tags["prism.reason"] == ""
         assert second["PatchD · seed 0"].data.params["method.k_max"] == "4", "MLflow refuses to change a parameter"
 
-    def test_url_and_command_of_the_pages(self, tracker: Tracker, store: Path) -> None:
-        number = runs_of(store)["ablation-table3 · laptop · toyfaces · 01234567"].info.experiment_id
-        assert tracker.url(5001) == f"http://127.0.0.1:5001/#/experiments/{number}"
+    def test_the_command_of_the_pages(self, tracker: Tracker, store: Path) -> None:
         command = tracker.ui_command(5001)
         assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
         assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{store}/mlflow.db"
@@ -497,13 +498,11 @@ class TestSync:
         assert everything(store) == before
         assert said == []
 
-    def test_an_unfinished_plan_and_a_damaged_file(self, store: Path, said: list[str], tmp_path: Path) -> None:
+    def test_an_unfinished_plan_and_a_damaged_file(self, store: Path, said: list[str]) -> None:
         write_record(store, record_of("a0"))
         (store / "records" / "b0.json").write_text('{"record": ')
         (store / "experiments" / "ablation-table3" / "other.json").write_text("[]")
-        picture = tmp_path / "grid.png"
-        picture.write_bytes(b"picture")
-        count = sync(store, said.append, pictures=lambda record: {f"{record.record}.png": picture})
+        count = sync(store, said.append)
         assert (count.plans, count.cells, count.runs_added) == (1, 1, 2)
         assert [message.split(": ")[1].split(" (")[0] for message in said] == [
             "not valid JSON",
@@ -511,8 +510,6 @@ class TestSync:
         ]
         runs = runs_of(store)
         assert runs["ablation-table3 · laptop · toyfaces · 01234567"].info.status == "KILLED"
-        files = client_of(store).list_artifacts(runs["PatchD · seed 0"].info.run_id)
-        assert "a0.png" in {file.path for file in files}
 
 
 class TestTrouble:
@@ -635,3 +632,20 @@ def test_trainings_that_run_at_the_same_time_all_have_curves(tracker: Tracker, s
     runs = [run for run in runs_of(store).values() if "mlflow.parentRunId" in run.data.tags]
     assert len(runs) == 2
     assert all(curves(store, run)["training/loss"] == [(100, 0.01)] for run in runs)
+
+
+def test_what_is_used_of_mlflow_beyond_its_client_is_still_there() -> None:
+    """`SqlAlchemyStore` makes the database before any worker starts, and MLflow documents no other way to.
+
+    Its next major version is therefore kept out (pyproject.toml) until this has been tried with it.
+    """
+    from inspect import Parameter, signature
+
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    needed = [name for name, one in signature(SqlAlchemyStore).parameters.items() if one.default is Parameter.empty]
+    assert needed == ["db_uri", "default_artifact_root"]
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    (asked,) = [Requirement(one) for one in project["project"]["dependencies"] if one.startswith("mlflow")]
+    assert version("mlflow") in asked.specifier
+    assert "4.0" not in asked.specifier

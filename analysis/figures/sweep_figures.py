@@ -34,7 +34,8 @@ def sweep_heatmap(sweep: Sweep, path: Path) -> Path:
     with plain_style():
         from matplotlib.figure import Figure
 
-        size = (1.6 + len(panels) * (1.1 + 0.95 * len(sweep.k_samples)), 1.5 + 0.5 * len(sweep.schedules))
+        labels = max(1.6, 0.1 * max(len(label) for label in sweep.schedules))
+        size = (labels + len(panels) * (1.1 + 0.95 * len(sweep.k_samples)), 1.5 + 0.5 * max(2, len(sweep.schedules)))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for panel, (title, cells) in zip(axes, panels, strict=True):

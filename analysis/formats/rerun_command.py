@@ -23,7 +23,8 @@ def cell_command(plan: Plan, row: PlanRow, cell: Cell) -> str:
         found = [*program, name, *named, *options, "--seeds", str(cell.seed)]
     elif name in NARROWED:
         only = f"variant={row.id},seed={cell.seed}"
-        if len({other.k_sample for other in row.cells}) > 1:
+        narrowed = any(word.partition("=")[0] == "--only" for word in words)
+        if len({other.k_sample for other in row.cells}) > 1 or (narrowed and cell.k_sample is not None):
             only += f",k_sample={cell.k_sample}"
         # A setting may be another experiment's alone, and is refused where nothing takes it.
         taken = named if not named or any(word.partition("=")[0] == "--set" for word in options) else [plan.experiment]

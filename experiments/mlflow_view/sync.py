@@ -1,6 +1,6 @@
 """Rebuild MLflow from the files of a store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +24,10 @@ class SyncCount:
     points_added: int
 
 
-def sync(
-    store: Path,
-    say: Callable[[str], None],
-    pictures: Callable[[Record], Mapping[str, Path]] | None = None,
-) -> SyncCount:
+def sync(store: Path, say: Callable[[str], None]) -> SyncCount:
     """Bring MLflow up to the store's plans, records and training logs; a second call adds nothing.
 
-    `pictures` gives the artifacts of a record (name -> file). Plans that a living process is running are left to it.
+    Plans that a living process is running are left to it.
 
     Raises:
         NewerSchemaError: a newer program wrote a plan or a record.
@@ -42,7 +38,7 @@ def sync(
     try:
         view = open_view(store, say)
         for path in sorted((store / "experiments").glob("*/*.json")):
-            found = _sync_plan(view, store, path, say, pictures)
+            found = _sync_plan(view, store, path, say)
             plans += found > 0
             cells += found
     except (InputError, NewerSchemaError):
@@ -53,13 +49,7 @@ def sync(
     return SyncCount(plans=plans, cells=cells, runs_added=view.writer.runs_added, points_added=view.writer.points_added)
 
 
-def _sync_plan(
-    view: View,
-    store: Path,
-    path: Path,
-    say: Callable[[str], None],
-    pictures: Callable[[Record], Mapping[str, Path]] | None,
-) -> int:
+def _sync_plan(view: View, store: Path, path: Path, say: Callable[[str], None]) -> int:
     """Bring one plan's runs up to date; returns the number of its cells that have a record."""
     plan = _read(Plan, path, say)
     if plan is None:
@@ -76,7 +66,7 @@ def _sync_plan(
     written = [int(file.stat().st_mtime * 1000) for file in (path, *files) if file.exists()]
     parent = view.plan(plan, started=min(written))
     for record in records:
-        view.finish_cell(plan, record, pictures(record) if pictures else {})
+        view.finish_cell(plan, record, {})
     view.describe(plan)
     statuses = {record.status for record in records}
     done = "FINISHED" if len(records) == len(asked) and statuses == {"done"} else "KILLED"

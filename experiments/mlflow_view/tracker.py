@@ -108,15 +108,6 @@ class Tracker:
             self._untold.pop(0)
         self._attempt(lambda view: view.finish_plan(plan, status, artifacts, now_ms()))
 
-    def url(self, port: int = 5000) -> str | None:
-        """The page of the plan's experiment: on the server, or on `ui_command` with that port; None without MLflow."""
-        plan, found = self._plan, []
-        if plan is None or not self._attempt(lambda view: found.append(view.plan(plan).experiment_id)):
-            return None
-        uri = tracking_uri(self._store)
-        base = uri.rstrip("/") if uri.startswith(("http://", "https://")) else f"http://127.0.0.1:{port}"
-        return f"{base}/#/experiments/{found[0]}"
-
     def ui_command(self, port: int = 5000) -> list[str]:
         """The command line that serves MLflow's pages; InputError where a server serves them already."""
         return ui_command(self._store, port)

@@ -22,9 +22,6 @@ Identity = dict[str, Any]
 KINDS = ("dataset", "split", "embeddings", "neighbours", "training", "samples", "features", "metric", "floor")
 """The kinds of stages in the order of the work; others come last."""
 
-LATEST = ("latest", "latest.json")
-"""Files that name an experiment's latest plans; the second is that of older stores."""
-
 
 def check_store(store: Path, remedy: str = "run an experiment first, or name its store with --store") -> None:
     """InputError where there is no store."""
@@ -256,8 +253,6 @@ def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:
     for folder in sorted(path for path in root.glob("experiments/*") if path.is_dir()):
         latest = latest_plans(folder)
         for path in sorted(folder.glob("*.json")):
-            if path.name in LATEST:
-                continue
             document = _read(Plan, path, unreadable)
             if document is not None:
                 found.append(Asked(path=path, document=document, latest=not latest or path.stem in latest))
@@ -266,13 +261,11 @@ def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:
 
 def latest_plans(folder: Path) -> tuple[str, ...]:
     """The digests of an experiment's latest plans; none where the folder does not say."""
-    for name in LATEST:
-        try:
-            value = json.loads((folder / name).read_text())
-        except (OSError, ValueError):
-            continue
-        return tuple(map(str, value["plans"] if "plans" in value else [value["plan"]]))
-    return ()
+    try:
+        value = json.loads((folder / "latest").read_text())
+    except (OSError, ValueError):
+        return ()
+    return tuple(map(str, value["plans"]))
 
 
 def _read(document: type[D], path: Path, unreadable: list[Path]) -> D | None:

@@ -70,11 +70,11 @@ def prepare_process(runtime: Runtime) -> None:
         torch.use_deterministic_algorithms(mode=True)
 
 
-def _serve(connection: Connection, root: Path, runtime: Runtime, plugins: tuple[Path, ...], parent: int) -> None:
+def _serve(connection: Connection, root: Path, runtime: Runtime, plugins: tuple[Path, ...]) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    threading.Thread(target=_follow, args=(parent, stop), daemon=True).start()
+    threading.Thread(target=_follow, args=(stop,), daemon=True).start()
     load(plugins)
     prepare_process(runtime)
     store = Store(root)
@@ -83,10 +83,12 @@ def _serve(connection: Connection, root: Path, runtime: Runtime, plugins: tuple[
             connection.send(attempt(stage, store, runtime, stop))
 
 
-def _follow(parent: int, stop: threading.Event) -> None:
+def _follow(stop: threading.Event) -> None:
     """An orphan saves its work and goes: the same command, typed again, must find the lock free."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
     stop.set()
     time.sleep(PATIENCE)
     os._exit(1)
@@ -139,7 +141,7 @@ class Pool:
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        arguments = (theirs, self.store.root, self.runtime, self.plugins, os.getpid())
+        arguments = (theirs, self.store.root, self.runtime, self.plugins)
         process = context.Process(target=_serve, args=arguments, daemon=True)
         process.start()
         theirs.close()
@@ -163,7 +165,7 @@ class Pool:
                 yield worker.connection.recv()
             except (EOFError, OSError):
                 self._workers.remove(worker)
-                yield Answer(str(stage.address), "failed", reason=_epitaph(worker))
+                yield Answer(str(stage.address), "failed", reason=exit_reason(worker.process))
 
     def stop(self) -> None:
         """Ask every worker to save and stop, and wait for them."""
@@ -185,9 +187,12 @@ class Pool:
         self._workers.clear()
 
 
-def _epitaph(worker: _Worker) -> str:
-    worker.process.join(1)
-    code = worker.process.exitcode
+def exit_reason(process: multiprocessing.process.BaseProcess) -> str:
+    """Why a worker process is gone, and what to do about it."""
+    process.join(1)
+    code = process.exitcode
     cause = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    hint = "; the system may have run out of memory: try fewer --workers" if code == -signal.SIGKILL else ""
+    # Windows has no such signal: there a process that was killed has an exit code like any other.
+    killed = hasattr(signal, "SIGKILL") and code == -signal.SIGKILL
+    hint = "; the system may have run out of memory: try fewer --workers" if killed else ""
     return f"its worker process died ({cause}){hint}; type the same command again to go on from its last checkpoint"
