@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import time
@@ -179,3 +180,19 @@ def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
         EDM().draw_sigma("4", torch.Generator())  # type: ignore[arg-type]
     with pytest.raises(TypeCheckError):
         crop(torch.zeros(2, 3, 8, 8), torch.zeros(2, 2, dtype=torch.int64), 4)
+
+
+def test_the_map_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`((?:prism_bench|prism|experiments|analysis|baselines|tests)/[\w/.]*)`", text))
+    assert len(named) > 50
+    assert not {path for path in named if not (ROOT / path).exists()}
+
+
+def test_the_map_lists_every_folder() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = [line for line in text.splitlines() if line.startswith("| `")]
+    for package, rooms in ROOMS.items():
+        (line,) = (line for line in table if line.startswith(f"| `{package}/`"))
+        listed = [word.rstrip("/") for word in re.findall(r"`([\w/]+/)`", line)[1:]]
+        assert listed == [room for room in rooms.split()[1:] if not room.startswith(("data/", "formats/", "tools/"))]
