@@ -214,14 +214,14 @@ def test_k_max_is_the_base_schedules_and_reaches_every_row_made_from_it(tmp_path
     annealed = methods.keys() & {"prism", "decreasing", "increasing", "random"}
     assert annealed
     assert {methods[row].largest_k for row in annealed} == {2}
-    assert long.document["choices"]["k_max (k_max)"] == 2
+    assert long.document.choices["k_max (k_max)"] == 2
 
 
 def test_a_tables_setting_is_refused_where_it_changes_nothing(tmp_path: Path) -> None:
     (plain,), (fewer,) = (
         planned(tmp_path, "table4", scale="smoke", settings=settings) for settings in ((), ("few_size=9",))
     )
-    assert fewer.document["rows"][0]["label"] == "Decreasing [few_size=9]"
+    assert fewer.document.rows[0].label == "Decreasing [few_size=9]"
     assert not trainings([plain]) & trainings([fewer])
     with pytest.raises(InputError, match="few_size=9 changes none of the rows"):
         planned(tmp_path, "table3", scale="smoke", settings=("few_size=9",))

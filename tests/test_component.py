@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
