@@ -97,7 +97,8 @@ def _panel(axes: "Axes", column: Column, index: int, rows: Sequence[Row]) -> Non
         if measured:
             heights, shown = zip(*measured, strict=True)
             axes.plot(*zip(*dots, strict=True), ".", color=colour, alpha=0.5, markersize=4, label="single seeds")
-            widths = [math.nan if cell.half_width is None else cell.half_width for cell in shown]
+            known = [math.nan if cell.half_width is None else cell.half_width for cell in shown]
+            widths = None if all(map(math.isnan, known)) else known
             label = "mean and 95% interval"
             means = [cell.mean for cell in shown]
             axes.errorbar(means, heights, xerr=widths, fmt="o", color=colour, capsize=3, label=label)
