@@ -57,7 +57,7 @@ def training_curves(curves: Sequence[Curve], path: Path) -> Path:
 
 
 def interval_plot(table: Table, path: Path) -> Path:
-    """Each metric in a panel, each row a mean with its 95% interval, each seed a small dot, the floor dashed; a PNG.
+    """Each metric in a panel, each row a mean with its 95% interval, each seed a small dot, real images dashed; a PNG.
 
     Raises:
         AnalysisError: the table has no measured value yet.
@@ -105,7 +105,7 @@ def _panel(axes: "Axes", column: Column, index: int, rows: Sequence[Row]) -> Non
     for row in rows:
         cell = row.cells[index]
         if row.kind == "floor" and isinstance(cell, Measured):
-            axes.axvline(cell.mean, color="0.4", linestyle="--", linewidth=1, label="real images (floor)")
+            axes.axvline(cell.mean, color="0.4", linestyle="--", linewidth=1, label="real images (baseline)")
     axes.set_xlabel(f"{column.label} {column.arrow}".strip())
     axes.grid(axis="x", alpha=0.3)
 
