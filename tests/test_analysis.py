@@ -217,7 +217,7 @@ def test_means_intervals_floor_and_costs() -> None:
     assert one.half_width == pytest.approx(4.302652729911275 / math.sqrt(3))
     assert one.values == ((0, 10.0), (1, 11.0), (2, 12.0))
     assert one.n_seeds == 3
-    assert _measured(_column(table, "fd")["Real images (floor)"]).mean == 1.2
+    assert _measured(_column(table, "fd")["Real images (baseline)"]).mean == 1.2
     assert _column(table, "parameters")["one"] == Text(text="755K")
     assert _column(table, "train_seconds")["two"] == Text(text="3.3 min")
     assert [row.kind for row in table.rows] == ["variant", "variant", "floor"]
@@ -251,16 +251,16 @@ def test_the_floor_is_never_the_best_nor_the_next_best() -> None:
 
 def test_the_floor_over_seeds_and_at_another_n() -> None:
     records = [_record(f"a{i}", _value(9.0, floor=floor, floor_n=500)) for i, floor in enumerate([1.0, 2.0, 3.0])]
-    floor = _measured(_column(build(_plan(TWO), records), "fd")["Real images (floor)"])
+    floor = _measured(_column(build(_plan(TWO), records), "fd")["Real images (baseline)"])
     assert floor.mean == 2.0
     assert floor.half_width == pytest.approx(4.302652729911275 / math.sqrt(3))
-    assert ("a", "the floor was measured at n = 500") in [
+    assert ("a", "the real-data baseline was measured at n = 500") in [
         (mark, text) for mark, text in build(_plan({"one": ["a0", "a1", "a2"]}), records).notes
     ]
     absent = build(_plan({"one": ["a0"]}), [_record("a0", _value(9.0, floor=None, floor_n=None))])
-    cell = _column(absent, "fd")["Real images (floor)"]
+    cell = _column(absent, "fd")["Real images (baseline)"]
     assert isinstance(cell, Hole)
-    assert cell.reason == "no floor was measured"
+    assert cell.reason == "no real-data baseline was measured"
 
 
 def test_two_fingerprints_never_share_a_column() -> None:
@@ -363,7 +363,7 @@ def test_the_caption_states_what_a_reader_needs(golden: tuple[Plan, list[Record]
     caption = " ".join(build(*golden).caption)
     parts = (
         "Scale laptop; 16x16; n = 1,000 generated images against 6,000; split seed 0; seeds 0, 1; ddof = 1; "
-        "95% t interval; EfficientNet-Lite0; 1a2b3c4d; Floor; Table 3; (control)"
+        "95% t interval; EfficientNet-Lite0; 1a2b3c4d; Real-data baseline; Table 3; (control)"
     )
     for part in parts.split("; "):
         assert part in caption

@@ -106,7 +106,7 @@ def test_measured_and_quoted_stand_apart_with_floor_interval_verdict_and_cost(tm
         "measured here, scale laptop",
         "quoted, not measured here",
         "21.99",
-        "Real images (floor)",
+        "Real images (baseline)",
         "30.50",
         "± 6.35",
         "Verdicts on the paper's claims",

@@ -48,7 +48,7 @@ def test_the_table_has_every_row_the_floor_and_the_papers_numbers(done: tuple[Pa
         "RAG + PatchD",
         "ST + RAG + PatchD",
         "(PRISM)",
-        "Real images (floor)",
+        "Real images (baseline)",
         "quoted",
         "21.99",
         "24.68",

@@ -57,7 +57,7 @@ def training_curves(curves: Sequence[Curve], path: Path) -> Path:
 
 
 def interval_plot(table: Table, path: Path) -> Path:
-    """Each metric in a panel, each row a mean with its 95% interval, each seed a small dot, the floor dashed; a PNG.
+    """Each metric in a panel, each row a mean with its 95% interval, each seed a small dot, real images dashed; a PNG.
 
     Raises:
         AnalysisError: the table has no measured value yet.
@@ -97,14 +97,15 @@ def _panel(axes: "Axes", column: Column, index: int, rows: Sequence[Row]) -> Non
         if measured:
             heights, shown = zip(*measured, strict=True)
             axes.plot(*zip(*dots, strict=True), ".", color=colour, alpha=0.5, markersize=4, label="single seeds")
-            widths = [math.nan if cell.half_width is None else cell.half_width for cell in shown]
+            known = [math.nan if cell.half_width is None else cell.half_width for cell in shown]
+            widths = None if all(map(math.isnan, known)) else known
             label = "mean and 95% interval"
             means = [cell.mean for cell in shown]
             axes.errorbar(means, heights, xerr=widths, fmt="o", color=colour, capsize=3, label=label)
     for row in rows:
         cell = row.cells[index]
         if row.kind == "floor" and isinstance(cell, Measured):
-            axes.axvline(cell.mean, color="0.4", linestyle="--", linewidth=1, label="real images (floor)")
+            axes.axvline(cell.mean, color="0.4", linestyle="--", linewidth=1, label="real images (baseline)")
     axes.set_xlabel(f"{column.label} {column.arrow}".strip())
     axes.grid(axis="x", alpha=0.3)
 

@@ -15,7 +15,7 @@ from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quote
 
 SMALL_SCALE_MARK = "†"
 QUOTED_MARK = "‡"
-FLOOR_LABEL = "Real images (floor)"
+FLOOR_LABEL = "Real images (baseline)"
 
 
 def further(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) -> tuple[Table, ...]:
@@ -202,9 +202,13 @@ def _floor_row(
 
 def _floor(values: pd.DataFrame | None, metric: Metric, estimator: Estimator) -> TableCell:
     if values is None:
-        return Hole(reason="no floor was measured")
+        return Hole(reason="no real-data baseline was measured")
     sizes = values["floor_n"].fillna(metric.n).unique().tolist()
-    note = None if sizes == [metric.n] else f"the floor was measured at n = {formatting.listing(sorted(sizes))}"
+    note = (
+        None
+        if sizes == [metric.n]
+        else f"the real-data baseline was measured at n = {formatting.listing(sorted(sizes))}"
+    )
     by_seed: dict[int, set[float]] = {}
     for seed, floor in sorted(zip(values["seed"], values["floor"], strict=True)):
         by_seed.setdefault(seed, set()).add(floor)

@@ -28,7 +28,7 @@ def caption(
         *(_numbers(plan, metrics, estimator) if plan.kind != "grid" else ["Samples to look at; nothing is measured."]),
     ]
     if any(not math.isnan(metric.floor) for metric in metrics.values()):
-        sentences.append("Floor: real images in place of generated ones, against the other real ones.")
+        sentences.append("Real-data baseline: real images in place of generated ones, against the other real ones.")
     if any(row.quoted for row in plan.rows):
         if plan.scale != "paper":
             sentences.append(f"{small_mark} Measured here at scale {plan.scale}, not at the scale of the publication.")

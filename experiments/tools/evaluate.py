@@ -190,7 +190,7 @@ def _measured(
 
 def _lines(findings: Sequence[Finding]) -> list[str]:
     """A plain table, and a warning where a Frechet distance is mostly the bias of a small sample."""
-    head = ("metric", "value", "n", "against", "real images (floor)", "fingerprint")
+    head = ("metric", "value", "n", "against", "real images (baseline)", "fingerprint")
     rows = [head]
     for found in findings:
         value, floor = found.value, found.floor

@@ -23,7 +23,7 @@ FIGURES = {
     "overview.png": "Samples of every variant, first seed; a column shares its noise and its pseudo-query.",
     CURVES: "The first metric over k_sample with 95% bands, and the published curves in a panel of their own.",
     HEATMAP: "Schedules against k_sample: measured, and quoted with colours of their own.",
-    "intervals.png": "Each metric: mean over seeds with its 95% interval, seeds as dots, the floor dashed.",
+    "intervals.png": "Each metric: mean over seeds with its 95% interval, seeds as dots, real images dashed.",
     PICTURE: "The first metric over the operations of the training: what quality costs.",
     "training-curves.png": "Loss and k_train over training images.",
     "memorisation.png": "The samples that come closest to a real image, first seed, each above the image it resembles.",
