@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 from prism_bench.experiments.cli.main import app
-from prism_bench.experiments.cli.options import parse_names, parse_only
+from prism_bench.experiments.options.texts import names, pairs
 from prism_bench.experiments.paper.experiment import Experiment, merged_rows
 from prism_bench.experiments.paper.names import NUMBERED, PAPER_ORDER
 from prism_bench.experiments.paper.scales import scale_named
 from prism_bench.experiments.planning.metric_names import metric_called
 from prism_bench.experiments.planning.request import ONLY
-from prism_bench.experiments.planning.resolve_options import apply_setting, variant_called
+from prism_bench.experiments.planning.settings import apply_setting
 from prism_bench.experiments.tuning.space import parameters
 from prism_bench.prism.component import Component, member, with_setting
+from prism_bench.prism.variants.variant import Variant
 from typer.main import get_command
 
 ROOT = Path(__file__).parent.parent
@@ -44,8 +45,7 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
 
 
 def rows_of(name: str, scale: str) -> set[str]:
-    experiment = member("experiment", NUMBERED.get(name, name))()
-    assert isinstance(experiment, Experiment)
+    experiment = Experiment.called(NUMBERED.get(name, name))
     scales = scale_named(scale)
     rows = merged_rows(experiment, experiment.panels, scales.on(experiment.panels[0]))
     return {row.id for row in (*rows, *experiment.controls())}
@@ -58,17 +58,17 @@ def check(line: str) -> None:
     scale = scales.whole or next(iter(scales.panels.values()))
     for option in given.keys() & NAMES - ({"sampler"} if command == "tune" else set()):
         member(option, given[option])
-    for name in parse_names(given.get("metrics", "")):
+    for name in names(given.get("metrics", "")):
         metric_called(name, scale.metrics)
     check_rows(given)
-    for setting in given.get("set_", ()):
+    for setting in given.get("settings", ()):
         if command == "data embeddings export":
             path, _, value = setting.partition("=")
             with_setting(member("encoder", given["encoder"])(), path, value)
         else:
             scale = apply_setting(scale, setting)
     if command == "tune":
-        parameters(given["target"], parse_names(given.get("over", "")), (), scale)
+        parameters(given["target"], names(given.get("over", "")), (), scale)
     if command == "list":
         assert given.get("family") in {None, "scale", *Component.members}
     if command == "data prepare":
@@ -78,12 +78,12 @@ def check(line: str) -> None:
 def check_rows(given: dict[str, Any]) -> None:
     """Experiments and variants."""
     experiments = [one for name in given.get("experiments", ()) for one in (PAPER_ORDER if name == "all" else [name])]
-    extra = {*given.get("with_", ()), *filter(None, [given.get("variant")])}
+    extra = {*given.get("extra", ()), *filter(None, [given.get("variant")])}
     # A row of one's own comes with the file that defines it.
-    for name in () if "plugin" in given else extra:
-        variant_called(name)
+    for name in () if "plugins" in given else extra:
+        Variant.called(name)
     rows = extra.union(*(rows_of(name, given.get("scale", "laptop")) for name in experiments))
-    for key, value in parse_only(given.get("only", "")):
+    for key, value in pairs(given.get("only", "")):
         assert key in {"variant", "seed", "k_sample", *ONLY}, key
         assert key != "variant" or set(value.split("|")) <= rows, value
     for run in (given.get("run", ""), *given.get("what", ())):
