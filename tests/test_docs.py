@@ -45,8 +45,7 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
 
 
 def rows_of(name: str, scale: str) -> set[str]:
-    experiment = member("experiment", NUMBERED.get(name, name))()
-    assert isinstance(experiment, Experiment)
+    experiment = Experiment.called(NUMBERED.get(name, name))
     scales = scale_named(scale)
     rows = merged_rows(experiment, experiment.panels, scales.on(experiment.panels[0]))
     return {row.id for row in (*rows, *experiment.controls())}
