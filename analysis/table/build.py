@@ -204,11 +204,8 @@ def _floor(values: pd.DataFrame | None, metric: Metric, estimator: Estimator) ->
     if values is None:
         return Hole(reason="no real-data baseline was measured")
     sizes = values["floor_n"].fillna(metric.n).unique().tolist()
-    note = (
-        None
-        if sizes == [metric.n]
-        else f"the real-data baseline was measured at n = {formatting.listing(sorted(sizes))}"
-    )
+    elsewhere = f"the real-data baseline was measured at n = {formatting.listing(sorted(sizes))}"
+    note = None if sizes == [metric.n] else elsewhere
     by_seed: dict[int, set[float]] = {}
     for seed, floor in sorted(zip(values["seed"], values["floor"], strict=True)):
         by_seed.setdefault(seed, set()).add(floor)
