@@ -46,8 +46,14 @@ def copy_of(store: Path, folder: Path) -> Path:
 
 def without_torch(line: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """A command in a process of its own, where importing torch fails."""
+    # A finder, not None in sys.modules, which scipy takes for a torch that is loaded.
     code = (
-        "import sys\nsys.modules['torch'] = None\n"
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'torch':\n"
+        "            raise ImportError('there is no torch here')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
         f"sys.argv = ['prism-bench', *{line.split()!r}]\nfrom prism_bench.experiments.cli.main import main\nmain()"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "160"}
