@@ -143,7 +143,7 @@ def test_a_plan_is_a_frame_of_stages_and_computes_nothing(store: Path, capfd: py
 def test_comparisons_show_themselves(store: Path) -> None:
     found = pb.compare("ablation-table3/patchd", "ablation-table3/prism", store=store)
     assert "aggregator: none -> set_transformer" in repr(found)
-    assert found.plan.command.startswith("prism-bench compare ablation-table3/patchd ablation-table3/prism")
+    assert found.results.plan.command.startswith("prism-bench compare ablation-table3/patchd ablation-table3/prism")
     with pytest.raises(pb.InputError, match="has no row 'prsm'; did you mean prism"):
         pb.compare("ablation-table3/patchd", "ablation-table3/prsm", store=store)
 
