@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
 from prism_bench.experiments.mlflow_view import payload
 from prism_bench.experiments.mlflow_view.client import Run, RunWriter, now_ms
-from prism_bench.experiments.mlflow_view.connection import ARTIFACTS, DATABASE, artifact_location, is_inside
-from prism_bench.experiments.mlflow_view.process_owner import PREFIX, owner_tags
-from prism_bench.prism.errors import InputError
+from prism_bench.experiments.mlflow_view.process_owner import owner_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,31 +31,29 @@ class View:
     """Keeps MLflow in step with the files; finds what an earlier process logged and adds only what is new."""
 
     def __init__(self, client: "MlflowClient", store: Path) -> None:
-        self.writer = RunWriter(client)
-        self._client = client
+        self.writer = RunWriter(client, store)
         self._store = store
         self._plans: dict[str, PlanRun] = {}
 
     def find_plan(self, plan: Plan) -> PlanRun | None:
         """The parent run of a plan and its cells, found by the plan's digest."""
-        digest = plan.plan
-        if digest not in self._plans:
-            experiment_id = self._experiment(plan.experiment)
-            same = self.writer.find(experiment_id, "prism.plan", digest)
+        if plan.plan not in self._plans:
+            experiment_id = self.writer.experiment(plan.experiment)
+            same = self.writer.find(experiment_id, "prism.plan", plan.plan)
             found = next((run for run in same if run.tags.get("prism.kind") == "plan"), None)
             if found is None:
                 return None
             nested = (run for run in same if run.tags.get("mlflow.parentRunId") == found.id)
             cells = {(run.tags.get("row", ""), run.tags.get("prism.record", "")): run for run in nested}
-            self._plans[digest] = PlanRun(experiment_id=experiment_id, run=found, cells=cells)
-        return self._plans[digest]
+            self._plans[plan.plan] = PlanRun(experiment_id=experiment_id, run=found, cells=cells)
+        return self._plans[plan.plan]
 
     def plan(self, plan: Plan, started: int | None = None) -> PlanRun:
         """The parent run of a plan, found or made (RUNNING since `started`, ms)."""
         known = self.find_plan(plan)
         if known is None:
-            experiment_id = self._experiment(plan.experiment)
-            run = self._create(experiment_id, payload.plan_name(plan), payload.plan_tags(plan), started)
+            experiment_id = self.writer.experiment(plan.experiment)
+            run = self.writer.create(experiment_id, payload.plan_name(plan), payload.plan_tags(plan), started)
             known = self._plans[plan.plan] = PlanRun(experiment_id=experiment_id, run=run, cells={})
         return known
 
@@ -80,8 +76,7 @@ class View:
         key = (row.id, cell.record)
         if key not in parent.cells:
             tags = payload.cell_tags(plan, row, cell) | {"mlflow.parentRunId": parent.run.id, "prism.status": "running"}
-            name = payload.cell_name(row, cell)
-            parent.cells[key] = self._create(parent.experiment_id, name, tags, started)
+            parent.cells[key] = self.writer.create(parent.experiment_id, payload.cell_name(row, cell), tags, started)
         return parent.cells[key]
 
     def start_cell(
@@ -116,7 +111,8 @@ class View:
         artifacts: Mapping[str, Path],
     ) -> None:  # fmt: skip
         ended = self._written(record.record)
-        run = self.cell(plan, row, cell, ended - int(1000 * _seconds(record)))
+        seconds = (record.cost.train_seconds or 0.0) + (record.cost.sample_seconds or 0.0)
+        run = self.cell(plan, row, cell, ended - int(1000 * seconds))
         status = _ENDINGS.get(record.status, "KILLED")
         logged = payload.fingerprint(record.model_dump(mode="json", exclude={"row", "variant", "schema_version"}))
         if run.tags.get("prism.logged") != logged:
@@ -148,43 +144,25 @@ class View:
             log = self._store / "stages" / "training" / training / "metrics.jsonl"
             self.writer.curve(run, payload.training_points(log))
         self.writer.metrics(run, payload.final_metrics(record))
-        self.writer.text(run, "record.json", _pretty(record.model_dump(mode="json")))
+        self._json(run, "record.json", record.model_dump(mode="json"))
 
     def _config(self, run: Run, cell: Cell, config: Mapping[str, Any]) -> None:
         asked = cell.model_dump(include={"seed", "k_sample"})
         self.writer.params(run, payload.flat_params(asked | dict(config)))
         digest = payload.fingerprint(config)
         if run.tags.get("prism.config") != digest:
-            self.writer.text(run, "config.json", _pretty(config))
+            self._json(run, "config.json", config)
             self.writer.tag(run, {"prism.config": digest})
+
+    def _json(self, run: Run, name: str, value: Mapping[str, Any]) -> None:
+        self.writer.client.log_text(run.id, json.dumps(value, indent=1, sort_keys=True) + "\n", name)
 
     def _pictures(self, run: Run, artifacts: Mapping[str, Path]) -> None:
         present = {name: path for name, path in artifacts.items() if path.is_file()}
         digest = payload.files_fingerprint(present)
         if present and run.tags.get("prism.pictures") != digest:
-            for name, path in present.items():
-                self.writer.file(run, name, path)
+            self.writer.files(run, present)
             self.writer.tag(run, {"prism.pictures": digest})
-
-    def _create(self, experiment_id: str, name: str, tags: dict[str, str], started: int | None) -> Run:
-        return self.writer.create(experiment_id, name, tags | owner_tags(self._store), started or now_ms())
-
-    def _experiment(self, name: str) -> str:
-        """Id of the MLflow experiment that holds all plans of one of our experiments."""
-        full, location = PREFIX + name, artifact_location(self._store, name)
-        found = self._client.get_experiment_by_name(full)
-        if found is None:
-            # The kind spares the user a question when the page opens.
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            return str(self._client.create_experiment(full, artifact_location=location, tags=tags))
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        if location != found.artifact_location and is_inside(self._store):
-            raise InputError(
-                f"the store was moved: {DATABASE} still points to {found.artifact_location}; "
-                f"delete {self._store / DATABASE} and {self._store / ARTIFACTS}"
-            )
-        return str(found.experiment_id)
 
     def _written(self, record: str) -> int:
         """When the record's file was written (ms); now where there is none."""
@@ -192,12 +170,3 @@ class View:
             return int((self._store / "records" / f"{record}.json").stat().st_mtime * 1000)
         except OSError:
             return now_ms()
-
-
-def _seconds(record: Record) -> float:
-    """How long a record took: the sum of its costs in seconds."""
-    return (record.cost.train_seconds or 0.0) + (record.cost.sample_seconds or 0.0)
-
-
-def _pretty(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"

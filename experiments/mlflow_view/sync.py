@@ -10,8 +10,8 @@ from prism_bench.analysis.schema.records import Plan, Record
 from prism_bench.experiments.mlflow_view.client import now_ms
 from prism_bench.experiments.mlflow_view.connection import tracking_uri
 from prism_bench.experiments.mlflow_view.mirror import View
-from prism_bench.experiments.mlflow_view.tracker import describe, open_view
-from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.experiments.mlflow_view.tracker import open_view
+from prism_bench.prism.errors import ComputeError, InputError, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +38,13 @@ def sync(store: Path, say: Callable[[str], None]) -> SyncCount:
     try:
         view = open_view(store, say)
         for path in sorted((store / "experiments").glob("*/*.json")):
-            found = _sync_plan(view, store, path, say)
-            plans += found > 0
-            cells += found
+            count = _sync_plan(view, store, path, say)
+            plans += count > 0
+            cells += count
     except (InputError, NewerSchemaError):
         raise
     except Exception as error:
-        where = f"MLflow at {tracking_uri(store)}: {describe(error)}"
+        where = f"MLflow at {tracking_uri(store)}: {first_line(error)}"
         raise ComputeError(f"{where}; the records are untouched, run `prism-bench sync` again") from error
     return SyncCount(plans=plans, cells=cells, runs_added=view.writer.runs_added, points_added=view.writer.points_added)
 

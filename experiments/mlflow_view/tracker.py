@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
 from prism_bench.experiments.mlflow_view.client import now_ms
-from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri, ui_command
+from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri
 from prism_bench.experiments.mlflow_view.mirror import View
 from prism_bench.experiments.mlflow_view.process_owner import close_stale
+from prism_bench.prism.errors import first_line
 
 _PAUSE_SECONDS = 60.0
-_LONGEST_MESSAGE = 240
 
 
 def open_view(store: Path, say: Callable[[str], None]) -> View:
@@ -22,12 +22,6 @@ def open_view(store: Path, say: Callable[[str], None]) -> View:
     if closed:
         say(f"MLflow: closed {closed} run(s) that an ended process had left RUNNING")
     return View(client, store)
-
-
-def describe(error: Exception) -> str:
-    """The first line of an error, not too long."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:_LONGEST_MESSAGE]
 
 
 class Tracker:
@@ -108,10 +102,6 @@ class Tracker:
             self._untold.pop(0)
         self._attempt(lambda view: view.finish_plan(plan, status, artifacts, now_ms()))
 
-    def ui_command(self, port: int = 5000) -> list[str]:
-        """The command line that serves MLflow's pages; InputError where a server serves them already."""
-        return ui_command(self._store, port)
-
     def _attempt(self, action: Callable[[View], None]) -> bool:
         """Whether the action was done. Artifact stores raise errors of their own libraries, hence `Exception`."""
         if self._view is None or time.monotonic() < self._rest_until:
@@ -128,4 +118,6 @@ class Tracker:
         if not self._warned:
             self._warned = True
             where = tracking_uri(self._store)
-            self._say(f"MLflow at {where}: {describe(error)}. The records are complete; run `prism-bench sync` later.")
+            self._say(
+                f"MLflow at {where}: {first_line(error)}. The records are complete; run `prism-bench sync` later."
+            )

@@ -1,6 +1,6 @@
 """`prism-bench tune`: trial after trial until there are enough, then what was found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from prism_bench.experiments.execution.run_experiments import interruptible
@@ -34,7 +34,6 @@ def run_tune(options: TuneOptions, console: Console) -> Summary:
     load(options.run.plugins)
     store = Store.create(options.run.store)
     objective, value = _objective(options, store, console)
-    maximise = value.better == "higher"
     asked = _asked(options, objective, value)
     trials = open_study(
         asked,
@@ -56,26 +55,12 @@ def run_tune(options: TuneOptions, console: Console) -> Summary:
     )
     _Loop(options, objective, trials, view, console).run()
     folder = store.root / "reports" / f"tune-{options.target}" / trials.study.study_name.replace("/", "_")
-    found = summarise(
-        trials,
-        value.name,
-        value.label,
-        maximise=maximise,
-        options=options.run,
-        variant=options.variant,
-        folder=folder,
-    )
-    view.close("FINISHED", found.files, found.best)
-    _conclude(found, console)
-    return found
-
-
-def _conclude(found: Summary, console: Console) -> None:
+    summary = summarise(trials, value, options, folder)
+    view.close(summary.files, summary.best)
     console.print()
-    for line in found.lines:
+    for line in (*summary.lines, *(f"  {path}" for path in summary.files.values())):
         console.print(line, markup=False)
-    for path in found.files.values():
-        console.print(f"  {path}", markup=False)
+    return summary
 
 
 def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Objective, Value]:
@@ -102,7 +87,7 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
     metric = options.metric or next(iter(known))
     if metric not in known:
         raise InputError(f"--metric {metric}: {closest(metric, known)}")
-    return Objective(options.run, space, objective.variant, metric, store, runtime, workers, console), known[metric]
+    return replace(objective, metric=metric), known[metric]
 
 
 def _ends(space: Space) -> list[Point]:
@@ -149,7 +134,7 @@ class _Loop:
         self._trials()
         for trial in self.trials.every():
             if trial.state.is_finished():
-                self._tell(trial)
+                self._show(trial)
 
     def _trials(self) -> None:
         for count in range(self.options.trials):
@@ -159,17 +144,20 @@ class _Loop:
                 return
             try:
                 with interruptible():
-                    self._try(trial)
+                    ended = self._try(trial)
             except KeyboardInterrupt:
-                self._fail(trial, KILLED)
+                self._show(self._fail(trial, KILLED))
                 self._say("\nStopped. What was computed is kept; the same command goes on from here.")
                 raise
+            self._show(ended)
             left = self.trials.left()
             more = self.options.trials - count - 1
             self._say(f"  {counted(more if left is None else min(left, more), 'trial')} left")
 
-    def _try(self, trial: "Trial") -> None:
+    def _try(self, trial: "Trial") -> "FrozenTrial":
+        """Compute a trial's value and store how it ended."""
         from optuna import TrialPruned
+        from optuna.trial import TrialState
 
         point = point_of(trial, self.trials.space)
         self._say(f"trial {trial.number}: {words(point)}")
@@ -178,19 +166,17 @@ class _Loop:
                 self._proxy(trial, point)
             outcome = self.objective.compute(point)
         except TrialPruned:
-            self._prune(trial)
-            return
+            self._say("  ended early: its proxy is worse than the median")
+            return self.trials.study.tell(trial, state=TrialState.PRUNED)
         except (ComputeError, InputError) as error:
-            self._fail(trial, str(error))
-            return
+            return self._fail(trial, str(error))
         trial.set_user_attr("by_seed", {str(seed): value for seed, value in outcome.by_seed.items()})
         trial.set_user_attr("records", {str(seed): name for seed, name in outcome.records.items()})
         trial.set_user_attr("seconds", outcome.seconds)
-        self.trials.study.tell(trial, outcome.mean)
-        told = self.trials.study.get_trials(deepcopy=False)[trial.number]
+        finished = self.trials.study.tell(trial, outcome.mean)
         best = self.trials.study.best_value
-        self._say(f"  {self.objective.metric} {spelled(told)}; best so far {best:.6g}; {outcome.seconds:.0f} s")
-        self._tell(told)
+        self._say(f"  {self.objective.metric} {spelled(finished)}; best so far {best:.6g}; {outcome.seconds:.0f} s")
+        return finished
 
     def _proxy(self, trial: "Trial", point: Point) -> None:
         """A short training that ends a trial whose value is worse than the median of those of finished trials."""
@@ -204,23 +190,15 @@ class _Loop:
         if trial.should_prune():
             raise TrialPruned
 
-    def _prune(self, trial: "Trial") -> None:
-        from optuna.trial import TrialState
-
-        self.trials.study.tell(trial, state=TrialState.PRUNED)
-        self._say("  ended early: its proxy is worse than the median")
-        self._tell(self.trials.study.get_trials(deepcopy=False)[trial.number])
-
-    def _fail(self, trial: "Trial", reason: str) -> None:
+    def _fail(self, trial: "Trial", reason: str) -> "FrozenTrial":
         from optuna.trial import TrialState
 
         trial.set_user_attr(REASON, reason)
-        self.trials.study.tell(trial, state=TrialState.FAIL)
         self._say(f"  FAILED: {reason}")
-        self._tell(self.trials.study.get_trials(deepcopy=False)[trial.number])
+        return self.trials.study.tell(trial, state=TrialState.FAIL)
 
-    def _tell(self, trial: "FrozenTrial") -> None:
-        """Show a trial that has ended in MLflow; told again it changes nothing."""
+    def _show(self, trial: "FrozenTrial") -> None:
+        """Show a trial that has ended in MLflow; a second time it changes nothing."""
         attrs = trial.user_attrs
         facts = {"status": trial.state.name.lower(), "records": ",".join(attrs.get("records", {}).values())}
         if REASON in attrs:
