@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,6 @@ class Inventory:
     records: dict[str, Record]
     unreadable: tuple[Path, ...]
     """Plans and records that cannot be read as such."""
-    _nested: dict[Address, tuple[Identity, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, root: Path) -> "Inventory":
@@ -119,13 +119,6 @@ class Inventory:
         }
         return cls(store, stages, tuple(broken), _plans(store.root, unreadable), records, tuple(unreadable))
 
-    def rests_on(self, held: Held) -> tuple[Identity, ...]:
-        """The identities of everything a stage was made from, each once, itself left out."""
-        if held.address not in self._nested:
-            found = {canonical(identity): identity for _, identity in nested(held.identity)}
-            self._nested[held.address] = tuple(found.values())
-        return self._nested[held.address]
-
     def find(self, identity: Identity) -> tuple[Held, ...]:
         """The finished stages that serve for this identity: one, or several tables of neighbours of other widths."""
         return tuple(self._by_lineage.get(canonical(lineage_of(identity)), ()))
@@ -152,6 +145,11 @@ class Inventory:
                 for floor in self._floors.get(_measure(self.stages[address].identity), ()):
                     yield floor.address
 
+    def needed(self, records: Iterable[str]) -> set[Address]:
+        """Every stage that the records which are there rest on."""
+        there = (self.records[name] for name in records if name in self.records)
+        return self.closure(chain.from_iterable(map(self.targets, there)))
+
     def plans_with(self, record: str) -> list[Asked]:
         """The plans that show a record."""
         return [plan for plan in self.plans if record in plan.records]
@@ -164,21 +162,28 @@ class Inventory:
     def named(self) -> dict[Address, Identity]:
         """Every stage that is there or that one of them was made from, with its identity."""
         found = {address: held.identity for address, held in self.stages.items()}
-        for held in self.stages.values():
-            for identity in self.rests_on(held):
+        for inputs in self._inputs.values():
+            for identity in inputs.values():
                 key = key_of(identity)
                 if key is not None:
                     found.setdefault(Address(str(identity["kind"]), key), identity)
         return found
 
     @cached_property
+    def _inputs(self) -> dict[Address, dict[str, Identity]]:
+        """The identities of everything a stage was made from, by their text, itself left out."""
+        return {
+            address: {canonical(identity): identity for identity in nested(held.identity)}
+            for address, held in self.stages.items()
+        }
+
+    @cached_property
     def _below(self) -> dict[Address, set[Address]]:
         found: dict[Address, set[Address]] = {}
         keys: dict[str, set[Address]] = {}
-        for address, held in self.stages.items():
+        for address, inputs in self._inputs.items():
             found[address] = set()
-            for identity in self.rests_on(held):
-                text = canonical(identity)
+            for text, identity in inputs.items():
                 if text not in keys:
                     key = key_of(identity)
                     named = set() if key is None else {Address(str(identity["kind"]), key)}
@@ -223,11 +228,11 @@ def key_of(identity: Identity) -> str | None:
     return digest_of(identity)[:KEY_LENGTH] if "parameters" in identity else None
 
 
-def nested(identity: Identity) -> Iterator[tuple[str, Identity]]:
-    """Every (name, identity) that a stage was made from, at any depth, inputs of inputs first."""
-    for name, inner in identity["inputs"].items():
+def nested(identity: Identity) -> Iterator[Identity]:
+    """The identities of all that a stage was made from, at any depth, inputs of inputs first; some more than once."""
+    for inner in identity["inputs"].values():
         yield from nested(inner)
-        yield name, inner
+        yield inner
 
 
 def stages_of(record: Record) -> dict[str, Address]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -126,8 +126,7 @@ def _stages(
     inventory: Inventory, records: dict[str, Record], choice: Choice, clean: Anonymous, contents: Contents
 ) -> None:
     """Manifests of all stages; values and training logs; samples and weights where they were asked for."""
-    needed = inventory.closure(chain.from_iterable(map(inventory.targets, records.values())))
-    for address in sorted(needed, key=str):
+    for address in sorted(inventory.needed(records), key=str):
         folder, place = inventory.store.folder(address), f"stages/{address.kind}/{address.key}"
         if address not in inventory.stages:
             # What no table shows is described by the manifests of the stages made from it.
@@ -198,18 +197,13 @@ def _check(name: str, word: str | None) -> None:
 def _left_in_file(path: Path, clean: Anonymous) -> str | None:
     """`Anonymous.left` for a file of any size, piece by piece; pieces overlap so that no word is cut."""
     before = b""
-    for piece in _pieces(path):
-        word = clean.left(before + piece, shortest=8)
-        if word is not None:
-            return word
-        before = piece[-4096:]
-    return None
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(CHUNK):
-            yield piece
+            word = clean.left(before + piece, shortest=8)
+            if word is not None:
+                return word
+            before = piece[-4096:]
+    return None
 
 
 def _json(value: Any) -> bytes:
