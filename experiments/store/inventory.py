@@ -30,22 +30,15 @@ def check_store(store: Path, remedy: str = "run an experiment first, or name its
         raise InputError(f"there is no store at {store}; {remedy}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """A finished stage, as its manifest describes it. `bytes` counts those of its files that are there."""
+class Held(Manifest):
+    """A finished stage: its manifest, and the bytes of those of its files that are there."""
 
-    address: Address
-    label: str
-    identity: Identity
-    created: str
-    seconds: float
     bytes: int
-    peak_bytes: int | None
 
     @property
-    def title(self) -> str:
-        """What people call it."""
-        return f"{self.address.kind} {self.label}".strip()
+    def address(self) -> Address:
+        """Where it lies."""
+        return Address(self.kind, self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +103,9 @@ class Inventory:
             if manifest is None:
                 broken.append(address)
             else:
-                stages[address] = _held(address, manifest, path)
+                files = [path / name for name in manifest.files]
+                there = sum(file.stat().st_size for file in files if file.is_file())
+                stages[address] = Held(**dict(manifest), bytes=there)
         unreadable: list[Path] = []
         records = {
             path.stem: value
@@ -238,19 +233,6 @@ def nested(identity: Identity) -> Iterator[Identity]:
 def stages_of(record: Record) -> dict[str, Address]:
     """The stages that a record names: training, samples, metric:NAME."""
     return {name: Address(name.partition(":")[0], key) for name, key in record.stages.items()}
-
-
-def _held(address: Address, manifest: Manifest, folder: Path) -> Held:
-    files = [folder / name for name in manifest.files]
-    return Held(
-        address=address,
-        label=manifest.label,
-        identity=manifest.identity,
-        created=manifest.created,
-        seconds=manifest.seconds,
-        bytes=sum(path.stat().st_size for path in files if path.is_file()),
-        peak_bytes=manifest.peak_bytes,
-    )
 
 
 def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:

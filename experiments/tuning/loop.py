@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from prism_bench.experiments.execution.run_experiments import interruptible
 from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.training import TuneOptions
-from prism_bench.experiments.paper.scales import scale_named
 from prism_bench.experiments.planning.resolve_options import resources
+from prism_bench.experiments.tools.train import single_scale
 from prism_bench.experiments.tuning.mlflow_study import StudyView
 from prism_bench.experiments.tuning.objective import Objective, metric_values
 from prism_bench.experiments.tuning.space import Point, Space, parameters, words
@@ -67,14 +67,7 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
     """What a trial computes, checked at both ends of the space."""
     if options.trials < 1:
         raise InputError(f"--trials {options.trials}: at least one is needed")
-    scales = scale_named(options.run.scale)
-    if scales.whole is None and options.run.dataset is None:
-        raise InputError(
-            f"--scale {options.run.scale} has several datasets; name one with --dataset: {', '.join(scales.panels)}"
-        )
-    if scales.whole is None and options.run.dataset not in scales.panels:
-        raise InputError(f"--dataset {options.run.dataset}: {closest(str(options.run.dataset), scales.panels)}")
-    scale = scales.on(options.run.dataset or "")
+    scale = single_scale(options)
     if options.sampler not in {"auto", "grid", "tpe"}:
         raise InputError(f"--sampler {options.sampler}: known are auto, grid, tpe")
     space = Space(parameters(options.target, options.over, options.values, scale))

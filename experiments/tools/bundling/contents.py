@@ -134,8 +134,7 @@ def _stages(
                 contents.missing.append(f"{place}: is not in the store")
             continue
         contents.held[f"{place}/{MANIFEST}"] = clean.data((folder / MANIFEST).read_bytes())
-        manifest = inventory.store.manifest(address)
-        for name in sorted(() if manifest is None else manifest.files):
+        for name in sorted(inventory.stages[address].files):
             if not (name in SMALL or choice.whole(address.kind)):
                 continue
             if (folder / name).is_file():
