@@ -184,7 +184,7 @@ def everything(store: Path) -> dict[str, Any]:
 
 def start(tracker: Tracker, row: int = 0, cell: int = 0) -> None:
     asked = ROWS[row].cells[cell]
-    tracker.cell_started(PLAN, ROWS[row], asked, CONFIG, f"t-{asked.record}")
+    tracker.cell_started(ROWS[row], asked, CONFIG, f"t-{asked.record}")
 
 
 def run_everything(store: Path, say: Callable[[str], None]) -> None:
@@ -423,7 +423,7 @@ from prism_bench.experiments.mlflow_view.tracker import Tracker
 store, plan = pathlib.Path(sys.argv[1]), load_plan(json.loads(sys.argv[2]))
 tracker = Tracker.open(store, print)
 tracker.begin(plan)
-tracker.cell_started(plan, plan.rows[0], plan.rows[0].cells[0], {}, None)
+tracker.cell_started(plan.rows[0], plan.rows[0].cells[0], {}, None)
 print("ready", flush=True)
 signal.pause()
 """

@@ -19,6 +19,7 @@ from prism_bench.prism.component import from_json, load, with_setting
 from prism_bench.prism.data.user_images.image_files import ImageFiles, ingest, native_side
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import Runtime, write_json
+from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
@@ -103,24 +104,23 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
         if metric.applies(dataset) is None
     ]
     complete([one for pair in pairs for one in pair], store, runtime, options.workers, options.plugins, console)
-    findings = []
+    findings: list[Finding] = []
     for own, floor in pairs:
-        floors = {value["name"]: value for value in _values(store, floor.address)}
+        floors = {value.name: value for value, _ in _values(floor, store)}
         width = None
         if own.features is not None:
             width = np.load(store.folder(own.features.address) / "features.npy", mmap_mode="r").shape[1]
-        for value in _values(store, own.address):
-            fingerprint = str(value.pop("fingerprint"))
-            real = {key: item for key, item in floors[value["name"]].items() if key != "fingerprint"}
-            findings.append(Finding(Value(**value), Value(**real), fingerprint, width))
+        findings += [Finding(value, floors[value.name], mark, width) for value, mark in _values(own, store)]
     names = [] if trained.record is None else [value.name for value in trained.record.values]
     findings.sort(key=lambda found: names.index(found.value.name) if found.value.name in names else len(names))
     return f"{trained.label}: {n:,} samples, seed {options.seed}, against all of {dataset.label}", findings
 
 
-def _values(store: Store, address: Address) -> list[dict[str, Any]]:
-    values: list[dict[str, Any]] = json.loads((store.folder(address) / "values.json").read_text())
-    return values
+def _values(stage: Stage, store: Store) -> Iterator[tuple[Value, str]]:
+    """What a stage measured, with fingerprints."""
+    for row in json.loads((store.folder(stage.address) / "values.json").read_text()):
+        fingerprint = str(row.pop("fingerprint"))
+        yield Value(**row), fingerprint
 
 
 def _own(trained: Trained, store: Store) -> tuple[Metric, ...]:

@@ -85,13 +85,7 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
 
 def _ends(space: Space) -> list[Point]:
     """The smallest and the largest value of every parameter: where a point does not fit, it shows here."""
-    return [
-        {
-            parameter.name: (parameter.values[index] if parameter.values else (parameter.low, parameter.high)[index])
-            for parameter in space.parameters
-        }
-        for index in (0, -1)
-    ]
+    return [{it.name: (it.values or (it.low, it.high))[index] for it in space.parameters} for index in (0, -1)]
 
 
 def _asked(options: TuneOptions, objective: Objective, value: Value) -> dict[str, Json]:
