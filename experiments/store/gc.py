@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import Timeout
 from prism_bench.experiments.formatting import counted, size
-from prism_bench.experiments.store.inventory import Asked, Inventory, stages_of
+from prism_bench.experiments.store.inventory import Inventory, StoredPlan, stages_of
 from prism_bench.experiments.store.work_folders import bytes_in, is_locked, work_folders
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
@@ -103,14 +103,14 @@ def remove(store: Store, items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
             yield item, True
 
 
-def unfinished(plan: Asked, inventory: Inventory) -> int:
+def unfinished(plan: StoredPlan, inventory: Inventory) -> int:
     """Cells of a plan without a finished record, or with one of whose stages is gone."""
     records = [inventory.records.get(cell.record) for _, cell in plan.cells()]
     done = [record for record in records if record is not None and record.status == "done"]
     return len(records) - sum(inventory.stages.keys() >= set(stages_of(record).values()) for record in done)
 
 
-def _needed(plans: Sequence[Asked], inventory: Inventory, notes: list[str]) -> tuple[set[Address], set[Address]]:
+def _needed(plans: Sequence[StoredPlan], inventory: Inventory, notes: list[str]) -> tuple[set[Address], set[Address]]:
     """(what finished plans need, what unfinished plans may need).
 
     A plan does not name the stages of a cell that has no record yet, so that everything on its data may be needed.

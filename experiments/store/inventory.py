@@ -30,7 +30,7 @@ def check_store(store: Path, remedy: str = "run an experiment first, or name its
         raise InputError(f"there is no store at {store}; {remedy}")
 
 
-class Held(Manifest):
+class StoredStage(Manifest):
     """A finished stage: its manifest, and the bytes of those of its files that are there."""
 
     bytes: int
@@ -42,7 +42,7 @@ class Held(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class StoredPlan:
     """A plan in a store. `latest`: what `report` shows of its experiment."""
 
     path: Path
@@ -77,10 +77,10 @@ class Inventory:
     """Everything a store holds, read once."""
 
     store: Store
-    stages: dict[Address, Held]
+    stages: dict[Address, StoredStage]
     broken: tuple[Address, ...]
     """Stages without a readable manifest."""
-    plans: tuple[Asked, ...]
+    plans: tuple[StoredPlan, ...]
     records: dict[str, Record]
     unreadable: tuple[Path, ...]
     """Plans and records that cannot be read as such."""
@@ -95,7 +95,7 @@ class Inventory:
         """
         check_store(root)
         store = Store(root)
-        stages: dict[Address, Held] = {}
+        stages: dict[Address, StoredStage] = {}
         broken = []
         for path in sorted(store.root.glob("stages/*/*")):
             address = Address(path.parent.name, path.name)
@@ -105,7 +105,7 @@ class Inventory:
             else:
                 files = [path / name for name in manifest.files]
                 there = sum(file.stat().st_size for file in files if file.is_file())
-                stages[address] = Held(**dict(manifest), bytes=there)
+                stages[address] = StoredStage(**dict(manifest), bytes=there)
         unreadable: list[Path] = []
         records = {
             path.stem: value
@@ -114,11 +114,11 @@ class Inventory:
         }
         return cls(store, stages, tuple(broken), _plans(store.root, unreadable), records, tuple(unreadable))
 
-    def find(self, identity: Identity) -> tuple[Held, ...]:
+    def find(self, identity: Identity) -> tuple[StoredStage, ...]:
         """The finished stages that serve for this identity: one, or several tables of neighbours of other widths."""
         return tuple(self._by_lineage.get(canonical(lineage_of(identity)), ()))
 
-    def users(self, address: Address) -> list[Held]:
+    def users(self, address: Address) -> list[StoredStage]:
         """The finished stages that rest on this one, whether it is there or not."""
         return [held for user, held in self.stages.items() if address in self._below[user]]
 
@@ -145,7 +145,7 @@ class Inventory:
         there = (self.records[name] for name in records if name in self.records)
         return self.closure(chain.from_iterable(map(self.targets, there)))
 
-    def plans_with(self, record: str) -> list[Asked]:
+    def plans_with(self, record: str) -> list[StoredPlan]:
         """The plans that show a record."""
         return [plan for plan in self.plans if record in plan.records]
 
@@ -187,15 +187,15 @@ class Inventory:
         return found
 
     @cached_property
-    def _by_lineage(self) -> dict[str, list[Held]]:
-        found: dict[str, list[Held]] = {}
+    def _by_lineage(self) -> dict[str, list[StoredStage]]:
+        found: dict[str, list[StoredStage]] = {}
         for held in self.stages.values():
             found.setdefault(canonical(lineage_of(held.identity)), []).append(held)
         return found
 
     @cached_property
-    def _floors(self) -> dict[str, list[Held]]:
-        found: dict[str, list[Held]] = {}
+    def _floors(self) -> dict[str, list[StoredStage]]:
+        found: dict[str, list[StoredStage]] = {}
         for held in self.stages.values():
             if held.address.kind == "floor":
                 found.setdefault(_measure(held.identity), []).append(held)
@@ -235,14 +235,14 @@ def stages_of(record: Record) -> dict[str, Address]:
     return {name: Address(name.partition(":")[0], key) for name, key in record.stages.items()}
 
 
-def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:
+def _plans(root: Path, unreadable: list[Path]) -> tuple[StoredPlan, ...]:
     found = []
     for folder in sorted(path for path in root.glob("experiments/*") if path.is_dir()):
         latest = latest_plans(folder)
         for path in sorted(folder.glob("*.json")):
             document = _read(Plan, path, unreadable)
             if document is not None:
-                found.append(Asked(path=path, document=document, latest=not latest or path.stem in latest))
+                found.append(StoredPlan(path=path, document=document, latest=not latest or path.stem in latest))
     return tuple(found)
 
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from prism_bench.experiments.formatting import columns, counted, duration, size
-from prism_bench.experiments.store.inventory import KINDS, Asked, Held, Inventory, rank
+from prism_bench.experiments.store.inventory import KINDS, Inventory, StoredPlan, StoredStage, rank
 from prism_bench.experiments.store.work_folders import bytes_in, work_folders
 from prism_bench.prism.errors import InputError, closest
 
@@ -52,7 +52,7 @@ def stages_of_kind(kind: str, inventory: Inventory) -> Iterator[str]:
     yield f"{counted(len(own), 'stage')} of kind {kind}, {total} in {inventory.store.root}"
 
 
-def _sum(name: str, stages: Sequence[Held]) -> tuple[str, ...]:
+def _sum(name: str, stages: Sequence[StoredStage]) -> tuple[str, ...]:
     seconds = sum(held.seconds for held in stages)
     return (name, f"{len(stages):,}", size(sum(held.bytes for held in stages)), duration(seconds))
 
@@ -72,7 +72,7 @@ def _odd(inventory: Inventory) -> Iterator[str]:
         yield f"{counted(len(inventory.broken), 'stage')} without a readable manifest; see `prism-bench cache verify`"
 
 
-def _needs(name: str, plans: Sequence[Asked], inventory: Inventory) -> str:
+def _needs(name: str, plans: Sequence[StoredPlan], inventory: Inventory) -> str:
     latest = [plan for plan in plans if plan.latest]
     needed = inventory.needed(record for plan in latest for record in plan.records)
     there = [inventory.stages[address] for address in needed if address in inventory.stages]

@@ -5,7 +5,16 @@ from difflib import get_close_matches
 from itertools import chain
 
 from prism_bench.experiments.formatting import counted, duration, size
-from prism_bench.experiments.store.inventory import KINDS, Asked, Held, Identity, Inventory, key_of, rank, stages_of
+from prism_bench.experiments.store.inventory import (
+    KINDS,
+    Identity,
+    Inventory,
+    StoredPlan,
+    StoredStage,
+    key_of,
+    rank,
+    stages_of,
+)
 from prism_bench.experiments.store.similar_stages import differences, guessed
 from prism_bench.experiments.store.work_folders import Work, work_folders
 from prism_bench.prism.component import Json, canonical, leaves
@@ -169,7 +178,7 @@ def _needed_by(address: Address, inventory: Inventory) -> Iterator[str]:
         yield "  nothing that is there; `prism-bench cache gc` lets it go"
 
 
-def _line(held: Held) -> str:
+def _line(held: StoredStage) -> str:
     return f"  {held.address.kind} {held.address.key}  {held.label}"
 
 
@@ -186,7 +195,7 @@ def _about(name: str, inventory: Inventory) -> str:
     return f"{record.variant}, seed {record.seed}{k_text}, {record.status}"
 
 
-def _name(plan: Asked) -> str:
+def _name(plan: StoredPlan) -> str:
     return f"plan {plan.path.stem}  {plan.title}{', latest' if plan.latest else ''}"
 
 
@@ -211,7 +220,7 @@ def _part(part: str, address: Address, inventory: Inventory) -> str:
     return f"  {part:<20} {address.kind} {address.key}  {state}"
 
 
-def _plan(plan: Asked, inventory: Inventory) -> Iterator[str]:
+def _plan(plan: StoredPlan, inventory: Inventory) -> Iterator[str]:
     yield _name(plan)
     yield f"  asked by: {plan.document.command}"
     needed = inventory.needed(plan.records)

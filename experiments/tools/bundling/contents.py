@@ -12,7 +12,7 @@ from prism_bench.analysis.schema.document import parse
 from prism_bench.analysis.schema.records import Plan, Record
 from prism_bench.experiments.reports.reporting import report_folder
 from prism_bench.experiments.store.gc import INTERMEDIATE
-from prism_bench.experiments.store.inventory import Asked, Inventory
+from prism_bench.experiments.store.inventory import Inventory, StoredPlan
 from prism_bench.experiments.tools.bundling.anonymous import Anonymous
 from prism_bench.experiments.tools.bundling.readme import readme
 from prism_bench.prism.engine.store import MANIFEST, file_digest
@@ -58,7 +58,7 @@ class Contents:
         return {name: {"sha256": sha, "bytes": size} for name, (sha, size) in sorted(found.items())}
 
 
-def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool) -> list[Asked]:
+def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool) -> list[StoredPlan]:
     """The plans of the experiments, or of all: the latest, which `report` shows, or every one.
 
     Raises:
@@ -76,7 +76,7 @@ def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool
     return [plan for plan in inventory.plans if plan.experiment in wanted and (plan.latest or every_plan)]
 
 
-def gather(inventory: Inventory, plans: Sequence[Asked], choice: Choice) -> Contents:
+def gather(inventory: Inventory, plans: Sequence[StoredPlan], choice: Choice) -> Contents:
     """Everything that goes into a bundle of these plans.
 
     Raises:
@@ -96,7 +96,7 @@ def gather(inventory: Inventory, plans: Sequence[Asked], choice: Choice) -> Cont
     return contents
 
 
-def _plans(plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None:
+def _plans(plans: Sequence[StoredPlan], clean: Anonymous, contents: Contents) -> None:
     latest: dict[str, list[str]] = {}
     for plan in plans:
         contents.held[f"experiments/{plan.experiment}/{plan.path.name}"] = clean.data(plan.path.read_bytes())
@@ -105,7 +105,9 @@ def _plans(plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None
         contents.held[f"experiments/{experiment}/latest"] = _json({"plans": digests})
 
 
-def _records(plans: Sequence[Asked], inventory: Inventory, clean: Anonymous, contents: Contents) -> dict[str, Record]:
+def _records(
+    plans: Sequence[StoredPlan], inventory: Inventory, clean: Anonymous, contents: Contents
+) -> dict[str, Record]:
     found: dict[str, Record] = {}
     for plan in plans:
         for row, cell in plan.cells():
@@ -143,7 +145,7 @@ def _stages(
                 contents.missing.append(f"{place}/{name}: is not in the store")
 
 
-def _reports(inventory: Inventory, plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None:
+def _reports(inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous, contents: Contents) -> None:
     """The folders of the plans' tables and pictures, and pages that lie above them."""
     root = inventory.store.root
     everything = {plan.experiment for plan in plans} == {plan.experiment for plan in inventory.plans}
@@ -169,7 +171,7 @@ def _reports(inventory: Inventory, plans: Sequence[Asked], clean: Anonymous, con
             contents.files[name] = path
 
 
-def _front(plans: Sequence[Asked], records: dict[str, Record], choice: Choice, contents: Contents) -> None:
+def _front(plans: Sequence[StoredPlan], records: dict[str, Record], choice: Choice, contents: Contents) -> None:
     """README.txt, environment.json and, last, MANIFEST.json with the digests of all others."""
     from prism_bench.experiments.execution.cell_record import environment
 
