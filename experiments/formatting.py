@@ -1,6 +1,7 @@
 """Amounts as people say them."""
 
 import math
+from collections.abc import Collection, Iterator, Sequence
 
 
 def duration(seconds: float) -> str:
@@ -25,3 +26,14 @@ def size(count: int) -> str:
 def counted(count: int, noun: str) -> str:
     """1 stage, 3 stages."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
+    """Lines of a plain table, its head among the rows; the columns of `right` (numbers) end in one line."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            text.rjust(width) if index in right else text.ljust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()

@@ -83,7 +83,7 @@ def test_keys_are_the_hashes_of_the_identities_in_the_manifests(made: Path) -> N
     assert len(inventory.stages) > 15
     for address, held in inventory.stages.items():
         assert key_of(held.identity) == address.key
-        for _, identity in nested(held.identity):
+        for identity in nested(held.identity):
             assert inventory.find(identity), (address, identity["kind"])
 
 

@@ -3,28 +3,21 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prism_bench.experiments.mlflow_view.connection import ARTIFACTS, DATABASE, artifact_location, every, is_inside
 from prism_bench.experiments.mlflow_view.payload import Point
+from prism_bench.experiments.mlflow_view.process_owner import PREFIX, owner_tags
+from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# What a server takes in one request.
-_MOST_METRICS, _MOST_PARAMS = 1000, 100
-
-
-def every(page: Callable[[str | None], Any]) -> list[Any]:
-    """All items of a paged search: `page` takes the token of the page before."""
-    found = page(None)
-    items = list(found)
-    while found.token:
-        found = page(found.token)
-        items.extend(found)
-    return items
+_MOST_METRICS = 1000
+"""What a server takes in one request."""
 
 
 def now_ms() -> int:
@@ -46,12 +39,29 @@ class Run:
 
 
 class RunWriter:
-    """Finds, makes and fills runs of one MLflow client; counts what it adds."""
+    """Finds, makes and fills a store's runs through one MLflow client; counts what it adds."""
 
-    def __init__(self, client: "MlflowClient") -> None:
-        self.client = client
+    def __init__(self, client: "MlflowClient", store: Path) -> None:
+        self.client, self.store = client, store
         self.runs_added = 0
         self.points_added = 0
+
+    def experiment(self, name: str) -> str:
+        """Id of the MLflow experiment that holds all plans of one of our experiments, found or made."""
+        full, location = PREFIX + name, artifact_location(self.store, name)
+        known = self.client.get_experiment_by_name(full)
+        if known is None:
+            # The kind spares the user a question when the page opens.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            return str(self.client.create_experiment(full, artifact_location=location, tags=tags))
+        if known.lifecycle_stage == "deleted":
+            self.client.restore_experiment(known.experiment_id)
+        if location != known.artifact_location and is_inside(self.store):
+            raise InputError(
+                f"the store was moved: {DATABASE} still points to {known.artifact_location}; "
+                f"delete {self.store / DATABASE} and {self.store / ARTIFACTS}"
+            )
+        return str(known.experiment_id)
 
     def find(self, experiment_id: str, tag: str, value: str) -> list[Run]:
         """Runs of an experiment that carry a tag, newest first."""
@@ -69,11 +79,12 @@ class RunWriter:
             for run in found
         ]
 
-    def create(self, experiment_id: str, name: str, tags: dict[str, str], started: int) -> Run:
-        """A new run, RUNNING since `started` (ms)."""
+    def create(self, experiment_id: str, name: str, tags: dict[str, str], started: int | None = None) -> Run:
+        """A new run of this process, RUNNING since `started` (ms) or now."""
+        started, tags = started or now_ms(), tags | owner_tags(self.store)
         made = self.client.create_run(experiment_id, start_time=started, tags=tags, run_name=name)
         self.runs_added += 1
-        return Run(id=made.info.run_id, status="RUNNING", started=started, tags=dict(tags))
+        return Run(id=made.info.run_id, status="RUNNING", started=started, tags=tags)
 
     def resume(self, run: Run) -> None:
         """Set a run that had ended back to RUNNING."""
@@ -100,11 +111,10 @@ class RunWriter:
         """Log the parameters that are absent: MLflow refuses to change one."""
         from mlflow.entities import Param
 
-        news = [(name, value) for name, value in params.items() if name not in run.params]
-        for start in range(0, len(news), _MOST_PARAMS):
-            part = news[start : start + _MOST_PARAMS]
-            self.client.log_batch(run.id, params=[Param(name, value) for name, value in part])
-            run.params |= dict(part)
+        news = {name: value for name, value in params.items() if name not in run.params}
+        if news:
+            self.client.log_batch(run.id, params=[Param(name, value) for name, value in news.items()])
+            run.params |= news
 
     def metrics(self, run: Run, values: Mapping[str, float]) -> None:
         """Log final values (step 0) that differ from the latest ones."""
@@ -127,23 +137,15 @@ class RunWriter:
         self._points(run, news)
         run.last_step = step
 
-    def text(self, run: Run, name: str, text: str) -> None:
-        """Write a text file among a run's artifacts."""
-        self.client.log_text(run.id, text, name)
-
-    def file(self, run: Run, name: str, path: Path) -> None:
-        """Copy a file among a run's artifacts under `name` (its own suffix is added where `name` has none)."""
-        target = PurePosixPath(name)
-        target = target if target.suffix else target.with_suffix(path.suffix)
-        folder = None if target.parent == PurePosixPath() else str(target.parent)
-        if target.name == path.name:
-            self.client.log_artifact(run.id, str(path), folder)
-            return
-        # MLflow takes the name from the file.
-        with tempfile.TemporaryDirectory() as temporary:
-            copy = Path(temporary) / target.name
-            shutil.copyfile(path, copy)
-            self.client.log_artifact(run.id, str(copy), folder)
+    def files(self, run: Run, files: Mapping[str, Path]) -> None:
+        """Copy files among a run's artifacts, each under its name there."""
+        # MLflow takes the names from the files.
+        with tempfile.TemporaryDirectory() as folder:
+            for name, path in files.items():
+                target = Path(folder, name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+            self.client.log_artifacts(run.id, folder)
 
     def _points(self, run: Run, points: Iterable[Point]) -> None:
         """Log points in few requests, a point never torn in two: the last step seen is then a whole one."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 from prism_bench.prism.errors import InputError
@@ -93,6 +93,16 @@ def connect(store: Path, say: Callable[[str], None]) -> "MlflowClient":
     client = MlflowClient(tracking_uri=uri)
     client.search_experiments(max_results=1)
     return client
+
+
+def every(page: Callable[[str | None], Any]) -> list[Any]:
+    """All items of a paged search: `page` takes the token of the page before."""
+    found = page(None)
+    items = list(found)
+    while found.token:
+        found = page(found.token)
+        items.extend(found)
+    return items
 
 
 def _sqlite_uri(path: Path) -> str:

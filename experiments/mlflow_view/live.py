@@ -67,7 +67,7 @@ class MlflowView:
         self._begun.add(cell.record)
         config = {"method": cell.training.method.to_json(), "sampling": cell.samples.parameters()}
         entry = schema.Cell(seed=cell.seed, record=cell.record, k_sample=cell.samples.k_sample)
-        self.tracker.cell_started(self.plan.document, self._rows[cell.row], entry, config, cell.training.address.key)
+        self.tracker.cell_started(self._rows[cell.row], entry, config, cell.training.address.key)
 
     def _log(self, address: str, folder: Path) -> None:
         for cell in self._by_training[address]:

@@ -1,122 +1,91 @@
-"""One store's plans, cells and records as MLflow runs. Every call may raise what MLflow raises."""
+"""A plan, its cells and their records as MLflow runs. Every call may raise what MLflow raises."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
 from prism_bench.experiments.mlflow_view import payload
 from prism_bench.experiments.mlflow_view.client import Run, RunWriter, now_ms
-from prism_bench.experiments.mlflow_view.connection import ARTIFACTS, DATABASE, artifact_location, is_inside
-from prism_bench.experiments.mlflow_view.process_owner import PREFIX, owner_tags
-from prism_bench.prism.errors import InputError
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from prism_bench.experiments.mlflow_view.process_owner import owner_tags
 
 _ENDINGS = {"done": "FINISHED", "failed": "FAILED", "blocked": "FAILED"}
 _LONGEST_REASON = 2000
 
 
-@dataclass(kw_only=True)
-class PlanRun:
-    """A plan's parent run, and its nested runs by row and record: rows that share a record have a run each."""
+class PlanView:
+    """Keeps a plan's runs in step with the files; finds what an earlier process logged and adds only what is new.
 
-    experiment_id: str
-    run: Run
-    cells: dict[tuple[str, str], Run]
+    Its nested runs are known by row and record: rows that share a record have a run each.
+    """
 
+    def __init__(self, writer: RunWriter, plan: Plan) -> None:
+        self.writer, self.plan = writer, plan
+        self._run: Run | None = None
+        self._cells: dict[tuple[str, str], Run] = {}
 
-class View:
-    """Keeps MLflow in step with the files; finds what an earlier process logged and adds only what is new."""
+    def find(self) -> Run | None:
+        """The plan's parent run, with its cells, found by the plan's digest."""
+        if self._run is None:
+            same = self.writer.find(self._experiment, "prism.plan", self.plan.plan)
+            self._run = next((run for run in same if run.tags.get("prism.kind") == "plan"), None)
+            if self._run is not None:
+                nested = (run for run in same if run.tags.get("mlflow.parentRunId") == self._run.id)
+                self._cells = {(run.tags.get("row", ""), run.tags.get("prism.record", "")): run for run in nested}
+        return self._run
 
-    def __init__(self, client: "MlflowClient", store: Path) -> None:
-        self.writer = RunWriter(client)
-        self._client = client
-        self._store = store
-        self._plans: dict[str, PlanRun] = {}
+    def run(self, started: int | None = None) -> Run:
+        """The parent run, found or made (RUNNING since `started`, ms)."""
+        run = self.find()
+        if run is None:
+            name, tags = payload.plan_name(self.plan), payload.plan_tags(self.plan)
+            run = self._run = self.writer.create(self._experiment, name, tags, started)
+        return run
 
-    def find_plan(self, plan: Plan) -> PlanRun | None:
-        """The parent run of a plan and its cells, found by the plan's digest."""
-        digest = plan.plan
-        if digest not in self._plans:
-            experiment_id = self._experiment(plan.experiment)
-            same = self.writer.find(experiment_id, "prism.plan", digest)
-            found = next((run for run in same if run.tags.get("prism.kind") == "plan"), None)
-            if found is None:
-                return None
-            nested = (run for run in same if run.tags.get("mlflow.parentRunId") == found.id)
-            cells = {(run.tags.get("row", ""), run.tags.get("prism.record", "")): run for run in nested}
-            self._plans[digest] = PlanRun(experiment_id=experiment_id, run=found, cells=cells)
-        return self._plans[digest]
-
-    def plan(self, plan: Plan, started: int | None = None) -> PlanRun:
-        """The parent run of a plan, found or made (RUNNING since `started`, ms)."""
-        known = self.find_plan(plan)
-        if known is None:
-            experiment_id = self._experiment(plan.experiment)
-            run = self._create(experiment_id, payload.plan_name(plan), payload.plan_tags(plan), started)
-            known = self._plans[plan.plan] = PlanRun(experiment_id=experiment_id, run=run, cells={})
-        return known
-
-    def begin(self, plan: Plan) -> None:
+    def begin(self) -> None:
         """Set the parent run to RUNNING, owned by this process."""
-        run = self.plan(plan).run
-        self.writer.tag(run, owner_tags(self._store) | {"prism.status": "running"})
+        run = self.run()
+        self.writer.tag(run, owner_tags(self.writer.store) | {"prism.status": "running"})
         self.writer.resume(run)
-        self.describe(plan)
+        self.describe()
 
-    def describe(self, plan: Plan) -> None:
+    def describe(self) -> None:
         """Bring the tags, the page's text and the parameters of the parent run up to date."""
-        run = self.plan(plan).run
-        self.writer.tag(run, payload.plan_tags(plan))
-        self.writer.params(run, payload.plan_params(plan))
+        run = self.run()
+        self.writer.tag(run, payload.plan_tags(self.plan))
+        self.writer.params(run, payload.plan_params(self.plan))
 
-    def cell(self, plan: Plan, row: PlanRow, cell: Cell, started: int | None = None) -> Run:
-        """The nested run of a cell, found by row and record or made (RUNNING since `started`, ms)."""
-        parent = self.plan(plan)
-        key = (row.id, cell.record)
-        if key not in parent.cells:
-            tags = payload.cell_tags(plan, row, cell) | {"mlflow.parentRunId": parent.run.id, "prism.status": "running"}
-            name = payload.cell_name(row, cell)
-            parent.cells[key] = self._create(parent.experiment_id, name, tags, started)
-        return parent.cells[key]
-
-    def start_cell(
-        self, plan: Plan, row: PlanRow, cell: Cell, config: Mapping[str, Any],
-        training_key: str | None,
-    ) -> None:  # fmt: skip
+    def start_cell(self, row: PlanRow, cell: Cell, config: Mapping[str, Any], training_key: str | None) -> None:
         """Set a cell's run to RUNNING, owned by this process, with its parameters."""
-        run = self.cell(plan, row, cell)
-        tags = payload.cell_tags(plan, row, cell) | owner_tags(self._store) | {"prism.status": "running"}
+        run = self._cell(row, cell)
+        tags = payload.cell_tags(self.plan, row, cell) | owner_tags(self.writer.store) | {"prism.status": "running"}
         self.writer.tag(run, tags | ({"prism.training": training_key} if training_key else {}))
         if "prism.config" not in run.tags:
             self._config(run, cell, config)
         self.writer.resume(run)
 
-    def progress(self, plan: Plan, record: str, log: Path) -> None:
+    def progress(self, record: str, log: Path) -> None:
         """Add what a training log holds beyond the last step logged; a record without a run is passed over."""
         points = list(payload.training_points(log))
-        for (_, name), run in self.plan(plan).cells.items():
+        self.run()
+        for (_, name), run in self._cells.items():
             if name == record:
                 self.writer.curve(run, points)
 
-    def finish_cell(self, plan: Plan, record: Record, artifacts: Mapping[str, Path]) -> None:
+    def finish_cell(self, record: Record, artifacts: Mapping[str, Path]) -> None:
         """Write a record into the run of every row that shows it and close them; nothing is sent that is there."""
-        for row in plan.rows:
+        for row in self.plan.rows:
             for cell in row.cells:
                 if cell.record == record.record:
                     # Pictures are those of the row that the record names.
-                    self._finish(plan, row, cell, record, artifacts if record.row == row.id else {})
+                    self._finish(row, cell, record, artifacts if record.row == row.id else {})
 
-    def _finish(
-        self, plan: Plan, row: PlanRow, cell: Cell, record: Record,
-        artifacts: Mapping[str, Path],
-    ) -> None:  # fmt: skip
+    def _finish(self, row: PlanRow, cell: Cell, record: Record, artifacts: Mapping[str, Path]) -> None:
         ended = self._written(record.record)
-        run = self.cell(plan, row, cell, ended - int(1000 * _seconds(record)))
+        seconds = (record.cost.train_seconds or 0.0) + (record.cost.sample_seconds or 0.0)
+        run = self._cell(row, cell, ended - int(1000 * seconds))
         status = _ENDINGS.get(record.status, "KILLED")
         logged = payload.fingerprint(record.model_dump(mode="json", exclude={"row", "variant", "schema_version"}))
         if run.tags.get("prism.logged") != logged:
@@ -130,74 +99,60 @@ class View:
         self.writer.tag(run, news | {"prism.logged": logged})
         self.writer.end(run, status, ended)
 
-    def finish_plan(self, plan: Plan, status: str, artifacts: Mapping[str, Path], ended: int) -> None:
+    def finish(self, status: str, artifacts: Mapping[str, Path], ended: int) -> None:
         """Close the parent run, and as KILLED those of its cells that are still RUNNING."""
-        parent = self.plan(plan)
-        for cell in parent.cells.values():
+        run = self.run()
+        for cell in self._cells.values():
             if cell.status == "RUNNING":
                 self.writer.tag(cell, {"prism.status": "killed"})
                 self.writer.end(cell, "KILLED", ended)
-        self._pictures(parent.run, artifacts)
-        self.writer.tag(parent.run, {"prism.status": status.lower()})
-        self.writer.end(parent.run, status, ended)
+        self._pictures(run, artifacts)
+        self.writer.tag(run, {"prism.status": status.lower()})
+        self.writer.end(run, status, ended)
+
+    @cached_property
+    def _experiment(self) -> str:
+        return self.writer.experiment(self.plan.experiment)
+
+    def _cell(self, row: PlanRow, cell: Cell, started: int | None = None) -> Run:
+        """The nested run of a cell, found by row and record or made (RUNNING since `started`, ms)."""
+        parent, key = self.run(), (row.id, cell.record)
+        if key not in self._cells:
+            tags = payload.cell_tags(self.plan, row, cell)
+            tags |= {"mlflow.parentRunId": parent.id, "prism.status": "running"}
+            self._cells[key] = self.writer.create(self._experiment, payload.cell_name(row, cell), tags, started)
+        return self._cells[key]
 
     def _fill(self, run: Run, cell: Cell, record: Record) -> None:
         self._config(run, cell, record.config.model_dump(mode="json"))
         training = record.stages.get("training")
         if training:
-            log = self._store / "stages" / "training" / training / "metrics.jsonl"
+            log = self.writer.store / "stages" / "training" / training / "metrics.jsonl"
             self.writer.curve(run, payload.training_points(log))
         self.writer.metrics(run, payload.final_metrics(record))
-        self.writer.text(run, "record.json", _pretty(record.model_dump(mode="json")))
+        self._json(run, "record.json", record.model_dump(mode="json"))
 
     def _config(self, run: Run, cell: Cell, config: Mapping[str, Any]) -> None:
         asked = cell.model_dump(include={"seed", "k_sample"})
         self.writer.params(run, payload.flat_params(asked | dict(config)))
         digest = payload.fingerprint(config)
         if run.tags.get("prism.config") != digest:
-            self.writer.text(run, "config.json", _pretty(config))
+            self._json(run, "config.json", config)
             self.writer.tag(run, {"prism.config": digest})
+
+    def _json(self, run: Run, name: str, value: Mapping[str, Any]) -> None:
+        self.writer.client.log_text(run.id, json.dumps(value, indent=1, sort_keys=True) + "\n", name)
 
     def _pictures(self, run: Run, artifacts: Mapping[str, Path]) -> None:
         present = {name: path for name, path in artifacts.items() if path.is_file()}
         digest = payload.files_fingerprint(present)
         if present and run.tags.get("prism.pictures") != digest:
-            for name, path in present.items():
-                self.writer.file(run, name, path)
+            self.writer.files(run, present)
             self.writer.tag(run, {"prism.pictures": digest})
-
-    def _create(self, experiment_id: str, name: str, tags: dict[str, str], started: int | None) -> Run:
-        return self.writer.create(experiment_id, name, tags | owner_tags(self._store), started or now_ms())
-
-    def _experiment(self, name: str) -> str:
-        """Id of the MLflow experiment that holds all plans of one of our experiments."""
-        full, location = PREFIX + name, artifact_location(self._store, name)
-        found = self._client.get_experiment_by_name(full)
-        if found is None:
-            # The kind spares the user a question when the page opens.
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            return str(self._client.create_experiment(full, artifact_location=location, tags=tags))
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        if location != found.artifact_location and is_inside(self._store):
-            raise InputError(
-                f"the store was moved: {DATABASE} still points to {found.artifact_location}; "
-                f"delete {self._store / DATABASE} and {self._store / ARTIFACTS}"
-            )
-        return str(found.experiment_id)
 
     def _written(self, record: str) -> int:
         """When the record's file was written (ms); now where there is none."""
         try:
-            return int((self._store / "records" / f"{record}.json").stat().st_mtime * 1000)
+            return int((self.writer.store / "records" / f"{record}.json").stat().st_mtime * 1000)
         except OSError:
             return now_ms()
-
-
-def _seconds(record: Record) -> float:
-    """How long a record took: the sum of its costs in seconds."""
-    return (record.cost.train_seconds or 0.0) + (record.cost.sample_seconds or 0.0)
-
-
-def _pretty(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prism_bench.experiments.mlflow_view.client import every
+from prism_bench.experiments.mlflow_view.connection import every
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

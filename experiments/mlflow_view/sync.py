@@ -7,11 +7,11 @@ from pathlib import Path
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema.document import D, read
 from prism_bench.analysis.schema.records import Plan, Record
-from prism_bench.experiments.mlflow_view.client import now_ms
+from prism_bench.experiments.mlflow_view.client import RunWriter
 from prism_bench.experiments.mlflow_view.connection import tracking_uri
-from prism_bench.experiments.mlflow_view.mirror import View
-from prism_bench.experiments.mlflow_view.tracker import describe, open_view
-from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.experiments.mlflow_view.mirror import PlanView
+from prism_bench.experiments.mlflow_view.tracker import open_writer
+from prism_bench.prism.errors import ComputeError, InputError, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,43 +36,44 @@ def sync(store: Path, say: Callable[[str], None]) -> SyncCount:
     """
     plans = cells = 0
     try:
-        view = open_view(store, say)
+        writer = open_writer(store, say)
         for path in sorted((store / "experiments").glob("*/*.json")):
-            found = _sync_plan(view, store, path, say)
-            plans += found > 0
-            cells += found
+            count = _sync_plan(writer, path, say)
+            plans += count > 0
+            cells += count
     except (InputError, NewerSchemaError):
         raise
     except Exception as error:
-        where = f"MLflow at {tracking_uri(store)}: {describe(error)}"
+        where = f"MLflow at {tracking_uri(store)}: {first_line(error)}"
         raise ComputeError(f"{where}; the records are untouched, run `prism-bench sync` again") from error
-    return SyncCount(plans=plans, cells=cells, runs_added=view.writer.runs_added, points_added=view.writer.points_added)
+    return SyncCount(plans=plans, cells=cells, runs_added=writer.runs_added, points_added=writer.points_added)
 
 
-def _sync_plan(view: View, store: Path, path: Path, say: Callable[[str], None]) -> int:
+def _sync_plan(writer: RunWriter, path: Path, say: Callable[[str], None]) -> int:
     """Bring one plan's runs up to date; returns the number of its cells that have a record."""
     plan = _read(Plan, path, say)
     if plan is None:
         return 0
     asked = list(dict.fromkeys(cell.record for row in plan.rows for cell in row.cells))
-    files = [store / "records" / f"{record}.json" for record in asked]
+    files = [writer.store / "records" / f"{record}.json" for record in asked]
     records = [record for file in files if file.exists() and (record := _read(Record, file, say)) is not None]
     if not records:
         return 0
-    known = view.find_plan(plan)
-    if known is not None and known.run.status == "RUNNING":
+    view = PlanView(writer, plan)
+    known = view.find()
+    if known is not None and known.status == "RUNNING":
         say(f"{plan.experiment} ({plan.plan[:8]}) is running and left alone")
         return 0
     written = [int(file.stat().st_mtime * 1000) for file in (path, *files) if file.exists()]
-    parent = view.plan(plan, started=min(written))
+    run = view.run(started=min(written))
     for record in records:
-        view.finish_cell(plan, record, {})
-    view.describe(plan)
+        view.finish_cell(record, {})
+    view.describe()
     statuses = {record.status for record in records}
     done = "FINISHED" if len(records) == len(asked) and statuses == {"done"} else "KILLED"
     status = "FAILED" if statuses & {"failed", "blocked"} else done
-    if parent.run.status != status:
-        view.finish_plan(plan, status, {}, max(written, default=now_ms()))
+    if run.status != status:
+        view.finish(status, {}, max(written))
     return len(records)
 
 

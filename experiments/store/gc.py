@@ -4,13 +4,14 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from filelock import Timeout
 from prism_bench.experiments.formatting import counted, size
-from prism_bench.experiments.store.inventory import Asked, Inventory, key_of, stages_of
+from prism_bench.experiments.store.inventory import Inventory, StoredPlan, stages_of
 from prism_bench.experiments.store.work_folders import bytes_in, is_locked, work_folders
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
@@ -93,12 +94,8 @@ def sweep(inventory: Inventory, wish: Wish) -> Sweep:
 def remove(store: Store, items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
     """Remove the items one by one; yields each with whether it went. One whose lock is taken meanwhile stays."""
     for item in items:
-        if item.address is None:
-            _remove(store, item.path)
-            yield item, True
-            continue
         try:
-            with store.lock(item.address).acquire(timeout=0):
+            with nullcontext() if item.address is None else store.lock(item.address).acquire(timeout=0):
                 _remove(store, item.path)
         except Timeout:
             yield item, False
@@ -106,38 +103,27 @@ def remove(store: Store, items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
             yield item, True
 
 
-def unfinished(plan: Asked, inventory: Inventory) -> int:
+def unfinished(plan: StoredPlan, inventory: Inventory) -> int:
     """Cells of a plan without a finished record, or with one of whose stages is gone."""
-    return sum(not _settled(cell.record, inventory) for _, cell in plan.cells())
+    records = [inventory.records.get(cell.record) for _, cell in plan.cells()]
+    done = [record for record in records if record is not None and record.status == "done"]
+    return len(records) - sum(inventory.stages.keys() >= set(stages_of(record).values()) for record in done)
 
 
-def _settled(name: str, inventory: Inventory) -> bool:
-    record = inventory.records.get(name)
-    if record is None or record.status != "done":
-        return False
-    return all(address in inventory.stages for address in stages_of(record).values())
-
-
-def _needed(plans: Sequence[Asked], inventory: Inventory, notes: list[str]) -> tuple[set[Address], set[Address]]:
+def _needed(plans: Sequence[StoredPlan], inventory: Inventory, notes: list[str]) -> tuple[set[Address], set[Address]]:
     """(what finished plans need, what unfinished plans may need).
 
     A plan does not name the stages of a cell that has no record yet, so that everything on its data may be needed.
     """
-    known = [inventory.records[name] for plan in plans for name in plan.records if name in inventory.records]
-    finished = inventory.closure(address for record in known for address in inventory.targets(record))
+    finished = inventory.needed(name for plan in plans for name in plan.records)
     maybe: set[Address] = set()
     for plan in plans:
         left = unfinished(plan, inventory)
         if left:
             data = Address("dataset", plan.document.dataset.digest)
-            maybe |= {address for address in inventory.stages if _is_on(data, address, inventory)}
+            maybe |= {data, *(held.address for held in inventory.users(data))}
             notes.append(f"{plan.title} has {counted(left, 'unfinished cell')}: everything on its data is kept")
     return finished, maybe
-
-
-def _is_on(data: Address, address: Address, inventory: Inventory) -> bool:
-    below = inventory.rests_on(inventory.stages[address])
-    return address == data or any(key_of(identity) == data.key for identity in below)
 
 
 def _stages(inventory: Inventory, wish: Wish, now: float, notes: list[str]) -> list[Item]:
@@ -181,13 +167,13 @@ def _work(store: Store, wish: Wish, now: float, notes: list[str]) -> list[Item]:
 
 def _set_aside(store: Store, wish: Wish, now: float) -> list[Item]:
     days = STAGE_DAYS if wish.older_than is None else wish.older_than
-    items = [
-        _item(path, None, "corrupted", "was set aside")
-        for path in sorted(store.root.glob("corrupted/*"))
+    aside = (("corrupted", "corrupted", "was set aside"), (REMOVED, "half removed", "its removal was cut short"))
+    return [
+        _item(path, None, group, reason)
+        for folder, group, reason in aside
+        for path in sorted(store.root.glob(f"{folder}/*"))
         if _age("", path, now) >= days
     ]
-    left = [path for path in sorted(store.root.glob(f"{REMOVED}/*")) if _age("", path, now) >= days]
-    return items + [_item(path, None, "half removed", "its removal was cut short") for path in left]
 
 
 def _item(path: Path, address: Address | None, group: str, reason: str) -> Item:

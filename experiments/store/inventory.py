@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +30,19 @@ def check_store(store: Path, remedy: str = "run an experiment first, or name its
         raise InputError(f"there is no store at {store}; {remedy}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """A finished stage, as its manifest describes it. `bytes` counts those of its files that are there."""
+class StoredStage(Manifest):
+    """A finished stage: its manifest, and the bytes of those of its files that are there."""
 
-    address: Address
-    label: str
-    identity: Identity
-    created: str
-    seconds: float
     bytes: int
-    peak_bytes: int | None
 
     @property
-    def title(self) -> str:
-        """What people call it."""
-        return f"{self.address.kind} {self.label}".strip()
+    def address(self) -> Address:
+        """Where it lies."""
+        return Address(self.kind, self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class StoredPlan:
     """A plan in a store. `latest`: what `report` shows of its experiment."""
 
     path: Path
@@ -83,14 +77,13 @@ class Inventory:
     """Everything a store holds, read once."""
 
     store: Store
-    stages: dict[Address, Held]
+    stages: dict[Address, StoredStage]
     broken: tuple[Address, ...]
     """Stages without a readable manifest."""
-    plans: tuple[Asked, ...]
+    plans: tuple[StoredPlan, ...]
     records: dict[str, Record]
     unreadable: tuple[Path, ...]
     """Plans and records that cannot be read as such."""
-    _nested: dict[Address, tuple[Identity, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, root: Path) -> "Inventory":
@@ -102,7 +95,7 @@ class Inventory:
         """
         check_store(root)
         store = Store(root)
-        stages: dict[Address, Held] = {}
+        stages: dict[Address, StoredStage] = {}
         broken = []
         for path in sorted(store.root.glob("stages/*/*")):
             address = Address(path.parent.name, path.name)
@@ -110,7 +103,9 @@ class Inventory:
             if manifest is None:
                 broken.append(address)
             else:
-                stages[address] = _held(address, manifest, path)
+                files = [path / name for name in manifest.files]
+                there = sum(file.stat().st_size for file in files if file.is_file())
+                stages[address] = StoredStage(**dict(manifest), bytes=there)
         unreadable: list[Path] = []
         records = {
             path.stem: value
@@ -119,18 +114,11 @@ class Inventory:
         }
         return cls(store, stages, tuple(broken), _plans(store.root, unreadable), records, tuple(unreadable))
 
-    def rests_on(self, held: Held) -> tuple[Identity, ...]:
-        """The identities of everything a stage was made from, each once, itself left out."""
-        if held.address not in self._nested:
-            found = {canonical(identity): identity for _, identity in nested(held.identity)}
-            self._nested[held.address] = tuple(found.values())
-        return self._nested[held.address]
-
-    def find(self, identity: Identity) -> tuple[Held, ...]:
+    def find(self, identity: Identity) -> tuple[StoredStage, ...]:
         """The finished stages that serve for this identity: one, or several tables of neighbours of other widths."""
         return tuple(self._by_lineage.get(canonical(lineage_of(identity)), ()))
 
-    def users(self, address: Address) -> list[Held]:
+    def users(self, address: Address) -> list[StoredStage]:
         """The finished stages that rest on this one, whether it is there or not."""
         return [held for user, held in self.stages.items() if address in self._below[user]]
 
@@ -152,7 +140,12 @@ class Inventory:
                 for floor in self._floors.get(_measure(self.stages[address].identity), ()):
                     yield floor.address
 
-    def plans_with(self, record: str) -> list[Asked]:
+    def needed(self, records: Iterable[str]) -> set[Address]:
+        """Every stage that the records which are there rest on."""
+        there = (self.records[name] for name in records if name in self.records)
+        return self.closure(chain.from_iterable(map(self.targets, there)))
+
+    def plans_with(self, record: str) -> list[StoredPlan]:
         """The plans that show a record."""
         return [plan for plan in self.plans if record in plan.records]
 
@@ -164,21 +157,28 @@ class Inventory:
     def named(self) -> dict[Address, Identity]:
         """Every stage that is there or that one of them was made from, with its identity."""
         found = {address: held.identity for address, held in self.stages.items()}
-        for held in self.stages.values():
-            for identity in self.rests_on(held):
+        for inputs in self._inputs.values():
+            for identity in inputs.values():
                 key = key_of(identity)
                 if key is not None:
                     found.setdefault(Address(str(identity["kind"]), key), identity)
         return found
 
     @cached_property
+    def _inputs(self) -> dict[Address, dict[str, Identity]]:
+        """The identities of everything a stage was made from, by their text, itself left out."""
+        return {
+            address: {canonical(identity): identity for identity in nested(held.identity)}
+            for address, held in self.stages.items()
+        }
+
+    @cached_property
     def _below(self) -> dict[Address, set[Address]]:
         found: dict[Address, set[Address]] = {}
         keys: dict[str, set[Address]] = {}
-        for address, held in self.stages.items():
+        for address, inputs in self._inputs.items():
             found[address] = set()
-            for identity in self.rests_on(held):
-                text = canonical(identity)
+            for text, identity in inputs.items():
                 if text not in keys:
                     key = key_of(identity)
                     named = set() if key is None else {Address(str(identity["kind"]), key)}
@@ -187,15 +187,15 @@ class Inventory:
         return found
 
     @cached_property
-    def _by_lineage(self) -> dict[str, list[Held]]:
-        found: dict[str, list[Held]] = {}
+    def _by_lineage(self) -> dict[str, list[StoredStage]]:
+        found: dict[str, list[StoredStage]] = {}
         for held in self.stages.values():
             found.setdefault(canonical(lineage_of(held.identity)), []).append(held)
         return found
 
     @cached_property
-    def _floors(self) -> dict[str, list[Held]]:
-        found: dict[str, list[Held]] = {}
+    def _floors(self) -> dict[str, list[StoredStage]]:
+        found: dict[str, list[StoredStage]] = {}
         for held in self.stages.values():
             if held.address.kind == "floor":
                 found.setdefault(_measure(held.identity), []).append(held)
@@ -223,11 +223,11 @@ def key_of(identity: Identity) -> str | None:
     return digest_of(identity)[:KEY_LENGTH] if "parameters" in identity else None
 
 
-def nested(identity: Identity) -> Iterator[tuple[str, Identity]]:
-    """Every (name, identity) that a stage was made from, at any depth, inputs of inputs first."""
-    for name, inner in identity["inputs"].items():
+def nested(identity: Identity) -> Iterator[Identity]:
+    """The identities of all that a stage was made from, at any depth, inputs of inputs first; some more than once."""
+    for inner in identity["inputs"].values():
         yield from nested(inner)
-        yield name, inner
+        yield inner
 
 
 def stages_of(record: Record) -> dict[str, Address]:
@@ -235,27 +235,14 @@ def stages_of(record: Record) -> dict[str, Address]:
     return {name: Address(name.partition(":")[0], key) for name, key in record.stages.items()}
 
 
-def _held(address: Address, manifest: Manifest, folder: Path) -> Held:
-    files = [folder / name for name in manifest.files]
-    return Held(
-        address=address,
-        label=manifest.label,
-        identity=manifest.identity,
-        created=manifest.created,
-        seconds=manifest.seconds,
-        bytes=sum(path.stat().st_size for path in files if path.is_file()),
-        peak_bytes=manifest.peak_bytes,
-    )
-
-
-def _plans(root: Path, unreadable: list[Path]) -> tuple[Asked, ...]:
+def _plans(root: Path, unreadable: list[Path]) -> tuple[StoredPlan, ...]:
     found = []
     for folder in sorted(path for path in root.glob("experiments/*") if path.is_dir()):
         latest = latest_plans(folder)
         for path in sorted(folder.glob("*.json")):
             document = _read(Plan, path, unreadable)
             if document is not None:
-                found.append(Asked(path=path, document=document, latest=not latest or path.stem in latest))
+                found.append(StoredPlan(path=path, document=document, latest=not latest or path.stem in latest))
     return tuple(found)
 
 

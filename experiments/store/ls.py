@@ -2,10 +2,9 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
-from prism_bench.experiments.formatting import counted, duration, size
-from prism_bench.experiments.store.inventory import KINDS, Asked, Held, Inventory, rank
+from prism_bench.experiments.formatting import columns, counted, duration, size
+from prism_bench.experiments.store.inventory import KINDS, Inventory, StoredPlan, StoredStage, rank
 from prism_bench.experiments.store.work_folders import bytes_in, work_folders
 from prism_bench.prism.errors import InputError, closest
 
@@ -19,7 +18,7 @@ def overview(inventory: Inventory) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("kind", "stages", "size", "made in")]
     for kind in sorted({held.address.kind for held in stages}, key=rank):
         rows.append(_sum(kind, [held for held in stages if held.address.kind == kind]))
-    yield from _columns([*rows, _sum("total", stages)])
+    yield from columns([*rows, _sum("total", stages)], right=(1, 2, 3))
     yield from _odd(inventory)
     for name in sorted({plan.experiment for plan in inventory.plans}):
         yield _needs(name, [plan for plan in inventory.plans if plan.experiment == name], inventory)
@@ -42,17 +41,10 @@ def stages_of_kind(kind: str, inventory: Inventory) -> Iterator[str]:
     own = sorted((held for held in inventory.stages.values() if held.address.kind == kind), key=lambda it: it.label)
     if own:
         rows: list[tuple[str, ...]] = [("key", "size", "made in", "made", "label")]
-        rows += [
-            (
-                held.address.key,
-                size(held.bytes),
-                duration(held.seconds),
-                held.created[:16].replace("T", " "),
-                held.label,
-            )
-            for held in own
-        ]
-        yield from _columns(rows, right=(1, 2))
+        for held in own:
+            made = held.created[:16].replace("T", " ")
+            rows.append((held.address.key, size(held.bytes), duration(held.seconds), made, held.label))
+        yield from columns(rows, right=(1, 2))
     for address in inventory.broken:
         if address.kind == kind:
             yield f"{address.key}  its manifest cannot be read; see `prism-bench cache verify`"
@@ -60,7 +52,7 @@ def stages_of_kind(kind: str, inventory: Inventory) -> Iterator[str]:
     yield f"{counted(len(own), 'stage')} of kind {kind}, {total} in {inventory.store.root}"
 
 
-def _sum(name: str, stages: Sequence[Held]) -> tuple[str, ...]:
+def _sum(name: str, stages: Sequence[StoredStage]) -> tuple[str, ...]:
     seconds = sum(held.seconds for held in stages)
     return (name, f"{len(stages):,}", size(sum(held.bytes for held in stages)), duration(seconds))
 
@@ -80,20 +72,9 @@ def _odd(inventory: Inventory) -> Iterator[str]:
         yield f"{counted(len(inventory.broken), 'stage')} without a readable manifest; see `prism-bench cache verify`"
 
 
-def _needs(name: str, plans: Sequence[Asked], inventory: Inventory) -> str:
+def _needs(name: str, plans: Sequence[StoredPlan], inventory: Inventory) -> str:
     latest = [plan for plan in plans if plan.latest]
-    records = [inventory.records[record] for plan in latest for record in plan.records if record in inventory.records]
-    needed = inventory.closure(chain.from_iterable(map(inventory.targets, records)))
+    needed = inventory.needed(record for plan in latest for record in plan.records)
     there = [inventory.stages[address] for address in needed if address in inventory.stages]
     older = f", {counted(len(plans) - len(latest), 'older plan')}" if len(plans) > len(latest) else ""
     return f"{name}: {counted(len(there), 'stage')}, {size(sum(held.bytes for held in there))}{older}"
-
-
-def _columns(rows: Sequence[tuple[str, ...]], right: Sequence[int] = (1, 2, 3)) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            text.rjust(width) if i in right else text.ljust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()

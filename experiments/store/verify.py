@@ -26,8 +26,7 @@ def check(inventory: Inventory) -> Iterator[Checked]:
     store, packed = inventory.store, bundled(inventory)
     for address in [*inventory.stages, *inventory.broken]:
         held = inventory.stages.get(address)
-        manifest = store.manifest(address)
-        names = manifest.files if packed is not None and manifest is not None else ()
+        names = held.files if packed is not None and held is not None else ()
         left_out = {name for name in names if f"stages/{address.kind}/{address.key}/{name}" not in (packed or ())}
         fault = next(store.faults(address, left_out), None)
         if store.folder(address).exists():

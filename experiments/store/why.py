@@ -5,7 +5,16 @@ from difflib import get_close_matches
 from itertools import chain
 
 from prism_bench.experiments.formatting import counted, duration, size
-from prism_bench.experiments.store.inventory import KINDS, Asked, Held, Identity, Inventory, key_of, rank, stages_of
+from prism_bench.experiments.store.inventory import (
+    KINDS,
+    Identity,
+    Inventory,
+    StoredPlan,
+    StoredStage,
+    key_of,
+    rank,
+    stages_of,
+)
 from prism_bench.experiments.store.similar_stages import differences, guessed
 from prism_bench.experiments.store.work_folders import Work, work_folders
 from prism_bench.prism.component import Json, canonical, leaves
@@ -22,12 +31,13 @@ def why(inventory: Inventory, text: str) -> list[str]:
     Raises:
         InputError: nothing or several things are called so.
     """
-    experiments = {plan.experiment for plan in inventory.plans}
-    if text in experiments:
-        return list(chain.from_iterable(_plan(plan, inventory) for plan in _of(text, inventory)))
+    plans = [plan for plan in inventory.plans if plan.experiment == text]
+    if plans:
+        plans.sort(key=lambda plan: not plan.latest)
+        return list(chain.from_iterable(_plan(plan, inventory) for plan in plans))
     found = _matches(inventory, text)
     if not found:
-        raise InputError(f"nothing in the store is called {text!r}; {_near(inventory, text, experiments)}")
+        raise InputError(f"nothing in the store is called {text!r}; {_near(inventory, text)}")
     if len(found) > 1:
         names = ", ".join(found[:MANY]) + (f" and {len(found) - MANY} more" if len(found) > MANY else "")
         raise InputError(f"{text!r} may be any of {names}; write more of it")
@@ -37,11 +47,6 @@ def why(inventory: Inventory, text: str) -> list[str]:
     if kind == "plan":
         return list(chain.from_iterable(_plan(plan, inventory) for plan in inventory.plans if plan.path.stem == key))
     return list(_stage(Address(kind, key), inventory))
-
-
-def _of(experiment: str, inventory: Inventory) -> list[Asked]:
-    plans = [plan for plan in inventory.plans if plan.experiment == experiment]
-    return sorted(plans, key=lambda plan: not plan.latest)
 
 
 def _names(inventory: Inventory) -> Iterator[str]:
@@ -73,12 +78,13 @@ def _parts(text: str) -> tuple[str, str]:
     return "", text
 
 
-def _near(inventory: Inventory, text: str, experiments: Iterable[str]) -> str:
+def _near(inventory: Inventory, text: str) -> str:
     _, key = _parts(text)
     keys = {name.partition(" ")[2][: len(key)]: name for name in _names(inventory)}
     near = get_close_matches(key, keys, n=2, cutoff=0.7) if len(key) > 3 else []
     if near:
         return f"did you mean {' or '.join(keys[key] for key in near)}?"
+    experiments = {plan.experiment for plan in inventory.plans}
     return f"experiments: {closest(text, experiments)}; keys are listed by `prism-bench cache ls KIND`"
 
 
@@ -172,7 +178,7 @@ def _needed_by(address: Address, inventory: Inventory) -> Iterator[str]:
         yield "  nothing that is there; `prism-bench cache gc` lets it go"
 
 
-def _line(held: Held) -> str:
+def _line(held: StoredStage) -> str:
     return f"  {held.address.kind} {held.address.key}  {held.label}"
 
 
@@ -189,7 +195,7 @@ def _about(name: str, inventory: Inventory) -> str:
     return f"{record.variant}, seed {record.seed}{k_text}, {record.status}"
 
 
-def _name(plan: Asked) -> str:
+def _name(plan: StoredPlan) -> str:
     return f"plan {plan.path.stem}  {plan.title}{', latest' if plan.latest else ''}"
 
 
@@ -200,8 +206,7 @@ def _record(name: str, inventory: Inventory) -> Iterator[str]:
         if record.reason:
             yield f"  reason: {record.reason}"
         yield from _section("Values", (f"  {value.label}: {value.value:.4g}" for value in record.values))
-        stages = ((part, address) for part, address in stages_of(record).items())
-        yield from _section("Stages", (_part(part, address, inventory) for part, address in stages))
+        yield from _section("Stages", (_part(part, it, inventory) for part, it in stages_of(record).items()))
     plans = inventory.plans_with(name)
     yield from _section("Shown by", (f"  {_name(plan)}" for plan in plans))
     if not plans:
@@ -215,12 +220,10 @@ def _part(part: str, address: Address, inventory: Inventory) -> str:
     return f"  {part:<20} {address.kind} {address.key}  {state}"
 
 
-def _plan(plan: Asked, inventory: Inventory) -> Iterator[str]:
+def _plan(plan: StoredPlan, inventory: Inventory) -> Iterator[str]:
     yield _name(plan)
     yield f"  asked by: {plan.document.command}"
-    needed = inventory.closure(
-        chain.from_iterable(inventory.targets(inventory.records[n]) for n in plan.records if n in inventory.records)
-    )
+    needed = inventory.needed(plan.records)
     there = [inventory.stages[address] for address in needed if address in inventory.stages]
     yield (
         f"  rests on {counted(len(there), 'stage')}, {size(sum(held.bytes for held in there))}, made in "

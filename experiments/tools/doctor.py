@@ -1,7 +1,6 @@
 """`prism-bench doctor`: what this machine can run, on one screen; every line that fails says what mends it."""
 
 import io
-import json
 import platform
 import shutil
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
 from prism_bench.experiments.formatting import counted, size
@@ -20,19 +19,16 @@ from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from prism_bench.prism.encoders.base import Encoder
+
 State = Literal["ok", "note", "fails"]
 LEAST_DISK = 2 * 2**30
 GOLDEN_DATA = "e56224d960fafade674dfa36daed511687b6cb019961eee87d377c0a0efd1459"
 GOLDEN_LOSS, LOSS_TOLERANCE = 0.9819725, 2e-3
 GOLDEN_FLOOR, FLOOR_TOLERANCE = 575.714, 1e-3
 """The tiny run's data (to the byte), training loss and floor (relative), on CPUs and GPUs alike up to rounding."""
-GOLDEN_SETTINGS = (
-    "samples=16",
-    "training.images=128",
-    "training.rampup_images=0",
-    "sampler.steps=3",
-    "dataset.size=64",
-)
+GOLDEN_SETTINGS = "samples=16 training.images=128 training.rampup_images=0 sampler.steps=3 dataset.size=64"
 
 
 @dataclass(frozen=True)
@@ -85,13 +81,11 @@ def _versions() -> Iterator[Line]:
     found = environment()
     missing = [library for library, version in found.items() if version.startswith("not installed")]
     yield Line("python", "ok", f"{platform.python_version()} on {sys.platform} {platform.machine()}")
-    told = ", ".join(
-        f"{library} {version}" for library, version in found.items() if library not in {"python", "system"}
-    )
     if missing:
         yield Line("libraries", "fails", f"{', '.join(missing)} missing", "python -m pip install .")
     else:
-        yield Line("libraries", "ok", told)
+        libraries = [name for name in found if name not in {"python", "system"}]
+        yield Line("libraries", "ok", ", ".join(f"{name} {found[name]}" for name in libraries))
     yield from _mismatches()
 
 
@@ -155,28 +149,27 @@ def _weights() -> Iterator[Line]:
     from prism_bench.prism.encoders.inception import InceptionClean
 
     for encoder in (EfficientNetLite0(), EfficientNetLite2()):
-        try:
-            encoder.check()
-        except InputError as error:
-            yield Line(encoder.name, "fails", str(error), "python -m pip install --force-reinstall .")
-        else:
-            yield Line(encoder.name, "ok", f"sha256 {encoder.weights_sha256[:12]}")
+        yield _checked(encoder, encoder.name, "python -m pip install --force-reinstall .")
     inception, clip = InceptionClean(), CLIP()
-    if not inception.at_hand():
+    if inception.at_hand():
+        yield _checked(inception, "inception (FID)", f"rm {inception.weights.at_hand()}")
+    else:
         remedy = f"fetched at first use, or put {inception.weights.file} into the folder PRISM_BENCH_WEIGHTS names"
         yield Line("inception (FID)", "note", "not here; scales gpu and paper need it", remedy)
-    else:
-        try:
-            inception.check()
-        except InputError as error:
-            yield Line("inception (FID)", "fails", str(error), f"rm {inception.weights.at_hand()}")
-        else:
-            yield Line("inception (FID)", "ok", f"sha256 {inception.weights_sha256[:12]}")
     if clip.weights_sha256 is not None:
         yield Line("clip", "ok", f"{clip.model}, {clip.pretrained}, sha256 {clip.weights_sha256[:12]}")
     else:
         remedy = "fetched from the Hugging Face hub at first use (HF_HOME), or a file: --clip-weights PATH"
         yield Line("clip", "note", "not here; scales gpu and paper retrieve with it", remedy)
+
+
+def _checked(encoder: "Encoder", name: str, remedy: str) -> Line:
+    """Whether an encoder's weights are what they should be."""
+    try:
+        encoder.check()
+    except InputError as error:
+        return Line(name, "fails", str(error), remedy)
+    return Line(name, "ok", f"sha256 {str(encoder.weights_sha256)[:12]}")
 
 
 def _data(store: Path) -> Iterator[Line]:
@@ -194,21 +187,22 @@ def _data(store: Path) -> Iterator[Line]:
 
 def _golden() -> Iterator[Line]:
     """PRISM's whole way from data to a number, tiny, against what it gave when this was written."""
+    from prism_bench.analysis.schema.records import load_record
     from prism_bench.experiments.execution.run_experiments import run_experiments
     from prism_bench.experiments.options.training import RunOptions
     from prism_bench.prism.data.toyfaces import ToyFaces
     from prism_bench.prism.data.user_images.image_files import content_of
+    from prism_bench.prism.training.training_log import read_log
 
     began = time.monotonic()
     if content_of(ToyFaces(resolution=16, size=64).build()) != GOLDEN_DATA:
-        yield Line(
-            "golden run", "fails", "toyfaces are drawn differently here", "python -m pip install --upgrade numpy"
-        )
+        text = "toyfaces are drawn differently here"
+        yield Line("golden run", "fails", text, "python -m pip install --upgrade numpy")
     with tempfile.TemporaryDirectory() as folder:
         options = RunOptions(
             experiments=("ablation-table3",),
             scale="smoke",
-            settings=GOLDEN_SETTINGS,
+            settings=tuple(GOLDEN_SETTINGS.split()),
             only=(("variant", "prism"),),
             workers=0,
             mlflow=False,
@@ -217,12 +211,14 @@ def _golden() -> Iterator[Line]:
         said = io.StringIO()
         result = run_experiments(options, Console(file=said, highlight=False, soft_wrap=True))
         if not result.ok:
-            yield Line(
-                "golden run", "fails", said.getvalue().strip()[-400:], "prism-bench run ablation-table3 --scale smoke"
-            )
+            text = said.getvalue().strip()[-400:]
+            yield Line("golden run", "fails", text, "prism-bench run ablation-table3 --scale smoke")
             return
-        record, loss = _outcome(Path(folder))
-    floor = next(value["floor"] for value in record["values"] if value["name"].startswith("fd_"))
+        (path,) = Path(folder).glob("records/*.json")
+        record = load_record(path)
+        log = Path(folder) / "stages" / "training" / record.stages["training"] / "metrics.jsonl"
+        loss = list(read_log(log))[-1]["loss"]
+    floor = next(value.floor or 0.0 for value in record.values if value.name.startswith("fd_"))
     wrong = [
         f"{name} {found:.6g} instead of {golden:.6g}"
         for name, found, golden, tolerance in (
@@ -237,11 +233,3 @@ def _golden() -> Iterator[Line]:
         yield Line("golden run", "fails", text, "compare the versions above with those of a record you trust")
     else:
         yield Line("golden run", "ok", f"data, training, sampling and metric as they should be ({seconds:.0f} s)")
-
-
-def _outcome(store: Path) -> tuple[dict[str, Any], float]:
-    """The record, and the last training loss."""
-    (path,) = (store / "records").iterdir()
-    record: dict[str, Any] = json.loads(path.read_text())
-    log = store / "stages" / "training" / record["stages"]["training"] / "metrics.jsonl"
-    return record, float(json.loads(log.read_text().splitlines()[-1])["loss"])

@@ -1,12 +1,13 @@
 """`prism-bench evaluate`: two sets of pictures, or a trained variant against its own data."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prism_bench.experiments.formatting import columns
 from prism_bench.experiments.options.trained import EvaluateOptions
 from prism_bench.experiments.paper.scales import LAPTOP, METRICS
 from prism_bench.experiments.planning.cells import measured_by
@@ -18,6 +19,7 @@ from prism_bench.prism.component import from_json, load, with_setting
 from prism_bench.prism.data.user_images.image_files import ImageFiles, ingest, native_side
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import Runtime, write_json
+from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
@@ -44,8 +46,30 @@ class Evaluation:
     findings: list[Finding]
 
     def lines(self) -> list[str]:
-        """The values as a plain table."""
-        return _lines(self.findings)
+        """A plain table, and a warning where a Frechet distance is mostly the bias of a small sample."""
+        rows: list[tuple[str, ...]] = [("metric", "value", "n", "against", "real images (baseline)", "fingerprint")]
+        for found in self.findings:
+            value, floor = found.value, found.floor
+            arrow = "down" if value.better == "lower" else "up"
+            unit = f", {value.unit}" if value.unit else ""
+            rows.append(
+                (
+                    f"{value.label}{unit} ({arrow} is better)",
+                    f"{value.value:.6g}",
+                    f"{value.n:,}",
+                    f"{value.reference_n:,}" if value.reference_n else "",
+                    f"{floor.value:.6g} at n = {floor.n:,}",
+                    found.fingerprint,
+                )
+            )
+        lines = [f"  {line}" for line in columns(rows)]
+        biased = [found for found in self.findings if found.width is not None and found.value.n <= found.width]
+        if biased:
+            lines.append(
+                f"  note: n = {biased[0].value.n:,} is at or below the {biased[0].width:,} features of the encoder, so "
+                "a Frechet distance is mostly the bias of the small sample; compare it only with values of the same n"
+            )
+        return lines
 
 
 def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
@@ -80,24 +104,23 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
         if metric.applies(dataset) is None
     ]
     complete([one for pair in pairs for one in pair], store, runtime, options.workers, options.plugins, console)
-    findings = []
+    findings: list[Finding] = []
     for own, floor in pairs:
-        floors = {value["name"]: value for value in _values(store, floor.address)}
+        floors = {value.name: value for value, _ in _values(floor, store)}
         width = None
         if own.features is not None:
             width = np.load(store.folder(own.features.address) / "features.npy", mmap_mode="r").shape[1]
-        for value in _values(store, own.address):
-            fingerprint = str(value.pop("fingerprint"))
-            real = {key: item for key, item in floors[value["name"]].items() if key != "fingerprint"}
-            findings.append(Finding(Value(**value), Value(**real), fingerprint, width))
-    told = [] if trained.record is None else [value.name for value in trained.record.values]
-    findings.sort(key=lambda found: told.index(found.value.name) if found.value.name in told else len(told))
+        findings += [Finding(value, floors[value.name], mark, width) for value, mark in _values(own, store)]
+    names = [] if trained.record is None else [value.name for value in trained.record.values]
+    findings.sort(key=lambda found: names.index(found.value.name) if found.value.name in names else len(names))
     return f"{trained.label}: {n:,} samples, seed {options.seed}, against all of {dataset.label}", findings
 
 
-def _values(store: Store, address: Address) -> list[dict[str, Any]]:
-    values: list[dict[str, Any]] = json.loads((store.folder(address) / "values.json").read_text())
-    return values
+def _values(stage: Stage, store: Store) -> Iterator[tuple[Value, str]]:
+    """What a stage measured, with fingerprints."""
+    for row in json.loads((store.folder(stage.address) / "values.json").read_text()):
+        fingerprint = str(row.pop("fingerprint"))
+        yield Value(**row), fingerprint
 
 
 def _own(trained: Trained, store: Store) -> tuple[Metric, ...]:
@@ -141,7 +164,7 @@ def _two_sets(options: EvaluateOptions, runtime: Runtime, console: Console) -> t
             raise InputError(f"--n {options.n}: {paths[0]} holds {len(generated)} pictures; ask for at most as many")
         generated = generated[np.sort(numpy_rng(options.seed, "evaluated").permutation(len(generated))[: options.n])]
     dataset = sets[1].dataset
-    findings = []
+    findings: list[Finding] = []
     for metric in metrics:
         reason = metric.applies(dataset)
         if reason is not None:
@@ -153,70 +176,36 @@ def _two_sets(options: EvaluateOptions, runtime: Runtime, console: Console) -> t
 
 def _measured(
     metric: Metric, generated: Pixels, reference: Pixels, dataset: ImageFiles, runtime: Runtime
-) -> list[Finding]:
-    features: list[Vectors | None] = [None, None]
+) -> Iterator[Finding]:
+    fake: Vectors | None = None
+    real: Vectors | None = None
     if metric.encoder is not None:
         embed = metric.encoder.load(reference if metric.encoder.fitted else None, runtime.device)
         size = metric.encoder.batch
-        features = [
+        fake, real = (
             np.concatenate([embed(images[at : at + size]) for at in range(0, len(images), size)])
             for images in (generated, reference)
-        ]
+        )
     order = numpy_rng(0, "floor").permutation(len(reference))
     half = min(len(generated), len(reference) // 2)
     one, other = np.sort(order[:half]), np.sort(order[half:])
-    real = features[1]
 
-    def inputs(a: Pixels, b: Pixels, fa: Vectors | None, fb: Vectors | None) -> MetricInputs:
-        return MetricInputs(generated=a, reference=b, dataset=dataset, generated_features=fa, reference_features=fb)
-
-    values = metric.compute(inputs(generated, reference, *features))
-    split = (None, None) if real is None else (real[one], real[other])
-    floors = {
-        value.name: value for value in metric.compute(inputs(reference[one], reference[other], split[0], split[1]))
-    }
-    width = None if real is None else real.shape[1]
-    fitted_on = dataset.digest()
-    return [
-        Finding(
-            value,
-            floors[value.name],
-            metric.fingerprint(value.n, value.reference_n, fitted_on=fitted_on),
-            width,
-        )
-        for value in values
-    ]
-
-
-def _lines(findings: Sequence[Finding]) -> list[str]:
-    """A plain table, and a warning where a Frechet distance is mostly the bias of a small sample."""
-    head = ("metric", "value", "n", "against", "real images (baseline)", "fingerprint")
-    rows = [head]
-    for found in findings:
-        value, floor = found.value, found.floor
-        arrow = "down" if value.better == "lower" else "up"
-        unit = f", {value.unit}" if value.unit else ""
-        rows.append(
-            (
-                f"{value.label}{unit} ({arrow} is better)",
-                f"{value.value:.6g}",
-                f"{value.n:,}",
-                f"{value.reference_n:,}" if value.reference_n else "",
-                f"{floor.value:.6g} at n = {floor.n:,}",
-                found.fingerprint,
+    def values(a: Pixels, b: Pixels, features: tuple[Vectors | None, Vectors | None]) -> tuple[Value, ...]:
+        return metric.compute(
+            MetricInputs(
+                generated=a,
+                reference=b,
+                dataset=dataset,
+                generated_features=features[0],
+                reference_features=features[1],
             )
         )
-    widths = [max(len(row[index]) for row in rows) for index in range(len(head))]
-    lines = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    biased = [found for found in findings if found.width is not None and found.value.n <= found.width]
-    if biased:
-        lines.append(
-            f"  note: n = {biased[0].value.n:,} is at or below the {biased[0].width:,} features of the encoder, so a "
-            "Frechet distance is mostly the bias of the small sample; compare it only with values of the same n"
-        )
-    return lines
+
+    halves = (None, None) if real is None else (real[one], real[other])
+    floors = {value.name: value for value in values(reference[one], reference[other], halves)}
+    for value in values(generated, reference, (fake, real)):
+        fingerprint = metric.fingerprint(value.n, value.reference_n, fitted_on=dataset.digest())
+        yield Finding(value, floors[value.name], fingerprint, None if real is None else real.shape[1])
 
 
 def _as_json(found: Finding) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """From what a user types to a trained variant in the store: its stages, rebuilt from their manifests."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prism_bench.analysis.schema.records import Cell, Record, load_record
 from prism_bench.analysis.schema.stored_plans import load_plans
-from prism_bench.prism.component import Json, from_json
+from prism_bench.experiments.store.inventory import check_store, lineage_of
+from prism_bench.prism.component import from_json
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.methods.sampling import Heun, Sampler
@@ -50,11 +52,10 @@ def find_trained(store: Store, name: str, seed: int) -> Trained:
     Raises:
         InputError: nothing or several things are called so, or its files are not there.
     """
-    if not (store.root / "records").is_dir():
-        raise InputError(f"there is no store at {store.root}; train something first, or name its store with --store")
+    check_store(store.root, "train something first, or name its store with --store")
     records = {path.stem: path for path in sorted(store.root.glob("records/*.json"))}
     if "/" in name:
-        return _of_record(store, load_record(records[_cell(store, name, seed, records)]))
+        return _open_record(store, records[_cell(store, name, seed, records)])
     trainings = sorted(path.name for path in store.root.glob("stages/training/*"))
     found = [key for key in (*trainings, *records) if name and key.startswith(name)]
     if not found:
@@ -62,7 +63,7 @@ def find_trained(store: Store, name: str, seed: int) -> Trained:
     if len(found) > 1:
         raise InputError(f"{name!r} may be any of {', '.join(found[:SHOWN])}; write more of it")
     if found[0] in records:
-        return _of_record(store, load_record(records[found[0]]))
+        return _open_record(store, records[found[0]])
     return _open(store, found[0], None)
 
 
@@ -103,7 +104,8 @@ def _label(store: Store, key: str) -> str:
     return "unreadable" if manifest is None else manifest.label
 
 
-def _of_record(store: Store, record: Record) -> Trained:
+def _open_record(store: Store, path: Path) -> Trained:
+    record = load_record(path)
     return _open(store, record.stages["training"], record)
 
 
@@ -133,12 +135,17 @@ def training_stage(identity: dict[str, Any], label: str, store: Store) -> Traini
     neighbours = None
     if "neighbours" in inputs:
         retrieval = from_json(inputs["neighbours"]["retrieval"])
+        widths = [
+            int(manifest.identity["parameters"]["width"])
+            for manifest in store.manifests("neighbours")
+            if lineage_of(manifest.identity) == inputs["neighbours"]
+        ]
         embeddings = EmbeddingsStage(data=data, split=split, encoder=retrieval.encoder, label=retrieval.encoder.name)
         neighbours = NeighboursStage(
             embeddings=embeddings,
             split=split,
             retrieval=retrieval,
-            width=max(_widths(store, inputs["neighbours"]), default=max(method.largest_k, 1)),
+            width=max(widths, default=max(method.largest_k, 1)),
             label=retrieval.encoder.name,
         )
     return TrainingStage(
@@ -155,17 +162,3 @@ def training_stage(identity: dict[str, Any], label: str, store: Store) -> Traini
 
 def _dataset(identity: dict[str, Any], label: str) -> DatasetStage:
     return DatasetStage(dataset=from_json(identity["parameters"]["dataset"]), label=label)
-
-
-def _widths(store: Store, lineage: Json) -> Iterator[int]:
-    """The widths of all tables of one lineage: they differ in nothing else."""
-    for manifest in store.manifests("neighbours"):
-        own = manifest.identity
-        seen = {
-            "kind": own["kind"],
-            "version": own["version"],
-            "retrieval": own["parameters"]["retrieval"],
-            "inputs": own["inputs"],
-        }
-        if seen == lineage:
-            yield int(own["parameters"]["width"])

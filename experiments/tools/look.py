@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from prism_bench.experiments.mlflow_view.connection import ui_command as mlflow_ui_command
 from prism_bench.experiments.mlflow_view.sync import SyncCount, sync
 from prism_bench.experiments.mlflow_view.tracker import Tracker
 from prism_bench.experiments.paper.scales import SCALES
@@ -40,7 +41,8 @@ def ui_command(store: Path, port: int, say: Callable[[str], None]) -> list[str]:
         InputError: there is no store.
     """
     check_store(store)
-    return Tracker.open(store.absolute(), say).ui_command(port)
+    Tracker.open(store.absolute(), say)
+    return mlflow_ui_command(store.absolute(), port)
 
 
 def sync_store(store: Path, say: Callable[[str], None]) -> SyncCount:

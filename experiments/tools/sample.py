@@ -23,7 +23,7 @@ from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.method import Gallery, SampleRequest
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.stages.data import NeighboursStage, open_images, open_parts
-from prism_bench.prism.stages.model import SamplesStage, TrainingStage
+from prism_bench.prism.stages.model import SamplesStage
 from rich.console import Console
 
 
@@ -101,17 +101,9 @@ def samples_stage(trained: Trained, sampler: Sampler, k_sample: int, n: int, see
 
 def held(stage: SamplesStage, store: Store) -> SamplesStage:
     """The stage of more of the same samples where the store holds them: sample i is the same in both."""
-    known = [
-        int(manifest.identity["parameters"]["samples"])
-        for manifest in store.manifests("samples")
-        if {
-            **manifest.identity,
-            "parameters": {**manifest.identity["parameters"], "samples": stage.samples},
-        }
-        == stage.identity
-    ]
-    enough = [count for count in known if count >= stage.samples]
-    return replace(stage, samples=min(enough)) if enough else stage
+    counts = {int(manifest.identity["parameters"]["samples"]) for manifest in store.manifests("samples")}
+    enough = (replace(stage, samples=count) for count in sorted(counts) if count >= stage.samples)
+    return next((more for more in enough if store.manifest(more.address) is not None), stage)
 
 
 def _taken(stage: SamplesStage, n: int, store: Store) -> Drawn:
@@ -150,7 +142,8 @@ def _guided(
     complete(targets, store, runtime, options.workers, options.plugins, console)
     images = open_images(store.folder(training.data.address))
     if texts is None:
-        fitted_on = images[_retrieval(training, store)] if encoder.fitted else None
+        retrieval = open_parts(store.folder(training.split.address)).retrieval
+        fitted_on = images[retrieval] if encoder.fitted else None
         vectors = encoder.load(fitted_on, runtime.device)(pictures)
     else:
         vectors = texts
@@ -171,10 +164,6 @@ def _guided(
         console.print(f"  {rows[-1] + 1:,}/{options.n:,} samples", markup=False)
     order = np.arange(options.n) % len(queries)
     return Drawn(drawn, queries[order], None)
-
-
-def _retrieval(training: TrainingStage, store: Store) -> Ids:
-    return open_parts(store.folder(training.split.address)).retrieval
 
 
 def _batches(n: int, files: int, size: int) -> Iterator[tuple[range, int]]:
@@ -200,10 +189,10 @@ def _pictures(files: tuple[Path, ...], resolution: int) -> Pixels:
 def _gallery(stage: NeighboursStage, queries: Vectors, k: int, store: Store, runtime: Runtime) -> Gallery:
     """The run's gallery with embeddings as further rows, which have neighbours in D but are in nobody's list."""
     vectors = np.load(store.folder(stage.address) / "vectors.npy")
-    parts = open_parts(store.folder(stage.split.address))
-    check_k(k, len(parts.retrieval))
+    retrieval = open_parts(store.folder(stage.split.address)).retrieval
+    check_k(k, len(retrieval))
     together = np.concatenate([vectors, stage.retrieval.prepare(queries)])
     table = np.zeros((len(together), k), np.int64)
-    for row, block in nearest(together, parts.retrieval, k, first=len(vectors), threads=runtime.threads):
+    for row, block in nearest(together, retrieval, k, first=len(vectors), threads=runtime.threads):
         table[row : row + len(block)] = block
     return Gallery(together, table)

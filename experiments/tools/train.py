@@ -2,11 +2,12 @@
 
 from prism_bench.experiments.execution.run_experiments import run_experiments
 from prism_bench.experiments.execution.run_result import RunResult
-from prism_bench.experiments.options.training import TrainOptions
+from prism_bench.experiments.options.training import TrainingOptions, TrainOptions
 from prism_bench.experiments.paper.one_variant import Single
 from prism_bench.experiments.paper.scales import scale_named
 from prism_bench.prism.component import load
-from prism_bench.prism.errors import InputError
+from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
 from rich.console import Console
 
@@ -18,8 +19,17 @@ def run_train(options: TrainOptions, console: Console) -> RunResult:
         InputError: no such variant, or a scale with several datasets and none named.
     """
     load(options.plugins)
-    if scale_named(options.scale).whole is None and options.dataset is None:
-        names = ", ".join(scale_named(options.scale).panels)
-        raise InputError(f"--scale {options.scale} trains on several datasets; name one with --dataset: {names}")
+    single_scale(options)
     single = Single(variant=Variant.called(options.variant))
     return run_experiments(options.for_run(experiments=(single,), dry_run=options.dry_run), console)
+
+
+def single_scale(options: TrainingOptions) -> Scale:
+    """The scale of a command that trains on one dataset; InputError where it has several and none of them is named."""
+    scales = scale_named(options.scale)
+    if scales.whole is None and options.dataset is None:
+        names = ", ".join(scales.panels)
+        raise InputError(f"--scale {options.scale} trains on several datasets; name one with --dataset: {names}")
+    if scales.whole is None and options.dataset not in scales.panels:
+        raise InputError(f"--dataset {options.dataset}: {closest(str(options.dataset), scales.panels)}")
+    return scales.on(options.dataset or "")

@@ -1,13 +1,13 @@
 """`prism-bench tune`: trial after trial until there are enough, then what was found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from prism_bench.experiments.execution.run_experiments import interruptible
 from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.training import TuneOptions
-from prism_bench.experiments.paper.scales import scale_named
 from prism_bench.experiments.planning.resolve_options import resources
+from prism_bench.experiments.tools.train import single_scale
 from prism_bench.experiments.tuning.mlflow_study import StudyView
 from prism_bench.experiments.tuning.objective import Objective, metric_values
 from prism_bench.experiments.tuning.space import Point, Space, parameters, words
@@ -34,7 +34,6 @@ def run_tune(options: TuneOptions, console: Console) -> Summary:
     load(options.run.plugins)
     store = Store.create(options.run.store)
     objective, value = _objective(options, store, console)
-    maximise = value.better == "higher"
     asked = _asked(options, objective, value)
     trials = open_study(
         asked,
@@ -56,40 +55,19 @@ def run_tune(options: TuneOptions, console: Console) -> Summary:
     )
     _Loop(options, objective, trials, view, console).run()
     folder = store.root / "reports" / f"tune-{options.target}" / trials.study.study_name.replace("/", "_")
-    found = summarise(
-        trials,
-        value.name,
-        value.label,
-        maximise=maximise,
-        options=options.run,
-        variant=options.variant,
-        folder=folder,
-    )
-    view.close("FINISHED", found.files, found.best)
-    _conclude(found, console)
-    return found
-
-
-def _conclude(found: Summary, console: Console) -> None:
+    summary = summarise(trials, value, options, folder)
+    view.close(summary.files, summary.best)
     console.print()
-    for line in found.lines:
+    for line in (*summary.lines, *(f"  {path}" for path in summary.files.values())):
         console.print(line, markup=False)
-    for path in found.files.values():
-        console.print(f"  {path}", markup=False)
+    return summary
 
 
 def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Objective, Value]:
     """What a trial computes, checked at both ends of the space."""
     if options.trials < 1:
         raise InputError(f"--trials {options.trials}: at least one is needed")
-    scales = scale_named(options.run.scale)
-    if scales.whole is None and options.run.dataset is None:
-        raise InputError(
-            f"--scale {options.run.scale} has several datasets; name one with --dataset: {', '.join(scales.panels)}"
-        )
-    if scales.whole is None and options.run.dataset not in scales.panels:
-        raise InputError(f"--dataset {options.run.dataset}: {closest(str(options.run.dataset), scales.panels)}")
-    scale = scales.on(options.run.dataset or "")
+    scale = single_scale(options)
     if options.sampler not in {"auto", "grid", "tpe"}:
         raise InputError(f"--sampler {options.sampler}: known are auto, grid, tpe")
     space = Space(parameters(options.target, options.over, options.values, scale))
@@ -102,18 +80,12 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
     metric = options.metric or next(iter(known))
     if metric not in known:
         raise InputError(f"--metric {metric}: {closest(metric, known)}")
-    return Objective(options.run, space, objective.variant, metric, store, runtime, workers, console), known[metric]
+    return replace(objective, metric=metric), known[metric]
 
 
 def _ends(space: Space) -> list[Point]:
     """The smallest and the largest value of every parameter: where a point does not fit, it shows here."""
-    return [
-        {
-            parameter.name: (parameter.values[index] if parameter.values else (parameter.low, parameter.high)[index])
-            for parameter in space.parameters
-        }
-        for index in (0, -1)
-    ]
+    return [{it.name: (it.values or (it.low, it.high))[index] for it in space.parameters} for index in (0, -1)]
 
 
 def _asked(options: TuneOptions, objective: Objective, value: Value) -> dict[str, Json]:
@@ -149,7 +121,7 @@ class _Loop:
         self._trials()
         for trial in self.trials.every():
             if trial.state.is_finished():
-                self._tell(trial)
+                self._show(trial)
 
     def _trials(self) -> None:
         for count in range(self.options.trials):
@@ -159,17 +131,20 @@ class _Loop:
                 return
             try:
                 with interruptible():
-                    self._try(trial)
+                    ended = self._try(trial)
             except KeyboardInterrupt:
-                self._fail(trial, KILLED)
+                self._show(self._fail(trial, KILLED))
                 self._say("\nStopped. What was computed is kept; the same command goes on from here.")
                 raise
+            self._show(ended)
             left = self.trials.left()
             more = self.options.trials - count - 1
             self._say(f"  {counted(more if left is None else min(left, more), 'trial')} left")
 
-    def _try(self, trial: "Trial") -> None:
+    def _try(self, trial: "Trial") -> "FrozenTrial":
+        """Compute a trial's value and store how it ended."""
         from optuna import TrialPruned
+        from optuna.trial import TrialState
 
         point = point_of(trial, self.trials.space)
         self._say(f"trial {trial.number}: {words(point)}")
@@ -178,19 +153,17 @@ class _Loop:
                 self._proxy(trial, point)
             outcome = self.objective.compute(point)
         except TrialPruned:
-            self._prune(trial)
-            return
+            self._say("  ended early: its proxy is worse than the median")
+            return self.trials.study.tell(trial, state=TrialState.PRUNED)
         except (ComputeError, InputError) as error:
-            self._fail(trial, str(error))
-            return
+            return self._fail(trial, str(error))
         trial.set_user_attr("by_seed", {str(seed): value for seed, value in outcome.by_seed.items()})
         trial.set_user_attr("records", {str(seed): name for seed, name in outcome.records.items()})
         trial.set_user_attr("seconds", outcome.seconds)
-        self.trials.study.tell(trial, outcome.mean)
-        told = self.trials.study.get_trials(deepcopy=False)[trial.number]
+        finished = self.trials.study.tell(trial, outcome.mean)
         best = self.trials.study.best_value
-        self._say(f"  {self.objective.metric} {spelled(told)}; best so far {best:.6g}; {outcome.seconds:.0f} s")
-        self._tell(told)
+        self._say(f"  {self.objective.metric} {spelled(finished)}; best so far {best:.6g}; {outcome.seconds:.0f} s")
+        return finished
 
     def _proxy(self, trial: "Trial", point: Point) -> None:
         """A short training that ends a trial whose value is worse than the median of those of finished trials."""
@@ -204,23 +177,15 @@ class _Loop:
         if trial.should_prune():
             raise TrialPruned
 
-    def _prune(self, trial: "Trial") -> None:
-        from optuna.trial import TrialState
-
-        self.trials.study.tell(trial, state=TrialState.PRUNED)
-        self._say("  ended early: its proxy is worse than the median")
-        self._tell(self.trials.study.get_trials(deepcopy=False)[trial.number])
-
-    def _fail(self, trial: "Trial", reason: str) -> None:
+    def _fail(self, trial: "Trial", reason: str) -> "FrozenTrial":
         from optuna.trial import TrialState
 
         trial.set_user_attr(REASON, reason)
-        self.trials.study.tell(trial, state=TrialState.FAIL)
         self._say(f"  FAILED: {reason}")
-        self._tell(self.trials.study.get_trials(deepcopy=False)[trial.number])
+        return self.trials.study.tell(trial, state=TrialState.FAIL)
 
-    def _tell(self, trial: "FrozenTrial") -> None:
-        """Show a trial that has ended in MLflow; told again it changes nothing."""
+    def _show(self, trial: "FrozenTrial") -> None:
+        """Show a trial that has ended in MLflow; a second time it changes nothing."""
         attrs = trial.user_attrs
         facts = {"status": trial.state.name.lower(), "records": ",".join(attrs.get("records", {}).values())}
         if REASON in attrs:

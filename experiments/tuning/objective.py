@@ -17,7 +17,7 @@ from prism_bench.experiments.tuning.space import Point, Space
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.engine.local_pool import Pool
 from prism_bench.prism.engine.runtime import Runtime
-from prism_bench.prism.engine.store import Address, Store
+from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import Metric, MetricInputs, Value
 from prism_bench.prism.variants.scale import Scale
@@ -28,7 +28,7 @@ PROXY_IMAGES = 4
 """A proxy trains on the images of a trial divided by this."""
 PROXY_SAMPLES = 256
 FAKE = 16
-"""Images and features of the inputs that only tells a metric's names."""
+"""Images and features of the noise whose values only tell a metric's names."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,17 @@ class Objective:
         """The cells of a point; of its proxy: the first seed, fewer images, fewer samples."""
         options = self.options
         settings = (*options.settings, *self.space.settings(point))
-        seeds = options.seeds
         schedule = point.get("schedule")
         experiment = Tuned(variant=self.variant, schedule=None if schedule is None else str(schedule))
         asked = replace(options, experiments=(experiment,), settings=settings)
-        quiet = Console(file=io.StringIO())
-        (request,) = requests_of(asked, self.store, quiet)
+        (request,) = requests_of(asked, self.store, Console(file=io.StringIO()))
         if proxy:
             scale = request.scale
             method = scale.method.replace(
                 training=scale.method.training.replace(images=max(1, scale.method.training.images // PROXY_IMAGES))
             )
             shorter = scale.replace(method=method, samples=min(scale.samples, PROXY_SAMPLES))
-            request = replace(request, scale=shorter, seeds=seeds[:1])
+            request = replace(request, scale=shorter, seeds=options.seeds[:1])
         if request.source.missing is not None:
             raise InputError(request.source.missing)
         try:
@@ -115,37 +113,33 @@ class Objective:
                 raise ComputeError(f"the cell has no {self.metric}")
             by_seed[record.seed] = values[self.metric]
             names[record.seed] = record.record
-        seconds = sum(_seconds(self.store, stage.address) for stage in todo.values())
+        manifests = [self.store.manifest(stage.address) for stage in todo.values()]
+        seconds = sum(manifest.seconds for manifest in manifests if manifest is not None)
         return Outcome(dict(sorted(by_seed.items())), names, seconds)
 
 
-def _seconds(store: Store, address: Address) -> float:
-    manifest = store.manifest(address)
-    return 0.0 if manifest is None else manifest.seconds
-
-
 def metric_values(scale: Scale, dataset_resolution: int) -> dict[str, Value]:
-    """The values that a scale's metrics will have, by name: told by measuring noise, before anything is trained."""
+    """The values that a scale's metrics will have, by name, known by measuring noise, before anything is trained."""
     rng = np.random.default_rng(0)
     found: dict[str, Value] = {}
     for metric in scale.metrics:
         if metric.applies(scale.dataset) is None:
-            found |= {value.name: value for value in _told(metric, scale, rng, dataset_resolution)}
+            found |= {value.name: value for value in _of_noise(metric, scale, rng, dataset_resolution)}
     return found
 
 
-def _told(metric: Metric, scale: Scale, rng: np.random.Generator, resolution: int) -> tuple[Value, ...]:
+def _of_noise(metric: Metric, scale: Scale, rng: np.random.Generator, resolution: int) -> tuple[Value, ...]:
     shape = (FAKE, 3, resolution, resolution)
     noise = [rng.integers(0, 256, shape, np.uint8) for _ in range(2)]
-    features = [rng.standard_normal((FAKE, 4), np.float32) for _ in range(2)] if metric.encoder is not None else None
+    features = [None if metric.encoder is None else rng.standard_normal((FAKE, 4), np.float32) for _ in range(2)]
     inputs = MetricInputs(
         generated=noise[0],
         reference=noise[1],
         dataset=scale.dataset,
-        generated_features=None if features is None else features[0],
-        reference_features=None if features is None else features[1],
+        generated_features=features[0],
+        reference_features=features[1],
         parts=Parts(np.arange(FAKE // 2), np.arange(FAKE // 2, FAKE)),
         pseudo_queries=np.arange(FAKE) // 2,
-        held_out_features=None if features is None or scale.dataset.held_out is None else features[1],
+        held_out_features=None if scale.dataset.held_out is None else features[1],
     )
     return metric.compute(inputs)

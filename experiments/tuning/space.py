@@ -1,8 +1,8 @@
 """What is tuned: parameters with their values, and the points of a grid."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ Value = int | float | str
 Point = dict[str, Value]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Parameter:
     """One tuned setting: its name on the command line, the setting it stands for, and its values.
 
@@ -46,10 +46,6 @@ class Parameter:
             return IntDistribution(whole[0], whole[-1])
         return CategoricalDistribution(self.values)
 
-    def setting(self, value: Value) -> str:
-        """As `--set` takes it."""
-        return f"{self.path}={value}"
-
     def to_json(self) -> Json:
         """What a study is known by."""
         return {"path": self.path, "values": list(self.values), "low": self.low, "high": self.high}
@@ -67,18 +63,19 @@ def _widths(scale: Scale) -> tuple[int, ...]:
     return tuple(sorted({max(8, round(channels * share / 8) * 8) for share in (0.5, 0.75, 1.0, 1.5)}))
 
 
-PARAMETERS = {
-    "k-max": lambda scale: Parameter(name="k-max", path="k_max", values=_powers(scale)),
-    "fixed-k": lambda scale: Parameter(name="fixed-k", path="fixed_k", values=_powers(scale)),
-    "k-sample": lambda scale: Parameter(name="k-sample", path="k_sample", values=scale.part(ScheduleSweep()).k_samples),
-    "schedule": lambda scale: Parameter(name="schedule", path="schedule", values=scale.part(ScheduleSweep()).schedules),
-    "learning-rate": lambda scale: Parameter(
-        name="learning-rate",
-        path="training.learning_rate",
-        low=scale.method.training.learning_rate / 3,
-        high=scale.method.training.learning_rate * 3,
-    ),
-    "channels": lambda scale: Parameter(name="channels", path="denoiser.channels", values=_widths(scale)),
+def _rates(scale: Scale) -> tuple[float, float]:
+    """From a third of the scale's learning rate to three times it."""
+    rate = scale.method.training.learning_rate
+    return rate / 3, rate * 3
+
+
+PARAMETERS: dict[str, Callable[[Scale], Parameter]] = {
+    "k-max": lambda scale: Parameter("k-max", "k_max", _powers(scale)),
+    "fixed-k": lambda scale: Parameter("fixed-k", "fixed_k", _powers(scale)),
+    "k-sample": lambda scale: Parameter("k-sample", "k_sample", scale.part(ScheduleSweep()).k_samples),
+    "schedule": lambda scale: Parameter("schedule", "schedule", scale.part(ScheduleSweep()).schedules),
+    "learning-rate": lambda scale: Parameter("learning-rate", "training.learning_rate", (), *_rates(scale)),
+    "channels": lambda scale: Parameter("channels", "denoiser.channels", _widths(scale)),
 }
 """Everything that can be tuned, with its values at a scale."""
 
@@ -98,7 +95,7 @@ def parameters(target: str, over: Sequence[str], values: tuple[int, ...], scale:
         first = found[0]
         if not all(isinstance(value, int) for value in first.values) or not first.values:
             raise InputError(f"--values are whole numbers, which {target} does not take; leave the option out")
-        found[0] = Parameter(name=first.name, path=first.path, values=values)
+        found[0] = replace(first, values=values)
     return tuple(found)
 
 
@@ -127,9 +124,7 @@ class Space:
 
     def settings(self, point: Mapping[str, Any]) -> tuple[str, ...]:
         """The settings of a point, but for the schedule, which is part of the variant."""
-        return tuple(
-            parameter.setting(point[parameter.name]) for parameter in self.parameters if parameter.name != "schedule"
-        )
+        return tuple(f"{it.path}={point[it.name]}" for it in self.parameters if it.name != "schedule")
 
     def to_json(self) -> Json:
         """What a study is known by."""

@@ -2,20 +2,18 @@
 
 import os
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 from prism_bench.experiments.mlflow_view.process_owner import alive, began
 from prism_bench.experiments.tuning.space import LARGEST_GRID, Point, Space
 from prism_bench.prism.component import Json, digest_of
-from prism_bench.prism.errors import InputError
+from prism_bench.prism.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
 STARTUP = 4
@@ -38,19 +36,25 @@ class Trials:
 
     def ask(self) -> "Trial | None":
         """The next trial; None where there is no point left that is not done or being tried."""
+        from optuna.samplers import TPESampler
+
         with self.lock:
-            self._bury()
+            self._fail_dead()
             taken = self._taken()
             if self.full:
                 left = [point for point in self.space.points() if point not in taken]
-                return self._begin(left[0]) if left else None
+                if not left:
+                    return None
+                self.study.enqueue_trial(left[0])
+                return self._sign(self.study.ask(self.space.distributions))
             for _ in range(ATTEMPTS):
                 # Seeded by the trial's number: no other process, and no restart, draws what another has drawn.
-                self.study.sampler = _sampler(len(self.study.get_trials(deepcopy=False)))
+                seed = len(self.study.get_trials(deepcopy=False))
+                self.study.sampler = TPESampler(seed=seed, constant_liar=True)
                 trial = self.study.ask(self.space.distributions)
                 if dict(trial.params) not in taken:
-                    return self._owned(trial)
-                self._tell_again(trial)
+                    return self._sign(trial)
+                self._repeat(trial)
         return None
 
     def left(self) -> int | None:
@@ -66,11 +70,8 @@ class Trials:
         """All trials, but for draws that repeated another."""
         return [trial for trial in self.study.get_trials(deepcopy=False) if "repeats" not in trial.user_attrs]
 
-    def _begin(self, point: Point) -> "Trial":
-        self.study.enqueue_trial(point)
-        return self._owned(self.study.ask(self.space.distributions))
-
-    def _owned(self, trial: "Trial") -> "Trial":
+    def _sign(self, trial: "Trial") -> "Trial":
+        """Mark a trial as being tried by this process."""
         trial.set_user_attr("host", socket.gethostname())
         trial.set_user_attr("pid", os.getpid())
         trial.set_user_attr("began", began(os.getpid()) or "")
@@ -87,18 +88,15 @@ class Trials:
             and not (trial.state == TrialState.FAIL and trial.user_attrs.get(REASON, KILLED) == KILLED)
         ]
 
-    def _tell_again(self, trial: "Trial") -> None:
+    def _repeat(self, trial: "Trial") -> None:
         """A draw that repeats a trial learns that one's value, or fails where it has none yet."""
         from optuna.trial import TrialState
 
         trial.set_user_attr("repeats", True)
-        same = [other for other in self.finished() if other.params == trial.params and other.values]
-        if same and same[0].values:
-            self.study.tell(trial, same[0].values[0])
-        else:
-            self.study.tell(trial, state=TrialState.FAIL)
+        same = next((other for other in self.finished() if other.params == trial.params), None)
+        self.study.tell(trial, None if same is None else same.values, None if same else TrialState.FAIL)
 
-    def _bury(self) -> None:
+    def _fail_dead(self) -> None:
         """Trials that dead processes of this machine left running fail; a journal has no heartbeat of its own."""
         from optuna.trial import TrialState
 
@@ -107,12 +105,6 @@ class Trials:
             here = known.get("host") == socket.gethostname()
             if here and not alive(int(known.get("pid", -1)), str(known.get("began", ""))):
                 self.study.tell(trial.number, state=TrialState.FAIL)
-
-
-def _sampler(seed: int) -> "BaseSampler":
-    from optuna.samplers import TPESampler
-
-    return TPESampler(seed=seed, constant_liar=True)
 
 
 def open_study(
@@ -127,6 +119,8 @@ def open_study(
         InputError: another study has that name, the storage cannot be used, or a grid is asked of an endless space.
     """
     import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
     from optuna.study import StudyDirection
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -134,19 +128,20 @@ def open_study(
     full = _full(space, sampler, trials)
     title = name or f"tune-{digest_of(asked)[:10]}"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{title.replace('/', '_')}.lock")
+    file = title.replace("/", "_")
+    lock = FileLock(folder / f"{file}.lock")
     with lock:
         try:
             study = optuna.create_study(
                 study_name=title,
-                storage=_storage(url, folder / f"{title.replace('/', '_')}.journal"),
+                storage=url or JournalStorage(JournalFileBackend(str(folder / f"{file}.journal"))),
                 # A proxy, reported as step 0, ends a trial where it is worse than the median of those of others.
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=0, n_min_trials=STARTUP),
                 direction=StudyDirection[str(asked["direction"]).upper()],
                 load_if_exists=True,
             )
         except (ImportError, OSError, ValueError, RuntimeError, SQLAlchemyError) as error:
-            raise InputError(f"--storage {url}: {_first_line(error)}; check the address") from None
+            raise InputError(f"--storage {url}: {first_line(error)}; check the address") from None
         _check(study, asked, title)
     return Trials(study, space, lock, full)
 
@@ -156,13 +151,6 @@ def _full(space: Space, sampler: str, trials: int) -> bool:
     if sampler == "grid" and size is None:
         raise InputError("--sampler grid: one of the parameters is continuous, so there is no grid; use tpe")
     return sampler == "grid" or (sampler == "auto" and size is not None and size <= max(LARGEST_GRID, trials))
-
-
-def _storage(url: str | None, journal: Path) -> Any:
-    from optuna.storages import JournalStorage, get_storage
-    from optuna.storages.journal import JournalFileBackend
-
-    return JournalStorage(JournalFileBackend(str(journal))) if url is None else get_storage(url)
 
 
 def _check(study: "Study", asked: dict[str, Json], title: str) -> None:
@@ -175,9 +163,9 @@ def _check(study: "Study", asked: dict[str, Json], title: str) -> None:
     if study.direction.name.lower() != asked["direction"] and "direction" not in differ:
         differ.append("direction")
     if differ:
-        told = "; ".join(f"{key}: {_brief(known.get(key))} there, {_brief(asked[key])} here" for key in differ)
+        both = "; ".join(f"{key}: {_brief(known.get(key))} there, {_brief(asked[key])} here" for key in differ)
         raise InputError(
-            f"the study {title} was begun with another {' and '.join(differ)} ({told}); name another --study"
+            f"the study {title} was begun with another {' and '.join(differ)} ({both}); name another --study"
         )
 
 
@@ -186,16 +174,6 @@ def _brief(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
 def point_of(trial: "FrozenTrial | Trial", space: Space) -> Point:
     """A trial's point, in the order of the space."""
     return {parameter.name: trial.params[parameter.name] for parameter in space.parameters}
-
-
-def best_of(trials: Sequence["FrozenTrial"], *, maximise: bool) -> list["FrozenTrial"]:
-    """Trials from best to worst; equal ones by number."""
-    sign = -1 if maximise else 1
-    return sorted(trials, key=lambda trial: (sign * (trial.values or [0.0])[0], trial.number))

@@ -1,21 +1,19 @@
 """What a study found: the best point with its interval, all trials, the picture, and the command that uses it."""
 
-import csv
-import io
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prism_bench.analysis.figures.tuning_figures import Tried, sensitivity
 from prism_bench.analysis.formatting import decimals, fixed
 from prism_bench.analysis.stats.statistics import Interval, kendall_tau, mean_interval, paired_difference
-from prism_bench.experiments.options.training import RunOptions
-from prism_bench.experiments.tuning.space import Space, words
-from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, best_of, point_of
+from prism_bench.experiments.options.option import command_of
+from prism_bench.experiments.options.training import TuneOptions
+from prism_bench.experiments.tuning.space import Point, Space, words
+from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, point_of
 from prism_bench.prism.engine.runtime import write_bytes
-from prism_bench.prism.engine.store import DEFAULT_STORE
+from prism_bench.prism.metrics.base import Value
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -33,67 +31,44 @@ class Summary:
     best: dict[str, float]
 
 
-def summarise(
-    trials: Trials, metric: str, label: str, *, maximise: bool, options: RunOptions, variant: str, folder: Path
-) -> Summary:
+def summarise(trials: Trials, metric: Value, options: TuneOptions, folder: Path) -> Summary:
     """Write trials.csv, sensitivity.png and summary.md, and say what was found."""
-    finished = best_of(trials.finished(), maximise=maximise)
+    # The best first; of equal ones the earlier.
+    finished = sorted(trials.finished(), key=lambda trial: (trial.values or [])[0], reverse=metric.better == "higher")
     if not finished:
         return Summary(["No trial has a value yet; the same command goes on."], {}, {})
     best = finished[0]
-    interval = _interval(best)
+    label, interval = metric.label, _interval(best)
     places = decimals([trial.values[0] for trial in finished if trial.values])
     lines = [
         f"Best of {len(finished)}: {words(point_of(best, trials.space))}: {label} {_spelled(interval, places)} "
         f"({interval.estimator})",
         *_runner_up(finished, trials.space, label, places),
         *_proxy_lines(finished),
-        f"Use it: {command(point_of(best, trials.space), trials.space, options, variant)}",
+        f"Use it: {command(point_of(best, trials.space), trials.space, options)}",
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    files = {
-        "trials.csv": folder / "trials.csv",
-        "sensitivity.png": folder / "sensitivity.png",
-        "summary.md": folder / "summary.md",
-    }
-    write_bytes(files["trials.csv"], _csv(trials, metric).encode())
+    files = {name: folder / name for name in ("trials.csv", "sensitivity.png", "summary.md")}
+    write_bytes(files["trials.csv"], _csv(trials, metric.name).encode())
     tried = [
         Tried(point=point_of(trial, trials.space), values=tuple(_by_seed(trial).values()), best=trial is best)
         for trial in finished
     ]
     sensitivity(tried, label, files["sensitivity.png"])
     write_bytes(files["summary.md"], _markdown(trials, finished, label, lines, places).encode())
-    return Summary(lines, files, {metric: interval.mean})
+    return Summary(lines, files, {metric.name: interval.mean})
 
 
-def command(point: dict[str, Any], space: Space, options: RunOptions, variant: str) -> str:
+def command(point: Point, space: Space, options: TuneOptions) -> str:
     """The command that runs Table 3, and the tuned variant with it, at a point, on all else that the study had."""
-    words_: list[str] = ["prism-bench", "run", "ablation-table3", "--scale", options.scale]
-    words_ += ["--with", variant] if variant != "prism" else []
-    for path in options.data:
-        words_ += ["--data", path]
-    for name, value in (
-        ("--dataset", options.dataset),
-        ("--resolution", options.resolution),
-        ("--first-stage", options.first_stage),
-        ("--clip-weights", options.clip_weights),
-        ("--metrics", ",".join(options.metrics) or None),
-        ("--store", None if options.store == Path(DEFAULT_STORE) else options.store),
-    ):
-        words_ += [name, str(value)] if value is not None else []
-    for plugin in options.plugins:
-        words_ += ["--plugin", str(plugin)]
-    words_ += ["--skip-bad"] if options.skip_bad else []
-    words_ += ["--seeds", ",".join(map(str, options.seeds))]
-    if options.split_seed:
-        words_ += ["--split-seed", str(options.split_seed)]
-    if options.retrieval_fraction is not None:
-        words_ += ["--retrieval-fraction", str(options.retrieval_fraction)]
-    words_ += [] if options.stratify else ["--no-stratify"]
-    for setting in (*options.settings, *space.settings(point)):
-        words_ += ["--set", setting]
-    text = " ".join(shlex.quote(word) for word in words_)
     schedule = point.get("schedule")
+    run = replace(
+        options.run,
+        experiments=("ablation-table3",),
+        extra=() if options.variant == "prism" else (options.variant,),
+        settings=(*options.settings, *space.settings(point)),
+    )
+    text = command_of("run", run)
     return (
         text if schedule in {None, "decreasing"} else f"{text}   (its schedule, {schedule}, needs a variant of yours)"
     )
@@ -128,8 +103,8 @@ def _runner_up(finished: Sequence["FrozenTrial"], space: Space, label: str, plac
     if len(_by_seed(one)) < 2:
         return [f"One seed: it cannot be told whether it is better than {name}; add --seeds 0-2"]
     difference = paired_difference(_by_seed(one), _by_seed(other))
-    told = "separable from" if difference.excludes_zero() else "not separable from"
-    return [f"It is {told} the next, {name}: paired difference in {label} {_spelled(difference, places)}"]
+    separable = "separable" if difference.excludes_zero() else "not separable"
+    return [f"It is {separable} from the next, {name}: paired difference in {label} {_spelled(difference, places)}"]
 
 
 def _proxy_lines(finished: Sequence["FrozenTrial"]) -> list[str]:
@@ -140,29 +115,30 @@ def _proxy_lines(finished: Sequence["FrozenTrial"]) -> list[str]:
     if len(both) < FEWEST:
         return [f"Proxy against final value: too few trials have both ({len(both)})"]
     tau = kendall_tau([trial.user_attrs["proxy"] for trial in both], [(trial.values or [0.0])[0] for trial in both])
-    told = "cannot be told" if tau is None else f"{tau:.2f}"
-    return [f"Proxy against final value: Kendall's tau {told} over {len(both)} trials"]
+    agreement = "cannot be told" if tau is None else f"{tau:.2f}"
+    return [f"Proxy against final value: Kendall's tau {agreement} over {len(both)} trials"]
 
 
 def _csv(trials: Trials, metric: str) -> str:
+    import pandas as pd
+
     names = [parameter.name for parameter in trials.space.parameters]
     seeds = sorted({seed for trial in trials.finished() for seed in _by_seed(trial)})
     head = ["trial", *names, "status", metric, "low", "high", *(f"seed {seed}" for seed in seeds)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*head, "proxy", "seconds", "records", "reason"])
+    rows: list[dict[str, Any]] = []
     for trial in trials.every():
-        attrs = trial.user_attrs
-        row: list[Any] = [trial.number, *(trial.params.get(name, "") for name in names), trial.state.name.lower()]
+        attrs, status = trial.user_attrs, trial.state.name.lower()
+        row: dict[str, Any] = {"trial": trial.number, **trial.params, "status": status}
         if "by_seed" in attrs and trial.values:
-            interval, by_seed = _interval(trial), _by_seed(trial)
-            row += [repr(interval.mean), interval.low, interval.high, *(by_seed.get(seed, "") for seed in seeds)]
-        else:
-            row += [""] * (3 + len(seeds))
-        records = " ".join(str(name) for name in attrs.get("records", {}).values())
-        ended = KILLED if trial.state.name == "FAIL" else ""
-        writer.writerow([*row, attrs.get("proxy", ""), attrs.get("seconds", ""), records, attrs.get(REASON, ended)])
-    return buffer.getvalue()
+            interval = _interval(trial)
+            row |= {metric: interval.mean, "low": interval.low, "high": interval.high}
+            row |= {f"seed {seed}": value for seed, value in _by_seed(trial).items()}
+        row |= {name: attrs.get(name) for name in ("proxy", "seconds")}
+        reason = attrs.get(REASON, KILLED if status == "fail" else None)
+        rows.append({**row, "records": " ".join(attrs.get("records", {}).values()), "reason": reason})
+    # Of objects: a whole number beside an empty place stays one.
+    table = pd.DataFrame(rows, columns=[*head, "proxy", "seconds", "records", "reason"], dtype=object)
+    return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 def _markdown(trials: Trials, finished: Sequence["FrozenTrial"], label: str, lines: Sequence[str], places: int) -> str:

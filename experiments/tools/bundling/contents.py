@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from prism_bench.analysis.schema.document import parse
 from prism_bench.analysis.schema.records import Plan, Record
 from prism_bench.experiments.reports.reporting import report_folder
 from prism_bench.experiments.store.gc import INTERMEDIATE
-from prism_bench.experiments.store.inventory import Asked, Inventory
+from prism_bench.experiments.store.inventory import Inventory, StoredPlan
 from prism_bench.experiments.tools.bundling.anonymous import Anonymous
 from prism_bench.experiments.tools.bundling.readme import readme
 from prism_bench.prism.engine.store import MANIFEST, file_digest
@@ -58,7 +58,7 @@ class Contents:
         return {name: {"sha256": sha, "bytes": size} for name, (sha, size) in sorted(found.items())}
 
 
-def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool) -> list[Asked]:
+def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool) -> list[StoredPlan]:
     """The plans of the experiments, or of all: the latest, which `report` shows, or every one.
 
     Raises:
@@ -76,7 +76,7 @@ def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool
     return [plan for plan in inventory.plans if plan.experiment in wanted and (plan.latest or every_plan)]
 
 
-def gather(inventory: Inventory, plans: Sequence[Asked], choice: Choice) -> Contents:
+def gather(inventory: Inventory, plans: Sequence[StoredPlan], choice: Choice) -> Contents:
     """Everything that goes into a bundle of these plans.
 
     Raises:
@@ -96,7 +96,7 @@ def gather(inventory: Inventory, plans: Sequence[Asked], choice: Choice) -> Cont
     return contents
 
 
-def _plans(plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None:
+def _plans(plans: Sequence[StoredPlan], clean: Anonymous, contents: Contents) -> None:
     latest: dict[str, list[str]] = {}
     for plan in plans:
         contents.held[f"experiments/{plan.experiment}/{plan.path.name}"] = clean.data(plan.path.read_bytes())
@@ -105,7 +105,9 @@ def _plans(plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None
         contents.held[f"experiments/{experiment}/latest"] = _json({"plans": digests})
 
 
-def _records(plans: Sequence[Asked], inventory: Inventory, clean: Anonymous, contents: Contents) -> dict[str, Record]:
+def _records(
+    plans: Sequence[StoredPlan], inventory: Inventory, clean: Anonymous, contents: Contents
+) -> dict[str, Record]:
     found: dict[str, Record] = {}
     for plan in plans:
         for row, cell in plan.cells():
@@ -126,8 +128,7 @@ def _stages(
     inventory: Inventory, records: dict[str, Record], choice: Choice, clean: Anonymous, contents: Contents
 ) -> None:
     """Manifests of all stages; values and training logs; samples and weights where they were asked for."""
-    needed = inventory.closure(chain.from_iterable(map(inventory.targets, records.values())))
-    for address in sorted(needed, key=str):
+    for address in sorted(inventory.needed(records), key=str):
         folder, place = inventory.store.folder(address), f"stages/{address.kind}/{address.key}"
         if address not in inventory.stages:
             # What no table shows is described by the manifests of the stages made from it.
@@ -135,8 +136,7 @@ def _stages(
                 contents.missing.append(f"{place}: is not in the store")
             continue
         contents.held[f"{place}/{MANIFEST}"] = clean.data((folder / MANIFEST).read_bytes())
-        manifest = inventory.store.manifest(address)
-        for name in sorted(() if manifest is None else manifest.files):
+        for name in sorted(inventory.stages[address].files):
             if not (name in SMALL or choice.whole(address.kind)):
                 continue
             if (folder / name).is_file():
@@ -145,7 +145,7 @@ def _stages(
                 contents.missing.append(f"{place}/{name}: is not in the store")
 
 
-def _reports(inventory: Inventory, plans: Sequence[Asked], clean: Anonymous, contents: Contents) -> None:
+def _reports(inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous, contents: Contents) -> None:
     """The folders of the plans' tables and pictures, and pages that lie above them."""
     root = inventory.store.root
     everything = {plan.experiment for plan in plans} == {plan.experiment for plan in inventory.plans}
@@ -171,7 +171,7 @@ def _reports(inventory: Inventory, plans: Sequence[Asked], clean: Anonymous, con
             contents.files[name] = path
 
 
-def _front(plans: Sequence[Asked], records: dict[str, Record], choice: Choice, contents: Contents) -> None:
+def _front(plans: Sequence[StoredPlan], records: dict[str, Record], choice: Choice, contents: Contents) -> None:
     """README.txt, environment.json and, last, MANIFEST.json with the digests of all others."""
     from prism_bench.experiments.execution.cell_record import environment
 
@@ -198,18 +198,13 @@ def _check(name: str, word: str | None) -> None:
 def _left_in_file(path: Path, clean: Anonymous) -> str | None:
     """`Anonymous.left` for a file of any size, piece by piece; pieces overlap so that no word is cut."""
     before = b""
-    for piece in _pieces(path):
-        word = clean.left(before + piece, shortest=8)
-        if word is not None:
-            return word
-        before = piece[-4096:]
-    return None
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(CHUNK):
-            yield piece
+            word = clean.left(before + piece, shortest=8)
+            if word is not None:
+                return word
+            before = piece[-4096:]
+    return None
 
 
 def _json(value: Any) -> bytes:

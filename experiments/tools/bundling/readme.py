@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prism_bench.experiments.store.inventory import Asked
+from prism_bench.experiments.store.inventory import StoredPlan
 
 TEXT = """\
 Results of prism-bench
@@ -40,7 +40,7 @@ The same versions, device, threads and seeds give the same numbers.
 {missing}"""
 
 
-def readme(plans: Sequence[Asked], commands: Sequence[str], *, large: str, missing: Sequence[str]) -> str:
+def readme(plans: Sequence[StoredPlan], commands: Sequence[str], *, large: str, missing: Sequence[str]) -> str:
     """What the bundle holds, how to rebuild it, and what is missing from it."""
     gaps = "\n".join(["", "Missing", "-------", *(f"  {line}" for line in missing), ""]) if missing else ""
     return TEXT.format(
