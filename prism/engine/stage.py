@@ -3,12 +3,12 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from prism_bench.prism.component import Json, digest_of, leaves
+from prism_bench.prism.component import Component, Json, digest_of, leaves
 from prism_bench.prism.engine.peak_memory import peak_bytes, restart_peak
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.engine.store import Address, Store
@@ -32,6 +32,7 @@ class Stage(ABC):
     """One step of the way from data to a number.
 
     A stage's key is the hash of its kind, the version of its code, its parameters and its inputs' identities.
+    Its fields are both: those that hold stages are inputs, the others parameters; None is neither.
     Raise `version` when a change of the code changes the result.
     """
 
@@ -41,13 +42,18 @@ class Stage(ABC):
     label: str = field(default="", compare=False)
     """What people call it; not part of the key."""
 
-    @abstractmethod
     def parameters(self) -> dict[str, Json]:
         """Everything of its own that can change the result."""
+        own = {name: value for name, value in self._given().items() if not isinstance(value, Stage)}
+        return {name: value.to_json() if isinstance(value, Component) else value for name, value in own.items()}
 
-    @abstractmethod
     def inputs(self) -> dict[str, "Stage"]:
         """The stages it reads, by name."""
+        return {name: value for name, value in self._given().items() if isinstance(value, Stage)}
+
+    def _given(self) -> dict[str, Any]:
+        named = {field.name: getattr(self, field.name) for field in fields(self) if field.compare}
+        return {name: value for name, value in named.items() if value is not None}
 
     @abstractmethod
     def run(self, context: StageContext) -> None:
