@@ -37,9 +37,6 @@ MODEL, IMAGES = "model.safetensors", "images.npy"
 class Trivial(Method):
     """What the members share: nothing is trained; the images that samples are taken from are kept."""
 
-    def check(self, resolution: int) -> None:
-        """Fits any resolution."""
-
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
         """Keep the images."""
         np.save(folder / IMAGES, self.kept(data))
@@ -95,11 +92,7 @@ class HeldOutReal(Real, name="held-out-real"):
     """Real images that are no part of X, in random order: what a perfect method would score."""
 
     sees_held_out: ClassVar[bool] = True
-
-    @property
-    def trained_on(self) -> str:
-        """Not on X."""
-        return "(none of X)"
+    trained_on: ClassVar[str] = "(none of X)"
 
     def kept(self, data: TrainingData) -> Pixels:
         """Those outside X."""
@@ -112,22 +105,15 @@ class HeldOutReal(Real, name="held-out-real"):
 class NearestImage(Trivial, name="nearest-image"):
     """The image of D nearest to the pseudo-query, itself left out: retrieval without a network."""
 
+    trained_on: ClassVar[str] = "D"
+    largest_k: ClassVar[int] = 2
+    """The pseudo-query is its own nearest."""
     retrieval: Retrieval = Nearest()
-
-    @property
-    def trained_on(self) -> str:
-        """It returns images of D."""
-        return "D"
 
     @property
     def conditioning(self) -> Retrieval | None:
         """The retrieval."""
         return self.retrieval
-
-    @property
-    def largest_k(self) -> int:
-        """Two: the pseudo-query is its own nearest."""
-        return 2
 
     def kept(self, data: TrainingData) -> Pixels:
         """All of X, so that ids are rows."""
@@ -145,10 +131,7 @@ class NearestImage(Trivial, name="nearest-image"):
 class Noise(Trivial, name="noise"):
     """Independent uniform pixels."""
 
-    @property
-    def trained_on(self) -> str:
-        """Nothing."""
-        return "(nothing)"
+    trained_on: ClassVar[str] = "(nothing)"
 
     def kept(self, data: TrainingData) -> Pixels:
         """None."""

@@ -91,6 +91,12 @@ class Component:
         """SHA-256 (hex, 64 characters) of the canonical JSON: the identity of this value."""
         return digest_of(self.to_json())
 
+    def check_least(self, path: str, **least: int) -> None:
+        """Raise InputError where a field is below its least value; `path`: what `--set` calls this component."""
+        for field, bound in least.items():
+            if getattr(self, field) < bound:
+                raise InputError(f"{path}.{field} must be at least {bound}, not {getattr(self, field)}")
+
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed (checked again at construction)."""
         return replace(self, **changes)

@@ -9,7 +9,7 @@ import torch
 from cleanfid import fid
 from conftest import TINY, Cli
 from PIL import Image
-from prism_bench.prism.encoders.inception import Inception, InceptionClean, InceptionLegacy
+from prism_bench.prism.encoders.inception import Inception, InceptionClean, InceptionLegacy, clean_fid_network
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.frechet import FrechetDistance
@@ -70,7 +70,7 @@ def test_features_in_memory_are_those_of_a_folder_of_pngs(
     folder.mkdir()
     for number, image in enumerate(images):
         Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{number:03d}.png")
-    network = encoder._network(weights.parent)
+    network = clean_fid_network(weights.parent, resize_inside=encoder.resize_inside)
     files = sorted(str(path) for path in folder.iterdir())
     theirs = fid.get_files_features(
         files, network, num_workers=0, batch_size=32, device=torch.device("cpu"), mode=encoder.mode, verbose=False

@@ -16,7 +16,7 @@ from prism_bench.baselines.rissole.ddpm import DDIM, DDPM, Ancestral
 from prism_bench.baselines.rissole.first_stage.first_stage import FirstStage
 from prism_bench.baselines.rissole.first_stage.pixels import Identity, PixelStage
 from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
-from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
+from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder
 from prism_bench.baselines.rissole.first_stage.vqgan_objective import Losses, VQGANNetworks, VQGANObjective
 from prism_bench.baselines.rissole.fitted import FittedRissole
 from prism_bench.baselines.rissole.method import Rissole
@@ -366,7 +366,7 @@ def test_an_interrupted_training_ends_in_the_same_bits(data: TrainingData, tmp_p
 
 def autoencoder() -> QuantisedAutoencoder:
     torch.manual_seed(0)
-    return QuantisedAutoencoder(Widths((8, 16), 4, 32, 2, 8))
+    return QuantisedAutoencoder((8, 16), latent=4, codebook=32, heads=2, head_dim=8)
 
 
 def test_codes_are_the_nearest_codebook_entries_and_decoding_quantises_first() -> None:

@@ -32,8 +32,7 @@ class DDPM(Component, family="noise_process", name="ddpm"):
     scale_latents: bool = True
 
     def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise InputError(f"process.steps must be at least 2, not {self.steps}")
+        self.check_least("process", steps=2)
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise InputError(f"process needs 0 < beta_start <= beta_end < 1, not {self.beta_start} and {self.beta_end}")
 
@@ -56,11 +55,6 @@ class DDPMSampler(Sampler):
     """
 
     eta: ClassVar[float]
-
-    @property
-    def evaluations(self) -> int:
-        """One a step."""
-        return self.steps
 
     def times(self, process: DDPM) -> list[int]:
         """The time steps, from the noisiest on."""

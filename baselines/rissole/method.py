@@ -56,6 +56,7 @@ class Rissole(Method, name="rissole"):
     """
 
     sampled_by: ClassVar[type] = DDPMSampler
+    guided: ClassVar[bool] = True
     training_set: TrainingSet = AllImages()
     first_stage: FirstStage = VQGAN(training_set=AllImages())
     factor: int = 2
@@ -81,11 +82,6 @@ class Rissole(Method, name="rissole"):
     def first(self) -> Method:
         """The first stage."""
         return self.first_stage
-
-    @property
-    def guided(self) -> bool:
-        """By the neighbours of a pseudo-query."""
-        return True
 
     @override
     def check(self, resolution: int) -> None:

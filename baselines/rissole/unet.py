@@ -37,8 +37,7 @@ class BlockUNet(Component, family="block_unet", name="block-unet"):
 
     def __post_init__(self) -> None:
         check_widths(self.channels, "unet.channels")
-        if self.res_per_level < 1:
-            raise InputError(f"unet.res_per_level must be at least 1, not {self.res_per_level}")
+        self.check_least("unet", res_per_level=1)
         if not 0 <= self.dropout < 1:
             raise InputError(f"unet.dropout is a probability in [0, 1), not {self.dropout}")
 
@@ -59,11 +58,11 @@ class BlockUNet(Component, family="block_unet", name="block-unet"):
 class Residual(nn.Module):
     """Twice convolution, norm, dropout, SiLU; time and position are added in between."""
 
-    def __init__(self, inputs: int, outputs: int, own: BlockUNet) -> None:
+    def __init__(self, inputs: int, outputs: int, config: BlockUNet) -> None:
         super().__init__()
-        self.first, self.second = _half(inputs, outputs, own.dropout), _half(outputs, outputs, own.dropout)
-        self.time = nn.Linear(own.time_dim, outputs)
-        self.position = nn.Linear(own.time_dim, outputs) if own.use_pos else None
+        self.first, self.second = _half(inputs, outputs, config.dropout), _half(outputs, outputs, config.dropout)
+        self.time = nn.Linear(config.time_dim, outputs)
+        self.position = nn.Linear(config.time_dim, outputs) if config.use_pos else None
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, time: Tensor, position: Tensor) -> Tensor:
@@ -83,11 +82,11 @@ def _half(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
 class SinusoidalEmbedding(nn.Module):
     """A number (time step, position) as a vector: fixed sinusoids, then two linear maps."""
 
-    def __init__(self, own: BlockUNet) -> None:
+    def __init__(self, config: BlockUNet) -> None:
         super().__init__()
-        self.width = own.time_sin
+        self.width = config.time_sin
         self.map = nn.Sequential(
-            nn.Linear(own.time_sin, own.time_dim), nn.SiLU(), nn.Linear(own.time_dim, own.time_dim)
+            nn.Linear(config.time_sin, config.time_dim), nn.SiLU(), nn.Linear(config.time_dim, config.time_dim)
         )
 
     def forward(self, number: Int[Tensor, " b"]) -> Float[Tensor, "b d"]:
@@ -99,10 +98,10 @@ class SinusoidalEmbedding(nn.Module):
 class Level(nn.Module):
     """The residual blocks of one resolution and their norm."""
 
-    def __init__(self, inputs: int, outputs: int, own: BlockUNet) -> None:
+    def __init__(self, inputs: int, outputs: int, config: BlockUNet) -> None:
         super().__init__()
-        widths = [inputs, *[outputs] * (own.res_per_level - 1)]
-        self.blocks = nn.ModuleList(Residual(width, outputs, own) for width in widths)
+        widths = [inputs, *[outputs] * (config.res_per_level - 1)]
+        self.blocks = nn.ModuleList(Residual(width, outputs, config) for width in widths)
         self.norm = nn.GroupNorm(1, outputs)
 
     def forward(self, x: Tensor, time: Tensor, position: Tensor) -> Tensor:
@@ -116,20 +115,20 @@ class Level(nn.Module):
 class UNet(nn.Module):
     """Predicts the noise of a block from the block, the time step, the retrieved blocks, and its position."""
 
-    def __init__(self, own: BlockUNet, latent_channels: int, k: int, positions: int) -> None:
+    def __init__(self, config: BlockUNet, latent_channels: int, k: int, positions: int) -> None:
         super().__init__()
-        self.positions, first, last = positions, own.channels[0], own.channels[-1]
-        self.stem = _STEMS[own.fusion](latent_channels, k * latent_channels, first)
-        self.time = SinusoidalEmbedding(own)
-        self.position = SinusoidalEmbedding(own) if own.use_pos else None
-        inputs = [first, *own.channels[:-1]]
-        self.down = nn.ModuleList(Level(i, o, own) for i, o in zip(inputs, own.channels, strict=True))
-        self.halving = nn.ModuleList(nn.Conv2d(c, c, 3, stride=2, padding=1) for c in own.channels)
-        self.middle = nn.ModuleList(Residual(last, last, own) for _ in range(2))
-        self.attention = SelfAttention(last, own.heads, own.head_dim)
-        widths = list(zip([last, *own.channels[:0:-1]], own.channels[::-1], strict=True))
+        self.positions, first, last = positions, config.channels[0], config.channels[-1]
+        self.stem = _STEMS[config.fusion](latent_channels, k * latent_channels, first)
+        self.time = SinusoidalEmbedding(config)
+        self.position = SinusoidalEmbedding(config) if config.use_pos else None
+        inputs = [first, *config.channels[:-1]]
+        self.down = nn.ModuleList(Level(i, o, config) for i, o in zip(inputs, config.channels, strict=True))
+        self.halving = nn.ModuleList(nn.Conv2d(c, c, 3, stride=2, padding=1) for c in config.channels)
+        self.middle = nn.ModuleList(Residual(last, last, config) for _ in range(2))
+        self.attention = SelfAttention(last, config.heads, config.head_dim)
+        widths = list(zip([last, *config.channels[:0:-1]], config.channels[::-1], strict=True))
         self.doubling = nn.ModuleList(nn.ConvTranspose2d(i, i, 4, stride=2, padding=1) for i, _ in widths)
-        self.up = nn.ModuleList(Level(i + o, o, own) for i, o in widths)
+        self.up = nn.ModuleList(Level(i + o, o, config) for i, o in widths)
         self.out = nn.Conv2d(first, latent_channels, 1)
 
     def forward(

@@ -26,9 +26,9 @@ class Aggregator(Component, family="aggregator"):
     tokens: ClassVar[bool] = False
     """True where the U-Net attends to the neighbours one by one, in place of one vector."""
 
-    @abstractmethod
     def output_dim(self, embedding_dim: int, channels: int) -> int:
-        """Width of the conditioning vector; 0 where there is none."""
+        """Width of the conditioning vector: 4C, unless a member has another; 0 where there is none."""
+        return 4 * channels
 
     @abstractmethod
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
@@ -88,10 +88,6 @@ class SetTransformer(Aggregator, name="set_transformer"):
                 f"set_transformer needs inducing >= 1 and heads >= 1, not {self.inducing} and {self.heads}"
             )
 
-    def output_dim(self, embedding_dim: int, channels: int) -> int:
-        """4C."""
-        return 4 * channels
-
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
         """Raises InputError where the heads do not divide the width 4C."""
         width = 4 * channels
@@ -109,10 +105,6 @@ class SetTransformer(Aggregator, name="set_transformer"):
 class ZeroCondition(Aggregator, name="zero"):
     """Control: the conditioning pathway of the Set Transformer rows, always fed with zeros."""
 
-    def output_dim(self, embedding_dim: int, channels: int) -> int:
-        """4C, as the Set Transformer."""
-        return 4 * channels
-
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
         """A module without parameters."""
         return _Zero(4 * channels)
@@ -127,10 +119,6 @@ class MeanMLP(Aggregator, name="mean-mlp"):
     """
 
     like: SetTransformer = SetTransformer()
-
-    def output_dim(self, embedding_dim: int, channels: int) -> int:
-        """4C, as the Set Transformer."""
-        return 4 * channels
 
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
         """Raises InputError where the Set Transformer to be matched cannot be built."""
@@ -154,10 +142,6 @@ class CrossAttention(Aggregator, name="cross_attention"):
     tokens: ClassVar[bool] = True
     retired: ClassVar[dict[str, Json]] = {"spent": 0}
     like: SetTransformer = SetTransformer()
-
-    def output_dim(self, embedding_dim: int, channels: int) -> int:
-        """4C, the width of a token."""
-        return 4 * channels
 
     def build(self, embedding_dim: int, channels: int) -> nn.Module:
         """Raises InputError where the Set Transformer to be matched cannot be built."""

@@ -35,11 +35,6 @@ class Schedule(Component, family="schedule"):
         return cls(**{field.name: sizes[field.name] for field in fields(cls) if field.name in sizes})
 
 
-def _check_k(field: str, k: int) -> None:
-    if k < 1:
-        raise InputError(f"schedule.{field} must be at least 1, not {k}")
-
-
 @dataclass(frozen=True, kw_only=True)
 class UpToKMax(Schedule):
     """What the schedules share whose k lies in 1..k_max."""
@@ -47,7 +42,7 @@ class UpToKMax(Schedule):
     k_max: int = 32
 
     def __post_init__(self) -> None:
-        _check_k("k_max", self.k_max)
+        self.check_least("schedule", k_max=1)
 
     @property
     def largest(self) -> int:
@@ -92,7 +87,7 @@ class Fixed(Schedule, name="fixed"):
     k_train: int = 16
 
     def __post_init__(self) -> None:
-        _check_k("k_train", self.k_train)
+        self.check_least("schedule", k_train=1)
 
     @override
     def k(self, progress: float, *, epoch: int = 0, seed: int = 0) -> int:
@@ -113,8 +108,9 @@ class Tabulated(Schedule, name="tabulated"):
     def __post_init__(self) -> None:
         if not self.values:
             raise InputError("schedule.values is empty; give at least one k, for example values=8,4,2,1")
-        for value in self.values:
-            _check_k("values", value)
+        low = [k for k in self.values if k < 1]
+        if low:
+            raise InputError(f"schedule.values must be at least 1, not {low[0]}")
 
     @staticmethod
     def of(function: Callable[[float], int], steps: int = 1000) -> "Tabulated":

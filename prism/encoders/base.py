@@ -29,11 +29,8 @@ class Encoder(Component, family="encoder"):
     """True where the encoder is fitted on the retrieval set D (and on D alone)."""
     batch: ClassVar[int] = 64
     """Images per call of the network; bounds the memory."""
-
-    @property
-    def features(self) -> int | None:
-        """The length of the vectors where it is known before loading."""
-        return None
+    features: ClassVar[int | None] = None
+    """The length of the vectors where it is known before loading."""
 
     @property
     def weights_sha256(self) -> str | None:

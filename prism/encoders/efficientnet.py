@@ -51,17 +51,13 @@ class EfficientNetLite(Encoder):
     """
 
     batch: ClassVar[int] = 16
+    features: ClassVar[int | None] = FEATURES
     weights: ClassVar[Weights]
     input_size: int
 
     def __post_init__(self) -> None:
         if self.input_size < SMALLEST_INPUT:
             raise InputError(f"encoder.input_size must be at least {SMALLEST_INPUT} pixels, not {self.input_size}")
-
-    @property
-    def features(self) -> int:
-        """1280."""
-        return FEATURES
 
     @property
     def weights_sha256(self) -> str:
@@ -78,7 +74,23 @@ class EfficientNetLite(Encoder):
         Raises:
             InputError: the weight file is missing or of a wrong checksum.
         """
-        return _embedder(self.weights, self.input_size, self.batch, device)
+        import timm
+        import torch
+
+        state = torch.load(io.BytesIO(_verified(self.weights)), map_location="cpu", weights_only=True)
+        network = timm.create_model(self.weights.network, pretrained=False, num_classes=0)
+        stages = network.get_submodule("blocks").children()
+        sizes = tuple(len(stage) for stage in stages if isinstance(stage, torch.nn.Sequential))
+        network.load_state_dict(timm_names(state, sizes), strict=True)
+        # Channels last is a quarter faster on a CPU and faster on a GPU; the numbers agree to rounding.
+        network = network.eval().to(device).to(memory_format=torch.channels_last)
+
+        def forward(images: Pixels) -> "Tensor":
+            levels = preprocess(images, self.input_size)
+            pooled: Tensor = network(levels.to(device, memory_format=torch.channels_last))
+            return pooled
+
+        return in_batches(forward, self.batch, FEATURES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,25 +156,6 @@ def timm_names(state: "Mapping[str, Tensor]", stages: tuple[int, ...]) -> "dict[
             layer, _, tensor = name.partition(".")
             renamed[f"{outer[layer]}.{tensor}"] = value
     return renamed
-
-
-def _embedder(weights: Weights, input_size: int, batch: int, device: str) -> Embed:
-    import timm
-    import torch
-
-    state = torch.load(io.BytesIO(_verified(weights)), map_location="cpu", weights_only=True)
-    network = timm.create_model(weights.network, pretrained=False, num_classes=0)
-    stages = network.get_submodule("blocks").children()
-    sizes = tuple(len(stage) for stage in stages if isinstance(stage, torch.nn.Sequential))
-    network.load_state_dict(timm_names(state, sizes), strict=True)
-    # Channels last is a quarter faster on a CPU and faster on a GPU; the numbers agree to rounding.
-    network = network.eval().to(device).to(memory_format=torch.channels_last)
-
-    def forward(images: Pixels) -> "Tensor":
-        pooled: Tensor = network(preprocess(images, input_size).to(device, memory_format=torch.channels_last))
-        return pooled
-
-    return in_batches(forward, batch, FEATURES)
 
 
 def _verified(weights: Weights) -> bytes:

@@ -22,17 +22,15 @@ class Inception(Encoder):
     """What the two modes share: the TorchScript network of 2015-12-05 and its 2048 pooled features."""
 
     batch: ClassVar[int] = 64
+    features: ClassVar[int | None] = FEATURES
     weights: ClassVar[WeightFile] = WeightFile(
         file="inception-2015-12-05.pt",
         sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
         url="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
     )
     mode: ClassVar[str]
-
-    @property
-    def features(self) -> int:
-        """2048."""
-        return FEATURES
+    resize_inside: ClassVar[bool]
+    """Whether the network itself resizes what it is given."""
 
     @property
     def weights_sha256(self) -> str:
@@ -58,17 +56,13 @@ class Inception(Encoder):
         Raises:
             InputError: the weight file cannot be had, or is another.
         """
-        network = self._network(self.weights.path().parent).to(device)
+        network = clean_fid_network(self.weights.path().parent, resize_inside=self.resize_inside).to(device)
 
         def forward(images: Pixels) -> "Tensor":
             features: Tensor = network(self._sized(images).to(device))
             return features
 
         return in_batches(forward, self.batch, FEATURES)
-
-    @abstractmethod
-    def _network(self, folder: Path) -> Any:
-        """clean-fid's module, from the folder of the weight file."""
 
     @abstractmethod
     def _sized(self, images: Pixels) -> "Tensor":
@@ -80,9 +74,7 @@ class InceptionClean(Inception, name="inception"):
     """clean-fid's Inception in mode clean: bicubic, antialiased, not rounded, to 299 px; 2048 features."""
 
     mode: ClassVar[str] = "clean"
-
-    def _network(self, folder: Path) -> Any:
-        return _opened(folder, resize_inside=False)
+    resize_inside: ClassVar[bool] = False
 
     def _sized(self, images: Pixels) -> "Tensor":
         import torch
@@ -98,9 +90,7 @@ class InceptionLegacy(Inception, name="inception-legacy"):
     """clean-fid's Inception in mode legacy_tensorflow: the network resizes, with aliasing, as EDM's FID does."""
 
     mode: ClassVar[str] = "legacy_tensorflow"
-
-    def _network(self, folder: Path) -> Any:
-        return _opened(folder, resize_inside=True)
+    resize_inside: ClassVar[bool] = True
 
     def _sized(self, images: Pixels) -> "Tensor":
         import torch
@@ -108,7 +98,7 @@ class InceptionLegacy(Inception, name="inception-legacy"):
         return torch.from_numpy(np.array(images, np.float32))
 
 
-def _opened(folder: Path, *, resize_inside: bool) -> Any:
+def clean_fid_network(folder: Path, *, resize_inside: bool) -> Any:
     """clean-fid's wrapper around the verified file; it is never asked to download."""
     import warnings
 

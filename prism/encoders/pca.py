@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 from prism_bench.prism.encoders.base import Embed, Encoder, Vectors
-from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 
 FIT_ON = 20_000
@@ -24,8 +23,7 @@ class PixelsPCA(Encoder, name="pixels-pca"):
     components: int = 64
 
     def __post_init__(self) -> None:
-        if self.components < 1:
-            raise InputError(f"encoder.components must be at least 1, not {self.components}")
+        self.check_least("encoder", components=1)
 
     def load(self, gallery: Pixels | None, device: str) -> Embed:
         """Fit on `gallery`, by the eigenvectors of its covariance (float64; signs fixed, so deterministic)."""

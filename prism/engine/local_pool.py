@@ -43,13 +43,12 @@ def attempt(stage: Stage, store: Store, runtime: Runtime, stop: threading.Event)
         return Answer(address, "stopped")
     except (ComputeError, InputError) as error:
         return Answer(address, "failed", reason=str(error))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            reason = f"the disk that holds {store.root} is full; free space and type the same command again"
-            return Answer(address, "failed", reason=reason)
-        return Answer(address, "failed", reason=_unforeseen(error, address, store))
     except Exception as error:
-        return Answer(address, "failed", reason=_unforeseen(error, address, store))
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            reason = f"the disk that holds {store.root} is full; free space and type the same command again"
+        else:
+            reason = _unforeseen(error, address, store)
+        return Answer(address, "failed", reason=reason)
     return Answer(address, "done", seconds)
 
 

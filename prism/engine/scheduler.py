@@ -15,15 +15,12 @@ class StageObserver(Protocol):
 
     def started(self, stage: Stage) -> None:
         """A stage was given to a worker."""
-        ...
 
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
         """The stage's `progress.json` as it stands; called about twice a second."""
-        ...
 
     def finished(self, stage: Stage, answer: Answer) -> None:
         """A stage is done or has failed."""
-        ...
 
 
 @dataclass

@@ -3,15 +3,18 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from prism_bench.prism.component import Json, digest_of, leaves
+from prism_bench.prism.component import Component, Json, digest_of, leaves
 from prism_bench.prism.engine.peak_memory import peak_bytes, restart_peak
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.engine.store import Address, Store
+
+if TYPE_CHECKING:
+    from prism_bench.prism.engine.manifest import Manifest
 
 KEY_LENGTH = 20
 """Hex characters of a key: 80 bits."""
@@ -32,6 +35,7 @@ class Stage(ABC):
     """One step of the way from data to a number.
 
     A stage's key is the hash of its kind, the version of its code, its parameters and its inputs' identities.
+    Its fields are both: those that hold stages are inputs, the others parameters; None is neither.
     Raise `version` when a change of the code changes the result.
     """
 
@@ -41,13 +45,18 @@ class Stage(ABC):
     label: str = field(default="", compare=False)
     """What people call it; not part of the key."""
 
-    @abstractmethod
     def parameters(self) -> dict[str, Json]:
         """Everything of its own that can change the result."""
+        own = {name: value for name, value in self._given().items() if not isinstance(value, Stage)}
+        return {name: value.to_json() if isinstance(value, Component) else value for name, value in own.items()}
 
-    @abstractmethod
     def inputs(self) -> dict[str, "Stage"]:
         """The stages it reads, by name."""
+        return {name: value for name, value in self._given().items() if isinstance(value, Stage)}
+
+    def _given(self) -> dict[str, Any]:
+        named = {field.name: getattr(self, field.name) for field in fields(self) if field.compare}
+        return {name: value for name, value in named.items() if value is not None}
 
     @abstractmethod
     def run(self, context: StageContext) -> None:
@@ -116,20 +125,19 @@ def perform(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[
 
 def explain(stage: Stage, store: Store) -> str:
     """Why a stage has to be computed: what differs from the most similar one that is there."""
-    own = dict(leaves(stage.identity))
-    best: list[str] | None = None
-    best_label = ""
-    for manifest in store.manifests(stage.kind):
-        other = dict(leaves(manifest.identity))
-        changed = [path for path in own.keys() | other.keys() if own.get(path) != other.get(path)]
-        if best is None or (len(changed), manifest.label != stage.label) < (len(best), best_label != stage.label):
-            best, best_label = changed, manifest.label
-            best_values = other
-    if best is None:
+    wanted = dict(leaves(stage.identity))
+
+    def changes(manifest: "Manifest") -> list[str]:
+        there = dict(leaves(manifest.identity))
+        paths = sorted(path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path))
+        return [f"{_short(path)} {_brief(there.get(path))} -> {_brief(wanted.get(path))}" for path in paths]
+
+    known = [(changes(manifest), manifest.label) for manifest in store.manifests(stage.kind)]
+    if not known:
         return "no such stage yet"
-    shown = [f"{_short(path)} {_brief(best_values.get(path))} -> {_brief(own.get(path))}" for path in sorted(best)[:3]]
-    more = f" and {len(best) - 3} more" if len(best) > 3 else ""
-    return f"differs from '{best_label}' in {', '.join(shown)}{more}"
+    changed, label = min(known, key=lambda one: (len(one[0]), one[1] != stage.label))
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return f"differs from '{label}' in {', '.join(changed[:3])}{more}"
 
 
 def _brief(value: Json) -> str:

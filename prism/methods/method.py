@@ -140,7 +140,6 @@ class Fitted(Protocol):
 
     def sample(self, request: SampleRequest) -> Pixels:
         """uint8 [n, 3, R, R]: sample i is a function of (seed, i) and of its pseudo-query alone, whatever the batch."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +177,6 @@ class Method(Component, family="method"):
         """Whether samples are guided by a pseudo-query."""
         return self.conditioning is not None
 
-    @abstractmethod
     def check(self, resolution: int) -> None:
         """Raise InputError where the parts do not fit together or do not fit the resolution."""
 

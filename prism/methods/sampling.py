@@ -22,13 +22,12 @@ class Sampler(Component, family="sampler"):
     steps: int = 18
 
     def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise InputError(f"sampler.steps must be at least 2, not {self.steps}")
+        self.check_least("sampler", steps=2)
 
     @property
-    @abstractmethod
     def evaluations(self) -> int:
-        """Calls of the network per sample."""
+        """Calls of the network per sample: one a step, unless a member makes more."""
+        return self.steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +89,6 @@ class DPMSolverPP2M(ODESampler, name="dpm++2m"):
     One evaluation a step: half the cost of Heun on the same grid. The first step and the last (into sigma = 0,
     where lambda is infinite) are of first order.
     """
-
-    @property
-    def evaluations(self) -> int:
-        """One a step."""
-        return self.steps
 
     def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
         """Two-step multistep: the denoised image is extrapolated linearly in lambda to the middle of the step."""

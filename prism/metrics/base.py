@@ -55,7 +55,7 @@ class Value(NamedTuple):
     reference_n: int
     better: Better
     label: str
-    unit: str
+    unit: str = ""
     group: str = ""
     about: str = ""
 
@@ -156,10 +156,7 @@ class Metric(Component, family="metric"):
 class ImageMetric(Metric):
     """A metric of the images themselves."""
 
-    @property
-    def encoder(self) -> None:
-        """None: no features are needed."""
-        return None
+    encoder: ClassVar[None] = None
 
     def _measured(self, inputs: MetricInputs) -> Measurement:
         return Measurement(self.values(inputs))

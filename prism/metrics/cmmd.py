@@ -36,17 +36,11 @@ class CMMD(FeatureMetric, name="cmmd"):
 
     @override
     def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
-        published = self.encoder == PUBLISHED
-        value = Value(
-            name="cmmd" if published else f"mmd_{self.encoder.slug}",
-            value=SCALE * gaussian_mmd2(_unit(generated), _unit(reference), self.bandwidth),
-            n=len(generated),
-            reference_n=len(reference),
-            better="lower",
-            label="CMMD" if published else f"Gaussian MMD ({self.encoder.name})",
-            unit="times 1000",
-        )
-        return (value,)
+        distance = SCALE * gaussian_mmd2(_unit(generated), _unit(reference), self.bandwidth)
+        name, label = f"mmd_{self.encoder.slug}", f"Gaussian MMD ({self.encoder.name})"
+        if self.encoder == PUBLISHED:
+            name, label = "cmmd", "CMMD"
+        return (Value(name, distance, len(generated), len(reference), "lower", label, "times 1000"),)
 
 
 def gaussian_mmd2(features1: npt.ArrayLike, features2: npt.ArrayLike, bandwidth: float) -> float:

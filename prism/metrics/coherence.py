@@ -46,7 +46,7 @@ def _of_pairs(kind: str, pairs: list[AgreeingRegions], images: Pixels) -> list[V
     difference = float(np.mean([np.abs(one - other).mean() for one, other in colours]))
     n = len(images)
     return [
-        Value(f"{kind}_correlation", agreement, n, 0, "higher", f"{kind} correlation", ""),
+        Value(f"{kind}_correlation", agreement, n, 0, "higher", f"{kind} correlation"),
         Value(f"{kind}_difference", difference, n, 0, "lower", f"{kind} difference", "of full scale"),
     ]
 

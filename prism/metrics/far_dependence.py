@@ -27,7 +27,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.base import ImageMetric, MetricInputs, Value
 from prism_bench.prism.rng import numpy_rng
@@ -58,8 +57,7 @@ class FarDependence(ImageMetric, name="far-dependence"):
     components: int = 8
 
     def __post_init__(self) -> None:
-        if self.components < 1:
-            raise InputError(f"metric.components must be at least 1, not {self.components}")
+        self.check_least("metric", components=1)
 
     @property
     def fewest(self) -> int:
@@ -68,16 +66,9 @@ class FarDependence(ImageMetric, name="far-dependence"):
 
     @override
     def values(self, inputs: MetricInputs) -> tuple[Value, ...]:
-        value = Value(
-            name="far_dependence",
-            value=far_dependence(inputs.generated, inputs.reference, components=self.components),
-            n=len(inputs.generated),
-            reference_n=len(inputs.reference),
-            better="higher",
-            label="far dependence",
-            unit="",
-        )
-        return (value,)
+        share = far_dependence(inputs.generated, inputs.reference, components=self.components)
+        n, reference_n = len(inputs.generated), len(inputs.reference)
+        return (Value("far_dependence", share, n, reference_n, "higher", "far dependence"),)
 
 
 def far_dependence(generated: Pixels, reference: Pixels, *, components: int) -> float:

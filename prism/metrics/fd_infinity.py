@@ -37,8 +37,7 @@ class FrechetInfinity(FeatureMetric, name="fd-infinity"):
     points: int = 15
 
     def __post_init__(self) -> None:
-        if self.points < 3:
-            raise InputError(f"metric.points must be at least 3, not {self.points}")
+        self.check_least("metric", points=3)
 
     @property
     def fewest(self) -> int:
@@ -55,7 +54,7 @@ class FrechetInfinity(FeatureMetric, name="fd-infinity"):
                 "ask for more samples or use an encoder with shorter features"
             )
         line = at_infinity(generated, reference, smallest=smallest, points=self.points)
-        facts = {"n": n, "reference_n": len(reference), "better": "lower", "unit": ""}
+        facts = {"n": n, "reference_n": len(reference), "better": "lower"}
         name = f"fd_infinity_{self.encoder.slug}"
         return (
             Value(name=name, value=line.intercept, label=f"FD at infinite n ({self.encoder.name})", **facts),

@@ -25,16 +25,8 @@ class FrechetDistance(FeatureMetric, name="frechet"):
     @override
     def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         name, label = self.encoder.frechet_name
-        value = Value(
-            name=name,
-            value=frechet_between(generated, reference),
-            n=len(generated),
-            reference_n=len(reference),
-            better="lower",
-            label=label,
-            unit="",
-        )
-        return (value,)
+        distance = frechet_between(generated, reference)
+        return (Value(name, distance, len(generated), len(reference), "lower", label),)
 
 
 def frechet_distance(mu1: Matrix, sigma1: Matrix, mu2: Matrix, sigma2: Matrix) -> float:

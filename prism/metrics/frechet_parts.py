@@ -41,7 +41,6 @@ class FrechetParts(SplitMetric, name="frechet-parts"):
                 reference_n=size,
                 better="lower",
                 label=f"{label} to {which}",
-                unit="",
                 group=GROUP,
                 about="Each column is taken to equally many real images, drawn once",
             )

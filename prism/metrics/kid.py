@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from prism_bench.prism.encoders.base import Vectors
-from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
 from prism_bench.prism.rng import numpy_rng
 from typing_extensions import override
@@ -27,23 +26,13 @@ class KernelDistance(FeatureMetric, name="kid"):
     subset_size: int = 1000
 
     def __post_init__(self) -> None:
-        if self.subsets < 1:
-            raise InputError(f"metric.subsets must be at least 1, not {self.subsets}")
-        if self.subset_size < 2:
-            raise InputError(f"metric.subset_size must be at least 2, not {self.subset_size}")
+        self.check_least("metric", subsets=1, subset_size=2)
 
     @override
     def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
-        value = Value(
-            name=f"kid_{self.encoder.slug}",
-            value=kernel_distance(generated, reference, subsets=self.subsets, subset_size=self.subset_size),
-            n=len(generated),
-            reference_n=len(reference),
-            better="lower",
-            label=f"KID ({self.encoder.name}, not scaled)",
-            unit="",
-        )
-        return (value,)
+        distance = kernel_distance(generated, reference, subsets=self.subsets, subset_size=self.subset_size)
+        name, label = f"kid_{self.encoder.slug}", f"KID ({self.encoder.name}, not scaled)"
+        return (Value(name, distance, len(generated), len(reference), "lower", label),)
 
 
 def kernel_distance(features1: npt.ArrayLike, features2: npt.ArrayLike, *, subsets: int, subset_size: int) -> float:

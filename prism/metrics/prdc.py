@@ -45,8 +45,7 @@ class PrecisionRecall(FeatureMetric, name="prdc"):
     neighbours: int = 5
 
     def __post_init__(self) -> None:
-        if self.neighbours < 1:
-            raise InputError(f"metric.neighbours must be at least 1, not {self.neighbours}")
+        self.check_least("metric", neighbours=1)
 
     @property
     def fewest(self) -> int:
@@ -59,16 +58,9 @@ class PrecisionRecall(FeatureMetric, name="prdc"):
         if fewest <= self.neighbours:
             raise InputError(f"metric {self.name} looks at {self.neighbours} neighbours; {fewest} images are too few")
         found = precision_recall(generated, reference, k=self.neighbours)
+        n, reference_n, encoder = len(generated), len(reference), self.encoder
         return tuple(
-            Value(
-                name=f"{name}_{self.encoder.slug}",
-                value=value,
-                n=len(generated),
-                reference_n=len(reference),
-                better="higher",
-                label=f"{name} ({self.encoder.name})",
-                unit="",
-            )
+            Value(f"{name}_{encoder.slug}", value, n, reference_n, "higher", f"{name} ({encoder.name})")
             for name, value in found._asdict().items()
         )
 

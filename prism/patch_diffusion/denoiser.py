@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -227,45 +228,26 @@ class UNet(nn.Module):
         self.conv_in = _conv(INPUT_CHANNELS, c, 3)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
 
+        block_of = partial(ResidualBlock, embedding=width, dropout=config.dropout, token_dim=token_dim)
         current, skips = c, [c]
         for level, multiplier in enumerate(config.multipliers):
             attention = resolution >> level in config.attention
             if level:
-                self.encoder.append(ResidualBlock(current, current, width, dropout=config.dropout, resample="down"))
+                self.encoder.append(block_of(current, current, resample="down"))
                 skips.append(current)
             for _ in range(config.blocks):
-                block = ResidualBlock(
-                    current,
-                    c * multiplier,
-                    width,
-                    dropout=config.dropout,
-                    attention=attention,
-                    token_dim=token_dim,
-                )
-                self.encoder.append(block)
+                self.encoder.append(block_of(current, c * multiplier, attention=attention))
                 current = c * multiplier
                 skips.append(current)
 
-        self.bottom = nn.ModuleList(
-            [
-                ResidualBlock(current, current, width, dropout=config.dropout, attention=first, token_dim=token_dim)
-                for first in (True, False)
-            ]
-        )
+        self.bottom = nn.ModuleList([block_of(current, current, attention=first) for first in (True, False)])
         for level, multiplier in reversed(list(enumerate(config.multipliers))):
             attention = resolution >> level in config.attention
             if level < len(config.multipliers) - 1:
-                self.decoder.append(ResidualBlock(current, current, width, dropout=config.dropout, resample="up"))
+                self.decoder.append(block_of(current, current, resample="up"))
             for index in range(config.blocks + 1):
-                block = ResidualBlock(
-                    current + skips.pop(),
-                    c * multiplier,
-                    width,
-                    dropout=config.dropout,
-                    attention=attention and index == config.blocks,
-                    token_dim=token_dim,
-                )
-                self.decoder.append(block)
+                last = index == config.blocks
+                self.decoder.append(block_of(current + skips.pop(), c * multiplier, attention=attention and last))
                 current = c * multiplier
         self.norm_out, self.conv_out = _groups(current), _conv(current, OUTPUT_CHANNELS, 3, NEARLY_ZERO)
 

@@ -1,7 +1,7 @@
 """What patch diffusion learns: to denoise random patches of the training images (paper sections 4.2 to 4.4)."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,15 +37,10 @@ class PatchBatch(NamedTuple):
 
     def to(self, device: torch.device) -> "PatchBatch":
         """The same batch on another device."""
-        if device.type == "cpu":
-            return self
-        return self._replace(
-            clean=self.clean.to(device),
-            noise=self.noise.to(device),
-            sigma=self.sigma.to(device),
-            coordinates=self.coordinates.to(device),
-            neighbours=None if self.neighbours is None else self.neighbours.to(device),
-        )
+        moved: dict[str, Any] = {
+            name: part.to(device) for name, part in self._asdict().items() if isinstance(part, Tensor)
+        }
+        return self._replace(**moved)
 
 
 class Recipe(NamedTuple):

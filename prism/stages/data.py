@@ -16,6 +16,7 @@ from prism_bench.prism.engine.runtime import Runtime, write_json
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels
+from typing_extensions import override
 
 
 def save_images(folder: Path, images: Images) -> None:
@@ -53,16 +54,8 @@ class DatasetStage(Stage):
     kind: ClassVar[str] = "dataset"
     dataset: Dataset
 
-    def parameters(self) -> dict[str, Json]:
-        """The dataset's fields; for files, the digest of their decoded bytes."""
-        return {"dataset": self.dataset.to_json()}
-
-    def inputs(self) -> dict[str, Stage]:
-        """None."""
-        return {}
-
+    @override
     def run(self, context: StageContext) -> None:
-        """Draw or decode."""
         save_images(context.folder, self.dataset.build())
 
 
@@ -74,16 +67,8 @@ class SplitStage(Stage):
     data: DatasetStage
     split: Split
 
-    def parameters(self) -> dict[str, Json]:
-        """The split's fields."""
-        return {"split": self.split.to_json()}
-
-    def inputs(self) -> dict[str, Stage]:
-        """The dataset."""
-        return {"data": self.data}
-
+    @override
     def run(self, context: StageContext) -> None:
-        """Partition."""
         labels = np.load(context.inputs["data"] / "labels.npy")
         classes = tuple(json.loads((context.inputs["data"] / "classes.json").read_text()))
         parts = self.split.parts(labels, classes)
@@ -100,18 +85,13 @@ class EmbeddingsStage(Stage):
     split: SplitStage
     encoder: Encoder
 
-    def parameters(self) -> dict[str, Json]:
-        """The encoder's fields."""
-        return {"encoder": self.encoder.to_json()}
-
     def inputs(self) -> dict[str, Stage]:
         """The dataset, and the split where the encoder is fitted on D."""
         return {"data": self.data, "split": self.split} if self.encoder.fitted else {"data": self.data}
 
+    @override
     def run(self, context: StageContext) -> None:
-        """Embed in batches."""
-        images = open_images(context.inputs["data"])
-        embed_rows(self.encoder, images, context, "embeddings.npy")
+        embed_rows(self.encoder, open_images(context.inputs["data"]), context, "embeddings.npy")
 
 
 def embed_rows(encoder: Encoder, images: Pixels, context: StageContext, name: str) -> None:
@@ -141,14 +121,6 @@ class NeighboursStage(Stage):
     split: SplitStage
     retrieval: Retrieval
     width: int
-
-    def parameters(self) -> dict[str, Json]:
-        """The retrieval's fields and how many neighbours are kept."""
-        return {"retrieval": self.retrieval.to_json(), "width": self.width}
-
-    def inputs(self) -> dict[str, Stage]:
-        """Embeddings and split."""
-        return {"embeddings": self.embeddings, "split": self.split}
 
     @property
     def lineage(self) -> Json:

@@ -13,6 +13,7 @@ from prism_bench.prism.metrics.base import Metric, MetricInputs
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
+from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +24,6 @@ class FeaturesStage(Stage):
     samples: SamplesStage | DatasetStage
     split: SplitStage
     encoder: Encoder
-
-    def parameters(self) -> dict[str, Json]:
-        """The encoder's fields."""
-        return {"encoder": self.encoder.to_json()}
 
     def inputs(self) -> dict[str, Stage]:
         """The samples; and D where the encoder is fitted on it."""
@@ -40,57 +37,70 @@ class FeaturesStage(Stage):
         data = self.samples if isinstance(self.samples, DatasetStage) else self.samples.training.data
         return data.dataset.resolution
 
+    @override
     def run(self, context: StageContext) -> None:
-        """Embed in batches."""
         embed_rows(self.encoder, open_images(context.inputs["samples"]), context, "features.npy")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricStage(Stage):
-    """values.json: the metric's values for the samples against real images; details.npz where it keeps more."""
+class _Measuring(Stage):
+    """What the two stages below share. `features` (of samples) and `reference` are of the metric's encoder, if any."""
 
-    kind: ClassVar[str] = "metric"
     metric: Metric
+    samples: SamplesStage | int
     data: DatasetStage
-    split: SplitStage
+    features: FeaturesStage | None = None
     reference: EmbeddingsStage | None
-    samples: SamplesStage
-    features: FeaturesStage | None
+    split: SplitStage
     held_out: FeaturesStage | None = None
 
     def parameters(self) -> dict[str, Json]:
-        """The metric's fields and the version of its code."""
-        return {"metric": self.metric.to_json(), "code": self.metric.version}
+        """The version of the metric's code beside the fields."""
+        return {**super().parameters(), "code": self.metric.version}
 
     def inputs(self) -> dict[str, Stage]:
-        """Samples and data, their features where the metric looks through an encoder, the split where it asks."""
-        needed: dict[str, Stage] = {"samples": self.samples, "data": self.data}
-        if self.features is not None and self.reference is not None:
-            needed |= {"features": self.features, "reference": self.reference}
-        return needed | _asked_for(self.metric, self.split, self.held_out)
+        """Split and held-out images only where the metric asks for them, so that others do not depend on them."""
+        asked = {"split": self.metric.uses_split, "held_out": self.metric.uses_held_out}
+        return {name: stage for name, stage in super().inputs().items() if asked.get(name, True)}
 
+    def _save(self, inputs: MetricInputs, context: StageContext) -> None:
+        """The metric's values with their fingerprints, and its details where there are any."""
+        rows: list[Json] = []
+        found = self.metric.measure(inputs)
+        for value in found.values:
+            facts: dict[str, Json] = value._asdict()
+            fingerprint = self.metric.fingerprint(value.n, value.reference_n, fitted_on=self.data.address.key)
+            rows.append({**facts, "fingerprint": fingerprint})
+        write_json(context.folder / "values.json", rows)
+        if found.details:
+            np.savez(context.folder / "details.npz", **found.details)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricStage(_Measuring):
+    """values.json: the metric's values for the samples against real images; details.npz where it keeps more."""
+
+    kind: ClassVar[str] = "metric"
+    samples: SamplesStage
+
+    @override
     def run(self, context: StageContext) -> None:
-        """Measure."""
-        features = reference = None
-        if "features" in context.inputs:
-            features = np.load(context.inputs["features"] / "features.npy")
-            reference = np.load(context.inputs["reference"] / "embeddings.npy")
         samples = context.inputs["samples"]
         inputs = MetricInputs(
             generated=open_images(samples),
             reference=open_images(context.inputs["data"]),
-            generated_features=features,
-            reference_features=reference,
+            generated_features=_vectors(context, "features"),
+            reference_features=_vectors(context, "reference", "embeddings.npy"),
             dataset=self.data.dataset,
             parts=_parts(context),
             pseudo_queries=np.load(samples / "pseudo_queries.npy"),
-            held_out_features=_held_out(context),
+            held_out_features=_vectors(context, "held_out"),
         )
-        save_values(self.metric, inputs, context, self.data)
+        self._save(inputs, context)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloorStage(Stage):
+class FloorStage(_Measuring):
     """values.json: the metric for real images against the other real images, at the same n where the data allow.
 
     n real images, drawn once, are taken for samples; the reference is the rest of X, and what is left of D and X_train.
@@ -99,28 +109,12 @@ class FloorStage(Stage):
     """
 
     kind: ClassVar[str] = "floor"
-    metric: Metric
-    data: DatasetStage
-    split: SplitStage
-    reference: EmbeddingsStage | None
     samples: int
-    held_out: FeaturesStage | None = None
 
-    def parameters(self) -> dict[str, Json]:
-        """The metric's fields, the version of its code, and n."""
-        return {"metric": self.metric.to_json(), "code": self.metric.version, "samples": self.samples}
-
-    def inputs(self) -> dict[str, Stage]:
-        """Data, their features where the metric looks through an encoder, the split where it asks for it."""
-        needed: dict[str, Stage] = {"data": self.data}
-        if self.reference is not None:
-            needed["reference"] = self.reference
-        return needed | _asked_for(self.metric, self.split, self.held_out)
-
+    @override
     def run(self, context: StageContext) -> None:
-        """Measure one part of the real images against the other."""
         images = open_images(context.inputs["data"])
-        features = None if self.reference is None else np.load(context.inputs["reference"] / "embeddings.npy")
+        features = _vectors(context, "reference", "embeddings.npy")
         order = numpy_rng(0, "floor").permutation(len(images))
         n = min(self.samples, len(images) // 2)
         one, other = np.sort(order[:n]), np.sort(order[n:])
@@ -135,25 +129,17 @@ class FloorStage(Stage):
             dataset=self.data.dataset,
             parts=left,
             pseudo_queries=None if guides is None else numpy_rng(0, "floor's pseudo-queries").choice(guides, n),
-            held_out_features=_held_out(context),
+            held_out_features=_vectors(context, "held_out"),
         )
-        save_values(self.metric, inputs, context, self.data)
-
-
-def _asked_for(metric: Metric, split: SplitStage, held_out: FeaturesStage | None) -> dict[str, Stage]:
-    """What only some metrics look at, so that the others do not depend on it."""
-    needed: dict[str, Stage] = {"split": split} if metric.uses_split else {}
-    if metric.uses_held_out and held_out is not None:
-        needed["held_out"] = held_out
-    return needed
+        self._save(inputs, context)
 
 
 def _parts(context: StageContext) -> Parts | None:
     return open_parts(context.inputs["split"]) if "split" in context.inputs else None
 
 
-def _held_out(context: StageContext) -> Vectors | None:
-    return np.load(context.inputs["held_out"] / "features.npy") if "held_out" in context.inputs else None
+def _vectors(context: StageContext, name: str, file: str = "features.npy") -> Vectors | None:
+    return np.load(context.inputs[name] / file) if name in context.inputs else None
 
 
 def _places(ids: Ids, kept: Ids) -> Ids:
@@ -163,17 +149,3 @@ def _places(ids: Ids, kept: Ids) -> Ids:
 
 def _rows(features: Vectors | None, ids: Ids) -> Vectors | None:
     return None if features is None else features[ids]
-
-
-def save_values(metric: Metric, inputs: MetricInputs, context: StageContext, data: DatasetStage) -> None:
-    """Write the metric's values with their fingerprints, and its details where there are any."""
-    rows: list[Json] = []
-    found = metric.measure(inputs)
-    for value in found.values:
-        facts: dict[str, Json] = value._asdict()
-        rows.append(
-            {**facts, "fingerprint": metric.fingerprint(value.n, value.reference_n, fitted_on=data.address.key)}
-        )
-    write_json(context.folder / "values.json", rows)
-    if found.details:
-        np.savez(context.folder / "details.npz", **found.details)  # type: ignore[arg-type]

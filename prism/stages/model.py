@@ -17,10 +17,7 @@ def open_gallery(context: StageContext) -> Gallery | None:
     if "neighbours" not in context.inputs:
         return None
     folder = context.inputs["neighbours"]
-    return Gallery(
-        np.load(folder / "vectors.npy"),
-        np.load(folder / "neighbours.npy", mmap_mode="r"),
-    )
+    return Gallery(np.load(folder / "vectors.npy"), np.load(folder / "neighbours.npy", mmap_mode="r"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +36,6 @@ class TrainingStage(Stage):
     def parameters(self) -> dict[str, Json]:
         """The method's fields and the train seed."""
         return {"method": self.method.to_json(), "train_seed": self.seed}
-
-    def inputs(self) -> dict[str, Stage]:
-        """Dataset and split; neighbours, the training before this one, held-out images where the method uses them."""
-        needed: dict[str, Stage | None] = {
-            "data": self.data,
-            "split": self.split,
-            "neighbours": self.neighbours,
-            "first": self.first,
-            "held_out": self.held_out,
-        }
-        return {name: stage for name, stage in needed.items() if stage is not None}
 
     @property
     def chain(self) -> tuple["TrainingStage", ...]:

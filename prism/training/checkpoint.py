@@ -16,11 +16,9 @@ class Restorable(Protocol):
 
     def tensors(self) -> dict[str, Tensor]:
         """Name -> tensor."""
-        ...
 
     def restore(self, named: dict[str, Tensor]) -> None:
         """The inverse of `tensors`."""
-        ...
 
 
 class Position(NamedTuple):

@@ -44,9 +44,7 @@ class Training(Component, family="training", name="adam"):
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        for field in ("images", "batch", "ema_halflife"):
-            if getattr(self, field) < 1:
-                raise InputError(f"training.{field} must be at least 1, not {getattr(self, field)}")
+        self.check_least("training", images=1, batch=1, ema_halflife=1)
         if not self.learning_rate > 0:
             raise InputError(f"training.learning_rate must be positive, not {self.learning_rate}")
         if not 0 <= self.final_fraction <= 1:
@@ -113,16 +111,13 @@ class Batch(Protocol):
     @property
     def n(self) -> int:
         """Images (patches) in it."""
-        ...
 
     @property
     def facts(self) -> Mapping[str, float]:
         """What the training log says of the step beside its loss, plain numbers by name (PRISM: k_train)."""
-        ...
 
     def to(self, device: torch.device) -> Self:
         """The same batch on another device."""
-        ...
 
 
 N = TypeVar("N", bound=nn.Module)
@@ -135,15 +130,12 @@ class Objective(Protocol[N_contra, B]):
 
     def parameter_groups(self, network: N_contra) -> list[list[nn.Parameter]]:
         """The weights that each loss moves: one group, or two for a generator and its discriminator."""
-        ...
 
     def batch(self, step: int, seen: int) -> B:
         """The batch of `step`, when `seen` images have gone before: a function of these and of the seed."""
-        ...
 
     def losses(self, network: N_contra, batch: B) -> Iterator[Tensor | None]:
         """The loss of each group in turn, None where it sits out the step; the first is logged and never None."""
-        ...
 
 
 def train(

@@ -15,9 +15,6 @@ from torch import Tensor
 class PixelStage(FirstStage, name="pixels"):
     """The identity: latents are the images. Nothing to train; RISSOLE without its autoencoder."""
 
-    def check(self, resolution: int) -> None:
-        """Fits any resolution."""
-
     def latent(self, resolution: int) -> tuple[int, int]:
         """(3, R)."""
         return 3, resolution

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, FirstStage
 from prism_bench.baselines.rissole.first_stage.layers import check_widths
-from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder, Widths
+from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder
 from prism_bench.baselines.rissole.first_stage.vqgan_objective import Losses, VQGANNetworks, VQGANObjective
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import InputError
@@ -75,8 +75,13 @@ class VQGAN(FirstStage, name="vqgan"):
         return self._network()
 
     def _network(self) -> QuantisedAutoencoder:
-        widths = Widths(self.channels, self.latent_channels, self.codebook, self.heads, self.head_dim)
-        return QuantisedAutoencoder(widths)
+        return QuantisedAutoencoder(
+            self.channels,
+            latent=self.latent_channels,
+            codebook=self.codebook,
+            heads=self.heads,
+            head_dim=self.head_dim,
+        )
 
     @override
     def trained(

@@ -1,7 +1,5 @@
 """The VQ-GAN's modules: encoder, codebook, decoder, discriminator."""
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Integer
@@ -14,16 +12,6 @@ SLOPE = 0.2
 """Of every leaky ReLU."""
 DISCRIMINATOR_WIDTH = 64
 """Channels of the discriminator's first layer."""
-
-
-class Widths(NamedTuple):
-    """The sizes of a `VQGAN`."""
-
-    channels: tuple[int, ...]
-    latent: int
-    codebook: int
-    heads: int
-    head_dim: int
 
 
 class Residual(nn.Module):
@@ -43,24 +31,27 @@ class Residual(nn.Module):
 
 
 class QuantisedAutoencoder(Autoencoder):
-    """Each place of a latent is an entry of the codebook (`codewords`); codes are their indices, int16 [b, s, s]."""
+    """Each place of a latent is an entry of the codebook (`codewords`); codes are their indices, int16 [b, s, s].
 
-    def __init__(self, own: Widths) -> None:
+    The sizes are those of a `VQGAN`; latent: its `latent_channels`.
+    """
+
+    def __init__(self, channels: tuple[int, ...], *, latent: int, codebook: int, heads: int, head_dim: int) -> None:
         super().__init__()
-        last = own.channels[-1]
+        last = channels[-1]
         down: list[nn.Module] = []
-        for inputs, outputs in zip((3, *own.channels[:-1]), own.channels, strict=True):
+        for inputs, outputs in zip((3, *channels[:-1]), channels, strict=True):
             down += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE), Residual(outputs)]
-        attend = SelfAttention(last, own.heads, own.head_dim)
-        self.encoder = nn.Sequential(*down, attend, Residual(last), nn.Conv2d(last, own.latent, 3, padding=1))
-        self.codewords = nn.Parameter(torch.empty(own.codebook, own.latent).uniform_(-1 / own.latent, 1 / own.latent))
+        attend = SelfAttention(last, heads, head_dim)
+        self.encoder = nn.Sequential(*down, attend, Residual(last), nn.Conv2d(last, latent, 3, padding=1))
+        self.codewords = nn.Parameter(torch.empty(codebook, latent).uniform_(-1 / latent, 1 / latent))
         up: list[nn.Module] = []
-        for inputs, outputs in zip(own.channels[::-1], (*own.channels[-2::-1], own.channels[0]), strict=True):
+        for inputs, outputs in zip(channels[::-1], (*channels[-2::-1], channels[0]), strict=True):
             doubled = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
             up += [Residual(inputs), doubled, nn.LeakyReLU(SLOPE)]
-        attend = SelfAttention(last, own.heads, own.head_dim)
-        first = nn.Conv2d(own.latent, last, 3, padding=1)
-        self.decoder_end = nn.Conv2d(own.channels[0], 3, 3, padding=1)
+        attend = SelfAttention(last, heads, head_dim)
+        first = nn.Conv2d(latent, last, 3, padding=1)
+        self.decoder_end = nn.Conv2d(channels[0], 3, 3, padding=1)
         self.decoder = nn.Sequential(first, nn.SiLU(), Residual(last), attend, *up)
 
     def nearest(self, z: Float[Tensor, "b c s s"]) -> Integer[Tensor, "b s s"]:
