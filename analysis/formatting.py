@@ -1,5 +1,6 @@
 """How numbers are spelled, the same in every output."""
 
+import json
 import math
 from collections.abc import Iterable
 
@@ -74,6 +75,11 @@ def p_value(p: float) -> str:
 def listing(words: Iterable[object]) -> str:
     """Words with commas between."""
     return ", ".join(str(word) for word in words)
+
+
+def setting(value: object) -> str:
+    """The value of a choice or of a field: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def letter(index: int) -> str:

@@ -24,13 +24,14 @@ from hypothesis import strategies as st
 from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.figures.plots import interval_plot, training_curves
-from prism_bench.analysis.formats.console import cells_wide, table_text
+from prism_bench.analysis.formats.console import table_text
 from prism_bench.analysis.formats.latex import table_tex
 from prism_bench.analysis.formats.markdown import code, escape, table_markdown
 from prism_bench.analysis.report.write_report import FORMATS, frame_csv, write_report
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record, load_records
 from prism_bench.analysis.stats import statistics
 from prism_bench.analysis.table.table_model import Hole, Measured, Quoted, Table, TableCell, Text
+from rich.cells import cell_len
 from scipy import stats
 
 ROOT = Path(__file__).parents[1]
@@ -437,7 +438,7 @@ def test_csv_reads_back(golden: tuple[Plan, list[Record]]) -> None:
 @pytest.mark.parametrize(("width", "blocks"), [(60, 4), (80, 3), (120, 2), (200, 1)])
 def test_text_fits_the_terminal(golden: tuple[Plan, list[Record]], width: int, blocks: int) -> None:
     text = table_text(build(*golden), width)
-    assert max(cells_wide(line) for line in text.splitlines()) <= width
+    assert max(cell_len(line) for line in text.splitlines()) <= width
     assert text.count("PRISM #1") == blocks
     assert "quoted: CelebA" in text
 
@@ -445,7 +446,7 @@ def test_text_fits_the_terminal(golden: tuple[Plan, list[Record]], width: int, b
 def test_text_fits_any_terminal(golden: tuple[Plan, list[Record]]) -> None:
     table = build(*golden)
     for width in range(60, 160):
-        assert max(cells_wide(line) for line in table_text(table, width).splitlines()) <= width
+        assert max(cell_len(line) for line in table_text(table, width).splitlines()) <= width
 
 
 def test_text_has_no_control_characters(golden: tuple[Plan, list[Record]]) -> None:
@@ -456,8 +457,8 @@ def test_text_has_no_control_characters(golden: tuple[Plan, list[Record]]) -> No
     assert "red ?[31m next" in text
 
 
-def test_cells_wide() -> None:
-    assert [cells_wide(text) for text in ("abc", "±↓‡", "中x", "e\u0301")] == [3, 3, 3, 1]
+def test_cell_len() -> None:
+    assert [cell_len(text) for text in ("abc", "±↓‡", "中x", "e\u0301")] == [3, 3, 3, 1]
 
 
 def test_formats_and_pictures(tmp_path: Path) -> None:

@@ -35,12 +35,9 @@ def training_curves(curves: Sequence[Curve], path: Path) -> Path:
     """
     if not any("images" in row and "loss" in row for _, rows in curves for row in rows):
         raise AnalysisError("training curves need rows with 'images' and 'loss'; found none")
-    with plain_style():
-        from matplotlib.figure import Figure
-
-        longest = max(len(label) for label, _ in curves)
-        columns = max(1, min(4, int(WIDTH / (LETTER * (longest + LINE)))))
-        figure = Figure(figsize=(WIDTH, 3.6 + 0.2 * -(-len(curves) // columns)), layout="constrained")
+    longest = max(len(label) for label, _ in curves)
+    columns = max(1, min(4, int(WIDTH / (LETTER * (longest + LINE)))))
+    with drawing(path, WIDTH, 3.6 + 0.2 * -(-len(curves) // columns)) as figure:
         for axes, key in zip(figure.subplots(1, 2), ("loss", "k_train"), strict=True):
             for label, rows in curves:
                 points = [(row["images"], row[key]) for row in rows if "images" in row and key in row]
@@ -52,7 +49,6 @@ def training_curves(curves: Sequence[Curve], path: Path) -> Path:
             axes.grid(alpha=0.3)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
-        save(figure, path)
     return path
 
 
@@ -70,12 +66,8 @@ def interval_plot(table: Table, path: Path) -> Path:
     if not panels:
         raise AnalysisError(f"{table.name}: no cell has been measured yet, so there is nothing to draw")
     variants = [row for row in table.rows if row.kind != "floor"]
-    with plain_style():
-        from matplotlib.figure import Figure
-
-        lines = sum(len(textwrap.wrap(row.label, LABEL)) for row in variants)
-        size = (1.6 + 3.0 * len(panels), 1.6 + max(0.42 * len(variants), 0.2 * lines))
-        figure = Figure(figsize=size, layout="constrained")
+    lines = sum(len(textwrap.wrap(row.label, LABEL)) for row in variants)
+    with drawing(path, 1.6 + 3.0 * len(panels), 1.6 + max(0.42 * len(variants), 0.2 * lines)) as figure:
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (index, column) in zip(grid, panels, strict=True):
             _panel(axes, column, index, table.rows)
@@ -83,7 +75,6 @@ def interval_plot(table: Table, path: Path) -> Path:
         grid[0].set_ylim(len(variants) - 0.5, -0.5)
         named = {label: mark for axes in grid for mark, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False)
-        save(figure, path)
     return path
 
 
@@ -111,22 +102,22 @@ def _panel(axes: "Axes", column: Column, index: int, rows: Sequence[Row]) -> Non
 
 
 @contextmanager
-def plain_style() -> Iterator[None]:
-    """Matplotlib's own defaults, whatever the user's settings, and no mathematics in labels ('$' is a dollar)."""
+def drawing(path: Path, width: float, height: float) -> Iterator["Figure"]:
+    """A figure of so many inches to draw on, then written as a PNG without a date or the library's version.
+
+    In matplotlib's own defaults, whatever the user's settings, and no mathematics in labels ('$' is a dollar).
+    """
     import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     with mpl.rc_context(), warnings.catch_warnings():
         # A label in a script that the font lacks is drawn as boxes; the tables spell it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         mpl.rcdefaults()
         mpl.rcParams["text.parse_math"] = False
-        yield
-
-
-def save(figure: "Figure", path: Path) -> None:
-    """Write a PNG without a date or the library's version."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", dpi=130, metadata={"Software": None})
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        path.parent.mkdir(parents=True, exist_ok=True)
+        FigureCanvasAgg(figure)
+        figure.savefig(path, format="png", dpi=130, metadata={"Software": None})

@@ -4,7 +4,7 @@ import textwrap
 from pathlib import Path
 
 from prism_bench.analysis import formatting
-from prism_bench.analysis.figures.plots import plain_style, save
+from prism_bench.analysis.figures.plots import drawing
 from prism_bench.analysis.frame.table_lines import TableLines
 from prism_bench.analysis.table.table_model import Measured, Table
 
@@ -31,14 +31,11 @@ def quality_plot(table: Table, lines: TableLines, path: Path) -> Path | None:
     if len(points) < 2:
         return None
     column = table.columns[first]
-    with plain_style():
-        from matplotlib.figure import Figure
+    labels = [textwrap.fill(row.label, LABEL) for row, _, _ in points]
+    # One column: labels that carry settings are long, and a legend beside them would squeeze the picture.
+    with drawing(path, 8.5, 3.9 + 0.19 * sum(label.count("\n") + 1 for label in labels)) as figure:
         from matplotlib.ticker import MaxNLocator
 
-        labels = [textwrap.fill(row.label, LABEL) for row, _, _ in points]
-        # One column: labels that carry settings are long, and a legend beside them would squeeze the picture.
-        height = 3.9 + 0.19 * sum(label.count("\n") + 1 for label in labels)
-        figure = Figure(figsize=(8.5, height), layout="constrained")
         axes = figure.subplots()
         for number, ((row, compute, cell), label) in enumerate(zip(points, labels, strict=True)):
             # Ten colours, then the same with another mark.
@@ -51,5 +48,4 @@ def quality_plot(table: Table, lines: TableLines, path: Path) -> Path | None:
         axes.set_ylabel(f"{column.label} {column.arrow}".strip())
         axes.grid(alpha=0.3)
         figure.legend(loc="outside lower left", frameon=False, fontsize="small")
-        save(figure, path)
     return path

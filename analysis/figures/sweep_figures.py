@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from prism_bench.analysis import formatting
-from prism_bench.analysis.figures.plots import plain_style, save
+from prism_bench.analysis.figures.plots import drawing
 from prism_bench.analysis.table.sweep import Sweep
 from prism_bench.analysis.table.table_model import Measured, Quoted, TableCell
 
@@ -31,35 +31,27 @@ def sweep_heatmap(sweep: Sweep, path: Path) -> Path:
     panels = [(f"measured: {sweep.metric.label}, scale {sweep.plan.scale}", sweep.cells)]
     if sweep.source:
         panels.append((f"quoted: {sweep.source} FID", sweep.quoted))
-    with plain_style():
-        from matplotlib.figure import Figure
-
-        labels = max(1.6, 0.1 * max(len(label) for label in sweep.schedules))
-        size = (labels + len(panels) * (1.1 + 0.95 * len(sweep.k_samples)), 1.5 + 0.5 * max(2, len(sweep.schedules)))
-        figure = Figure(figsize=size, layout="constrained")
+    labels = max(1.6, 0.1 * max(len(label) for label in sweep.schedules))
+    width, height = 1.1 + 0.95 * len(sweep.k_samples), 1.5 + 0.5 * max(2, len(sweep.schedules))
+    with drawing(path, labels + len(panels) * width, height) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for panel, (title, cells) in zip(axes, panels, strict=True):
             _map(panel, sweep, title, cells)
         axes[0].set_yticks(range(len(sweep.schedules)), list(sweep.schedules))
-        save(figure, path)
     return path
 
 
 def sweep_curves(sweep: Sweep, path: Path) -> Path:
     """The metric over k_sample, a line for each schedule with its 95% band; the published curves in a panel beside."""
     panels = 2 if sweep.source else 1
-    with plain_style():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(1 + 4.4 * panels, 3.8), layout="constrained")
+    with drawing(path, 1 + 4.4 * panels, 3.8) as figure:
         axes = figure.subplots(1, panels, squeeze=False)[0]
         for index, label in enumerate(sweep.schedules):
             _curve(axes[0], sweep.k_samples, sweep.cells[index], label, f"C{index}")
             if sweep.source:
                 _curve(axes[1], sweep.k_samples, sweep.quoted[index], label, f"C{index}")
-        arrow = "↓" if sweep.metric.better == "lower" else "↑"
         axes[0].set_title(f"measured, scale {sweep.plan.scale}", fontsize="medium")
-        axes[0].set_ylabel(f"{sweep.metric.label} {arrow}")
+        axes[0].set_ylabel(f"{sweep.metric.label} {sweep.metric.arrow}")
         if sweep.source:
             axes[1].set_title(f"quoted: {sweep.source}, not measured here", fontsize="medium")
             axes[1].set_ylabel("FID ↓")
@@ -69,7 +61,6 @@ def sweep_curves(sweep: Sweep, path: Path) -> Path:
             one.grid(alpha=0.3)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-        save(figure, path)
     return path
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prism_bench.analysis.errors import AnalysisError
-from prism_bench.analysis.figures.plots import plain_style, save
+from prism_bench.analysis.figures.plots import drawing
 from prism_bench.analysis.stats.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -31,15 +31,11 @@ def sensitivity(tried: Sequence[Tried], label: str, path: Path) -> Path:
     if not tried:
         raise AnalysisError("no trial has a value yet, so there is nothing to draw")
     names = list(tried[0].point)
-    with plain_style():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(1.2 + 4.2 * len(names), 3.6), layout="constrained")
+    with drawing(path, 1.2 + 4.2 * len(names), 3.6) as figure:
         panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
         for axes, name in zip(panels, names, strict=True):
             _panel(axes, name, tried)
         panels[0].set_ylabel(label)
-        save(figure, path)
     return path
 
 

@@ -1,11 +1,11 @@
 """A table as plain text for the terminal: no colours, aligned, never wider than asked where words allow."""
 
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Table, TableCell
+from rich.cells import cell_len
 
 _HEADING_WIDTH = 16
 _GAP = "  "
@@ -22,7 +22,7 @@ def table_text(table: Table, width: int = 100) -> str:
     blocks = [_joined(stub, group) for group in _blocks(stub, columns, width)]
     wide = max(width, 20)
     words = [" ".join(plain(sentence) for sentence in table.caption)]
-    if any(isinstance(cell, Measured) and cell.best for row in table.rows for cell in row.cells):
+    if any(cell.best for cell in table.measured):
         words[0] += " A * stands for bold."
     words += [f"({letter}) {plain(text)}" for letter, text in table.notes]
     words += [plain(text) for text in table.remarks]
@@ -33,14 +33,6 @@ def table_text(table: Table, width: int = 100) -> str:
 def plain(text: str) -> str:
     """One line of printable text: white space becomes a space, control characters a question mark."""
     return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
-
-
-def cells_wide(text: str) -> int:
-    """How many character cells a terminal uses for a text: two for wide signs, none for combining marks."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
 
 
 def _lines(column: Column, cells: Sequence[TableCell]) -> list[list[str]]:
@@ -58,10 +50,10 @@ def _lines(column: Column, cells: Sequence[TableCell]) -> list[list[str]]:
 
 
 def _padded(entries: Sequence[list[str]], *, left: bool) -> list[list[str]]:
-    wide = max(cells_wide(line) for lines in entries for line in lines)
+    wide = max(cell_len(line) for lines in entries for line in lines)
 
     def pad(line: str) -> str:
-        space = " " * (wide - cells_wide(line))
+        space = " " * (wide - cell_len(line))
         return line + space if left else space + line
 
     return [[pad(line) for line in lines] for lines in entries]
@@ -69,11 +61,11 @@ def _padded(entries: Sequence[list[str]], *, left: bool) -> list[list[str]]:
 
 def _blocks(stub: list[list[str]], columns: list[list[list[str]]], width: int) -> list[list[list[list[str]]]]:
     """Groups of columns that fit beside the labels; a column that fits nowhere stands alone."""
-    room = width - cells_wide(stub[0][0])
+    room = width - cell_len(stub[0][0])
     blocks: list[list[list[list[str]]]] = []
     used = room + 1
     for column in columns:
-        wide = len(_GAP) + cells_wide(column[0][0])
+        wide = len(_GAP) + cell_len(column[0][0])
         if used + wide > room:
             blocks.append([])
             used = 0
@@ -88,7 +80,7 @@ def _joined(stub: list[list[str]], columns: list[list[list[str]]]) -> str:
     lines = []
     for level in range(height):  # headings stand on the bottom line of their row
         lines.append(_GAP.join(_from_bottom(column[0], height - 1 - level) for column in everything))
-    lines.append("-" * max(cells_wide(line) for line in lines))
+    lines.append("-" * max(cell_len(line) for line in lines))
     for index in range(1, len(stub)):
         lines.append(_GAP.join(column[index][0] for column in everything))
     return "\n".join(line.rstrip() for line in lines)
@@ -98,7 +90,7 @@ def _from_bottom(lines: list[str], distance: int) -> str:
     if distance < len(lines):
         return lines[len(lines) - 1 - distance]
     bar = "|" if lines[0].startswith("| ") else ""
-    return bar + " " * (cells_wide(lines[0]) - len(bar))
+    return bar + " " * (cell_len(lines[0]) - len(bar))
 
 
 def _cell(cell: TableCell, column: Column) -> tuple[str, str, str]:

@@ -3,7 +3,6 @@
 import re
 import textwrap
 from collections.abc import Sequence
-from itertools import groupby
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.latex_escape import escape
@@ -84,12 +83,10 @@ def _group_headings(table: Table) -> list[str]:
 
     Nothing where there are neither.
     """
-    names = {"measured": f"measured here, scale {table.scale}", "quoted": "quoted, not measured here"}
     cells, rules, position = [""], [], 2
-    for kind, group in groupby(table.columns, key=lambda column: column.kind):
-        width = len(list(group))
-        if kind in names:
-            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(names[kind])}}}")
+    for _, words, width in table.blocks:
+        if words:
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(words)}}}")
             rules.append(rf"\cmidrule(lr){{{position}-{position + width - 1}}}")
         else:
             cells.extend([""] * width)

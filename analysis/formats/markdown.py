@@ -1,12 +1,11 @@
 """A table as Markdown: caption, why cells are missing, what each row changes, the choices in force, the cells."""
 
-import json
 from collections.abc import Sequence
 
 import pandas as pd
 from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.claims_markdown import evidence_markdown
-from prism_bench.analysis.formats.markdown_escape import code, escape, markdown_line
+from prism_bench.analysis.formats.markdown_escape import code, escape, markdown_table
 from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Table, TableCell
@@ -39,13 +38,12 @@ def _caption(table: Table) -> list[str]:
 
 
 def _grid(table: Table) -> str:
-    headings = [table.stub, *(escape(column.heading) for column in table.columns)]
-    rules = ["---", *("---" if column.kind == "words" else "---:" for column in table.columns)]
-    lines = [headings, rules]
+    lines = [[table.stub, *(escape(column.heading) for column in table.columns)]]
+    sides = "l" + "".join("l" if column.kind == "words" else "r" for column in table.columns)
     for row in table.rows:
         cells = [_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
         lines.append([escape(row.label), *cells])
-    return "\n".join(markdown_line(line) for line in lines)
+    return markdown_table(sides, *lines)
 
 
 def _cell(cell: TableCell, column: Column) -> str:
@@ -80,21 +78,20 @@ def _changes(plan: Plan) -> str:
 def _choices(plan: Plan) -> str:
     if not plan.choices:
         return ""
-    lines = [["Choice", "Value"], ["---", "---"]]
-    lines += [[escape(name), _plain(value)] for name, value in plan.choices.items()]
-    return "## Open choices in force\n\n" + "\n".join(markdown_line(line) for line in lines)
+    lines = [[escape(name), _plain(value)] for name, value in plan.choices.items()]
+    return "## Open choices in force\n\n" + markdown_table("ll", ["Choice", "Value"], *lines)
 
 
 def _cells(results: Results) -> str:
-    lines = [["Variant", "Seed", "k_sample", "Record", "Status"], ["---", "---:", "---:", "---", "---"]]
+    lines = [["Variant", "Seed", "k_sample", "Record", "Status"]]
     for cell in results.lines.every_cell.itertuples():
         k_sample = "" if pd.isna(cell.k_sample) else str(cell.k_sample)
         lines.append([escape(cell.label), str(cell.seed), k_sample, code(cell.record[:12]), escape(cell.state)])
-    return "## Cells\n\n" + "\n".join(markdown_line(line) for line in lines) if len(lines) > 2 else ""
+    return "## Cells\n\n" + markdown_table("lrrll", *lines) if len(lines) > 1 else ""
 
 
 def _plain(value: object) -> str:
-    return escape(value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False))
+    return escape(formatting.setting(value))
 
 
 def _bullets(lines: Sequence[str]) -> str:

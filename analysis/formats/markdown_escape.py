@@ -18,6 +18,7 @@ def code(text: str) -> str:
     return f"{fence}{flat}{fence}" if len(fence) == 1 else f"{fence} {flat} {fence}"
 
 
-def markdown_line(cells: Sequence[str]) -> str:
-    """One line of a table."""
-    return "| " + " | ".join(cells) + " |"
+def markdown_table(sides: str, *lines: Sequence[str]) -> str:
+    """A table of Markdown texts, the heading first; `sides`: l or r for each column."""
+    rules = ["---:" if side == "r" else "---" for side in sides]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (lines[0], rules, *lines[1:]))

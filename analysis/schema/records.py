@@ -258,11 +258,6 @@ class Plan(Document):
     claims: tuple[Claim, ...] = ()
     command: str
 
-    @classmethod
-    def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Version 1 (0.4.0): nothing but the version is new."""
-        return data
-
     @property
     def records(self) -> tuple[str, ...]:
         """The names of the records of its cells and of its claims, each once."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.stats.comparison import improvement
 from prism_bench.analysis.stats.statistics import kendall_tau
@@ -23,6 +24,17 @@ class Agreement:
     n: int
     measured: tuple[str, ...]
     published: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The agreement in words."""
+        if self.tau is None:
+            return f"{self.column}: too few rows to compare ({self.n} have both numbers)."
+        return (
+            f"{self.column}: Kendall's tau {formatting.fixed(self.tau, 2)} over {self.n} rows, {self.metric.label} "
+            f"against the published FID. Measured, best first: {formatting.listing(self.measured)}. Published: "
+            f"{formatting.listing(self.published)}."
+        )
 
 
 def agreements(lines: TableLines) -> tuple[Agreement, ...]:

@@ -34,11 +34,6 @@ class PairResult:
         """The mean difference."""
         return None if self.comparison.interval is None else self.comparison.interval.mean
 
-    @property
-    def decided(self) -> bool:
-        """Whether the pair is significant, either way."""
-        return self.comparison.significant
-
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
@@ -47,7 +42,7 @@ class Judgement:
     metric: str
     verdict: Verdict
     sentence: str
-    pairs: tuple[PairResult, ...]
+    pairs: tuple[PairResult, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +51,12 @@ class ClaimResult:
 
     claim: Claim
     primary: Judgement
-    others: tuple[Judgement, ...]
+    others: tuple[Judgement, ...] = ()
+
+    @property
+    def evidence(self) -> str:
+        """The sentence of the first metric without the verdict that it begins with."""
+        return self.primary.sentence.partition(": ")[2] or self.primary.sentence
 
 
 def judge_claims(plan: Plan, frame: pd.DataFrame, estimator: Estimator = STUDENT_T) -> tuple[ClaimResult, ...]:
@@ -71,18 +71,13 @@ def judge_claims(plan: Plan, frame: pd.DataFrame, estimator: Estimator = STUDENT
 def _claim(claim: Claim, recorded: Recorded, estimator: Estimator) -> ClaimResult:
     if claim.limit is not None:
         metric, verdict, sentence = judge_limit(claim.limit, recorded, estimator)
-        return ClaimResult(
-            claim=claim, primary=Judgement(metric=metric, verdict=verdict, sentence=sentence, pairs=()), others=()
-        )
+        return ClaimResult(claim=claim, primary=Judgement(metric=metric, verdict=verdict, sentence=sentence))
     metrics = recorded.metrics([cell.record for side in claim.sides for cell in side.cells])
     if not metrics:
-        missing = tuple(_untested(pair, claim, _absent(pair, recorded, None)) for pair in claim.pairs)
+        missing = tuple(_pair(pair, claim, Comparison(), _absent(pair, recorded, None)) for pair in claim.pairs)
         sentence = "not tested: none of its cells is finished"
-        return ClaimResult(
-            claim=claim,
-            primary=Judgement(metric="", verdict="not tested", sentence=sentence, pairs=missing),
-            others=(),
-        )
+        judged = Judgement(metric="", verdict="not tested", sentence=sentence, pairs=missing)
+        return ClaimResult(claim=claim, primary=judged)
     first, *rest = (_judge(claim, metric, recorded, estimator) for metric in metrics)
     return ClaimResult(claim=claim, primary=first, others=tuple(rest))
 
@@ -100,15 +95,14 @@ def _judge(claim: Claim, metric: Metric, recorded: Recorded, estimator: Estimato
     return Judgement(metric=metric.label, verdict=verdict, sentence=sentence, pairs=pairs)
 
 
-def _pair(pair: Pair, claim: Claim, comparison: Comparison, missing: str | None) -> PairResult:
-    level = 1 - SIGNIFICANT / len(claim.pairs)
-    untold = comparison.significant or len(comparison.differences) < 2
+def _pair(pair: Pair, claim: Claim, comparison: Comparison, missing: str) -> PairResult:
+    settled = comparison.significant or len(comparison.differences) < 2
     return PairResult(
         better=_name(pair.better, claim),
         worse=_name(pair.worse, claim),
         factors=pair.factors,
         comparison=comparison,
-        needed=None if untold else _needed(comparison.differences, level),
+        needed=None if settled else _needed(comparison.differences, 1 - SIGNIFICANT / len(claim.pairs)),
         missing=missing if comparison.interval is None else None,
     )
 
@@ -117,17 +111,6 @@ def _needed(differences: Sequence[float], level: float) -> int | None:
     """More than there are: these did not suffice."""
     estimate = seeds_needed(differences, level)
     return None if estimate is None else max(estimate, len(differences) + 1)
-
-
-def _untested(pair: Pair, claim: Claim, missing: str) -> PairResult:
-    nothing = Comparison(interval=None, differences=(), p=None)
-    return PairResult(
-        better=_name(pair.better, claim),
-        worse=_name(pair.worse, claim),
-        factors=pair.factors,
-        comparison=nothing,
-        missing=missing,
-    )
 
 
 def _name(side: Side, claim: Claim) -> str:
@@ -148,20 +131,17 @@ def _absent(pair: Pair, recorded: Recorded, metric: str | None) -> str:
 
 def _verdict(pairs: Sequence[PairResult], metric: Metric) -> tuple[Verdict, str]:
     """The verdict over all pairs, and one sentence of evidence."""
-    against = [pair for pair in pairs if pair.decided and pair.mean is not None and pair.mean < 0]
+    against = [pair for pair in pairs if pair.comparison.significant and (pair.mean or 0.0) < 0]
     if against:
         return "not reproduced", f"not reproduced: {_told(against, metric)}, significantly the other way"
     absent = [pair for pair in pairs if pair.missing is not None]
     if absent:
         return "not tested", f"not tested: {absent[0].missing}"
-    if all(pair.decided for pair in pairs):
+    if all(pair.comparison.significant for pair in pairs):
         return "reproduced", f"reproduced: {_told(pairs, metric)}"
-    return "undecided", f"undecided {_after(pairs)}: {_open(pairs, metric)}"
-
-
-def _after(pairs: Sequence[PairResult]) -> str:
     counts = sorted({len(pair.comparison.differences) for pair in pairs})
-    return f"after {formatting.listing(counts)} seed{'s' if counts != [1] else ''}"
+    after = f"after {formatting.listing(counts)} seed{'s' if counts != [1] else ''}"
+    return "undecided", f"undecided {after}: {_open(pairs, metric)}"
 
 
 def _told(pairs: Sequence[PairResult], metric: Metric) -> str:
@@ -172,7 +152,7 @@ def _told(pairs: Sequence[PairResult], metric: Metric) -> str:
 
 
 def _open(pairs: Sequence[PairResult], metric: Metric) -> str:
-    undecided = [pair for pair in pairs if not pair.decided]
+    undecided = [pair for pair in pairs if not pair.comparison.significant]
     hardest = max(undecided, key=lambda pair: (pair.needed or math.inf, pair.comparison.adjusted or 0.0))
     told = _difference(hardest, metric)
     if len(pairs) > 1:
@@ -189,11 +169,9 @@ def _advice(undecided: Sequence[PairResult]) -> str:
         return "a single seed has no interval; run at least three"
     wrong = [pair for pair in undecided if pair.mean is not None and pair.mean <= 0]
     known = [pair.needed for pair in undecided if pair.needed is not None]
-    seeds = (
-        f"about {max(known)} seeds would decide it"
-        if len(known) == len(undecided)
-        else ("more seeds than can be estimated would be needed")
-    )
+    seeds = "more seeds than can be estimated would be needed"
+    if len(known) == len(undecided):
+        seeds = f"about {max(known)} seeds would decide it"
     if wrong:
         verb = "points" if len(wrong) == 1 else "point"
         seeds += f", and would be expected to refute it: {len(wrong)} of its differences {verb} the other way"

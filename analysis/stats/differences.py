@@ -21,6 +21,21 @@ class Differences:
 
     baseline: str
     metrics: tuple[MetricDifferences, ...]
+    estimator: Estimator
+
+    @property
+    def rows(self) -> list[tuple[str, list[Comparison]]]:
+        """Each row's label, and its comparison in every metric."""
+        labels = [label for label, _ in self.metrics[0].rows]
+        return [(label, [one.rows[index][1] for one in self.metrics]) for index, label in enumerate(labels)]
+
+    @property
+    def caption(self) -> str:
+        """What the numbers are."""
+        return (
+            f"Row minus baseline over the seeds that both have: mean [{self.estimator.words}], and the p value of the "
+            "paired t test after Holm's correction over the rows of a metric. Bold: below 0.05."
+        )
 
 
 def differences_of(lines: TableLines, estimator: Estimator = STUDENT_T) -> Differences | None:
@@ -32,6 +47,7 @@ def differences_of(lines: TableLines, estimator: Estimator = STUDENT_T) -> Diffe
     baseline, *others = titles.index
     return Differences(
         baseline=titles[baseline],
+        estimator=estimator,
         metrics=tuple(
             MetricDifferences(
                 metric=metric,

@@ -1,6 +1,7 @@
 """Estimates over seeds: pure functions of numbers, float64 throughout, sample variance with ddof = 1."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -80,13 +81,9 @@ class Estimator:
     note: str
     interval: Callable[[Sequence[float]], Interval]
 
-    def difference(self, a: Mapping[int, float], b: Mapping[int, float]) -> Interval:
-        """The interval of the mean of a - b over the seeds that both have; AnalysisError where they share none."""
-        return self.interval(differences(a, b))
-
     def separable(self, a: Mapping[int, float], b: Mapping[int, float]) -> bool:
         """Whether the paired interval of a - b excludes 0; False with fewer than two seeds in common."""
-        return len(a.keys() & b.keys()) > 1 and self.difference(a, b).excludes_zero()
+        return len(a.keys() & b.keys()) > 1 and self.interval(differences(a, b)).excludes_zero()
 
 
 STUDENT_T = Estimator("t", "95% t interval", "ddof = 1", mean_interval)
@@ -153,11 +150,8 @@ def seeds_needed(sample: Sequence[float], level: float = LEVEL, power: float = 0
     effect = math.inf if spread == 0 else mean / spread
     if _power(effect, limit, level) < power:
         return None
-    low, high = 1, limit  # the power rises with n, so halving the range finds the least n; n = 1 never suffices
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _power(effect, middle, level) >= power else (middle, high)
-    return high
+    # The power rises with n; n = 1 never suffices.
+    return 2 + bisect_left(range(2, limit), power, key=lambda n: _power(effect, n, level))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -1,6 +1,6 @@
 """Build a table: a pure function of a plan and its frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -68,9 +68,7 @@ def table_of(lines: TableLines, blocks: list[Block], metrics: Mapping[str, Metri
     if metrics:
         rows.append(_floor_row(lines, columns, metrics, estimator))
     rows, notes = lettered(rows)
-    return Table(
-        name="", scale="", columns=columns, rows=tuple(rows), caption=(), notes=notes, remarks=(), estimator=estimator
-    )
+    return Table(columns=columns, rows=tuple(rows), notes=notes, estimator=estimator)
 
 
 def marked(scale: str, lines: TableLines) -> bool:
@@ -97,20 +95,32 @@ def measured_columns(lines: TableLines, metrics: Mapping[str, Metric], mark: str
     blocks = []
     for name, metric in metrics.items():
         label = metric.label if labels.count(metric.label) == 1 else f"{metric.label} [{name}]"
+        label = f"{label} ({metric.unit})" if metric.unit else label
         cells = with_best([mean_cell(lines, line, name, estimator) for line in numbers], metric.better, estimator)
-        shown = [cell for cell in cells if isinstance(cell, Measured)]
-        column = Column(
-            key=name,
-            label=f"{label} ({metric.unit})" if metric.unit else label,
-            kind="measured",
-            better=metric.better,
-            fingerprint=metric.fingerprint,
-            mark=mark,
-            decimals=formatting.decimals(value for cell in shown for _, value in cell.values),
-            widest=max((cell.half_width for cell in shown if cell.half_width is not None), default=None),
-        )
-        blocks.append((column, cells))
+        blocks.append((measured_column(name, label, metric, mark, cells), cells))
     return blocks
+
+
+def measured_column(key: str, label: str, metric: Metric, mark: str, cells: Sequence[TableCell]) -> Column:
+    """A column of a metric that spells and aligns these cells."""
+    shown = [cell for cell in cells if isinstance(cell, Measured)]
+    return Column(
+        key=key,
+        label=label,
+        kind="measured",
+        better=metric.better,
+        fingerprint=metric.fingerprint,
+        mark=mark,
+        decimals=formatting.decimals(value for cell in shown for _, value in cell.values),
+        widest=max((cell.half_width for cell in shown if cell.half_width is not None), default=None),
+    )
+
+
+def quoted_column(name: str, better: Better, cells: Sequence[TableCell]) -> Column:
+    """A column of published numbers that spells these cells."""
+    decimals = formatting.published_decimals(cell.value for cell in cells if isinstance(cell, Quoted))
+    label = f"quoted: {name}"
+    return Column(key=label, label=label, kind="quoted", better=better, mark=QUOTED_MARK, decimals=decimals)
 
 
 def mean_cell(lines: TableLines, line: int, metric: str, estimator: Estimator) -> TableCell:
@@ -118,9 +128,13 @@ def mean_cell(lines: TableLines, line: int, metric: str, estimator: Estimator) -
     values = lines.of(metric, line)
     if not values:
         return _hole(lines, line, metric)
-    interval = estimator.interval(list(values.values()))
     asked = lines.lines.at[line, "seeds"]
     note = f"{len(values)} of {asked} seeds; {lines.summary(line, metric)}" if len(values) < asked else None
+    return _mean(values, note, estimator)
+
+
+def _mean(values: Mapping[int, float], note: str | None, estimator: Estimator) -> Measured:
+    interval = estimator.interval(list(values.values()))
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(values.items()), note=note)
 
 
@@ -163,15 +177,7 @@ def _quoted(lines: TableLines) -> list[Block]:
     blocks = []
     for metric, better in dict.fromkeys(zip(lines.quoted["metric"], lines.quoted["better"], strict=True)):
         cells = [published_cell(lines, line, metric, better) for line in lines.lines.index]
-        column = Column(
-            key=f"quoted: {metric}",
-            label=f"quoted: {metric}",
-            kind="quoted",
-            better=better,
-            mark=QUOTED_MARK,
-            decimals=formatting.published_decimals(cell.value for cell in cells if isinstance(cell, Quoted)),
-        )
-        blocks.append((column, cells))
+        blocks.append((quoted_column(metric, better, cells), cells))
     return blocks
 
 
@@ -206,14 +212,8 @@ def _floor(values: pd.DataFrame | None, metric: Metric, estimator: Estimator) ->
     sizes = values["floor_n"].fillna(metric.n).unique().tolist()
     elsewhere = f"the real-data baseline was measured at n = {formatting.listing(sorted(sizes))}"
     note = None if sizes == [metric.n] else elsewhere
-    by_seed: dict[int, set[float]] = {}
-    for seed, floor in sorted(zip(values["seed"], values["floor"], strict=True)):
-        by_seed.setdefault(seed, set()).add(floor)
-    means = {seed: sum(sorted(own)) / len(own) for seed, own in by_seed.items()}
-    if len(set(means.values())) == 1:
-        means = dict(list(means.items())[:1])
-    interval = estimator.interval(list(means.values()))
-    return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(means.items()), note=note)
+    means = values.drop_duplicates(["seed", "floor"]).groupby("seed")["floor"].mean()
+    return _mean((means if means.nunique() > 1 else means.head(1)).to_dict(), note, estimator)
 
 
 def lettered(rows: list[Row]) -> tuple[list[Row], tuple[tuple[str, str], ...]]:

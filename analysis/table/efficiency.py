@@ -1,9 +1,11 @@
 """What each row costs: parameters, images, operations, time, memory; and quality against compute as a picture."""
 
+import math
 from collections.abc import Callable
 
 import pandas as pd
 from prism_bench.analysis import formatting
+from prism_bench.analysis.frame.columns import COSTS
 from prism_bench.analysis.frame.table_lines import TableLines
 from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
@@ -57,8 +59,6 @@ def efficiency_table(plan: Plan, lines: TableLines, estimator: Estimator = STUDE
             "neighbours are looked up in at sampling. Times and memory are those of the machines that computed "
             "the rows, with whatever ran beside.",
         ),
-        notes=(),
-        remarks=(),
         estimator=estimator,
         group=GROUP,
     )
@@ -66,13 +66,7 @@ def efficiency_table(plan: Plan, lines: TableLines, estimator: Estimator = STUDE
 
 def mean_costs(lines: TableLines) -> pd.DataFrame:
     """Means over the finished seeds of each line that has some; a column of `COLUMNS` where any line knows it."""
-    cells = lines.finished
-    costs = pd.DataFrame({key: _cost(cells, way) for key, (way, _, _) in COLUMNS.items()})
-    return costs.groupby(cells["line"]).mean().dropna(axis="columns", how="all")
-
-
-def _cost(cells: pd.DataFrame, way: str) -> pd.Series:
-    """A cost, or the ratio of two; a ratio to nothing is not known."""
-    above, _, below = way.partition(" / ")
-    numbers = cells[above].astype("float64")
-    return numbers / cells[below].astype("float64").where(lambda parts: parts > 0) if below else numbers
+    # A ratio to nothing is not known.
+    cells = lines.finished[list(COSTS)].astype("float64")
+    costs = pd.DataFrame({key: cells.eval(way) for key, (way, _, _) in COLUMNS.items()}).replace(math.inf, math.nan)
+    return costs.groupby(lines.finished["line"]).mean().dropna(axis="columns", how="all")

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
@@ -11,11 +10,13 @@ from prism_bench.analysis.table.build import (
     SMALL_SCALE_MARK,
     lettered,
     mean_cell,
+    measured_column,
     published_cell,
+    quoted_column,
     with_best,
 )
 from prism_bench.analysis.table.caption import caption
-from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Row, Table, TableCell
+from prism_bench.analysis.table.table_model import Hole, Row, Table, TableCell
 
 HEADING = "k_sample"
 
@@ -71,10 +72,11 @@ def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T) -> Table:
     """A table with a row for each k_sample and a column for each schedule, measured, then quoted."""
     plan = sweep.plan
     small = SMALL_SCALE_MARK if plan.scale != "paper" and sweep.source else ""
-    columns = [*_columns(sweep, "measured", small)]
+    measured, quoted = ([cell for own in blocks for cell in own] for blocks in (sweep.cells, sweep.quoted))
+    columns = [measured_column(f"measured: {it}", it, sweep.metric, small, measured) for it in sweep.schedules]
     blocks = list(sweep.cells)
     if sweep.source:
-        columns += _columns(sweep, "quoted", QUOTED_MARK)
+        columns += [quoted_column(label, "lower", quoted) for label in sweep.schedules]
         blocks += sweep.quoted
     rows = [
         Row(id=f"k{k}", label=str(k), kind="variant", cells=tuple(block[index] for block in blocks))
@@ -90,28 +92,6 @@ def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T) -> Table:
         rows=tuple(marked),
         caption=(title, said, *rest),
         notes=notes,
-        remarks=(),
         estimator=estimator,
         stub=HEADING,
     )
-
-
-def _columns(sweep: Sweep, kind: str, mark: str) -> list[Column]:
-    blocks = sweep.cells if kind == "measured" else sweep.quoted
-    numbers = [cell for block in blocks for cell in block]
-    means = [value for cell in numbers if isinstance(cell, Measured) for _, value in cell.values]
-    published = [cell.value for cell in numbers if isinstance(cell, Quoted)]
-    widths = [cell.half_width for cell in numbers if isinstance(cell, Measured) and cell.half_width is not None]
-    return [
-        Column(
-            key=f"{kind}: {label}",
-            label=label if kind == "measured" else f"quoted: {label}",
-            kind="measured" if kind == "measured" else "quoted",
-            better=sweep.metric.better if kind == "measured" else "lower",
-            fingerprint=sweep.metric.fingerprint if kind == "measured" else None,
-            mark=mark,
-            decimals=formatting.decimals(means) if kind == "measured" else formatting.published_decimals(published),
-            widest=max(widths, default=None),
-        )
-        for label in sweep.schedules
-    ]

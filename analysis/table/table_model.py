@@ -1,6 +1,8 @@
 """What a table consists of: columns, rows, and cells that are measured, quoted, missing or words."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from prism_bench.analysis.schema.records import Better
@@ -94,13 +96,25 @@ class Table:
     plan shows; empty for the main one.
     """
 
-    name: str
-    scale: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    caption: tuple[str, ...]
-    notes: tuple[tuple[str, str], ...]
-    remarks: tuple[str, ...]
+    name: str = ""
+    scale: str = ""
+    caption: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
     estimator: Estimator = STUDENT_T
     stub: str = "Variant"
     group: str = ""
+
+    @property
+    def blocks(self) -> list[tuple[str, str, int]]:
+        """The kinds of columns side by side: each with its words, where it needs some, and how many columns it has."""
+        words = {"measured": f"measured here, scale {self.scale}", "quoted": "quoted, not measured here"}
+        kinds = groupby(self.columns, key=lambda column: column.kind)
+        return [(kind, words.get(kind, ""), len(list(columns))) for kind, columns in kinds]
+
+    @property
+    def measured(self) -> Iterator[Measured]:
+        """Its measured cells, those of the real-data baseline too."""
+        return (cell for row in self.rows for cell in row.cells if isinstance(cell, Measured))

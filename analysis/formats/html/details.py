@@ -1,8 +1,8 @@
 """What stands behind a table: total cost, choices in force, changes, cells with their commands, environment."""
 
-import json
 from collections.abc import Sequence
 
+from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.html.html_escape import Markup, simple_table, tag, text
 from prism_bench.analysis.formats.rerun_command import cell_command
 from prism_bench.analysis.schema.records import Plan, Record, index_records
@@ -26,14 +26,17 @@ def total_cost(results: Results) -> tuple[float, float]:
 
 def choices_html(plan: Plan) -> Markup:
     """The paper's open choices, with the values in force."""
-    return simple_table(["Choice", "Value"], [[name, _plain(value)] for name, value in plan.choices.items()], 9)
+    rows = [[name, formatting.setting(value)] for name, value in plan.choices.items()]
+    return simple_table(["Choice", "Value"], rows, 9)
 
 
 def changes_html(plan: Plan) -> Markup:
     """What each row changes of the base method."""
     rows = []
     for row in plan.rows:
-        changed = [f"{path}: {_plain(old)} → {_plain(new)}" for path, (old, new) in row.changes.items()]
+        changed = [
+            f"{path}: {formatting.setting(old)} → {formatting.setting(new)}" for path, (old, new) in row.changes.items()
+        ]
         rows.append([row.label, "; ".join(changed) or (row.declined or "nothing, it is the base")])
     return simple_table(["Variant", "Changes"], rows, 9)
 
@@ -76,7 +79,3 @@ def environment_html(records: Sequence[Record]) -> Markup:
 
 def _digest(digest: str) -> Markup:
     return tag("code", digest[:SHORT], title=digest) if digest else text("")
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,14 +1,11 @@
 """A table on the page: measured and quoted columns apart, and under each row its samples."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.html.html_escape import Markup, join, picture, scroll, tag, text
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Row, Table, TableCell
-
-GROUPS = {"measured": "measured here", "quoted": "quoted, not measured here"}
 
 
 def table_html(table: Table, pictures: Path | None = None) -> Markup:
@@ -34,10 +31,8 @@ def table_html(table: Table, pictures: Path | None = None) -> Markup:
 
 def _groups(table: Table) -> Markup:
     cells = [tag("td", "")]
-    for kind, group in groupby(table.columns, key=lambda column: column.kind):
-        width = len(list(group))
-        if kind in GROUPS:
-            words = f"{GROUPS[kind]}, scale {table.scale}" if kind == "measured" else GROUPS[kind]
+    for kind, words, width in table.blocks:
+        if words:
             cells.append(tag("th", words, colspan=width, scope="colgroup", class_=f"group {kind}"))
         else:
             cells.append(tag("td", "", colspan=width))

@@ -13,11 +13,10 @@ from prism_bench.analysis.formats.html.details import (
     environment_html,
     total_cost,
 )
-from prism_bench.analysis.formats.html.evidence import agreement_html, badge, claims_html, differences_html
+from prism_bench.analysis.formats.html.evidence import badge, claims_html, differences_html
 from prism_bench.analysis.formats.html.html_escape import Markup, figure, join, simple_table, tag
 from prism_bench.analysis.formats.html.html_table import table_html
 from prism_bench.analysis.table.results import Results
-from prism_bench.analysis.table.table_model import Measured
 
 FIGURES = {
     "overview.png": "Samples of every variant, first seed; a column shares its noise and its pseudo-query.",
@@ -96,21 +95,13 @@ def _asked(parts: Sequence[Results]) -> Markup:
 
 
 def _verdicts(parts: Sequence[Results]) -> Markup:
-    rows = [
-        [
-            badge(result.primary.verdict),
-            tag("a", result.claim.text, href=f"#{_anchor(part)}"),
-            result.claim.source,
-            result.primary.sentence.partition(": ")[2] or result.primary.sentence,
-        ]
-        for part in parts
-        if part.plan.kind == "table"
-        for result in part.claims
-    ]
-    if not rows:
-        return tag("p", "None of these tables carries a claim.")
-    items = [tag("li", verdict, " ", claim, f" ({source}): {evidence}") for verdict, claim, source, evidence in rows]
-    return tag("ul", *items, class_="verdicts")
+    items = []
+    for part in parts:
+        for result in part.claims if part.plan.kind == "table" else ():
+            claim = tag("a", result.claim.text, href=f"#{_anchor(part)}")
+            said = f" ({result.claim.source}): {result.evidence}"
+            items.append(tag("li", badge(result.primary.verdict), " ", claim, said))
+    return tag("ul", *items, class_="verdicts") if items else tag("p", "None of these tables carries a claim.")
 
 
 def _section(part: Results) -> Markup:
@@ -141,19 +132,17 @@ def _evidence(part: Results) -> list[Markup]:
     if part.claims:
         content += [tag("h3", "Claims"), claims_html(part.claims)]
     if part.differences is not None:
-        content += [
-            tag("h3", f"Differences to {part.differences.baseline}"),
-            differences_html(part.differences, part.estimator),
-        ]
+        content += [tag("h3", f"Differences to {part.differences.baseline}"), differences_html(part.differences)]
     if part.agreements:
-        content += [tag("h3", "Agreement with the paper's order"), agreement_html(part.agreements)]
+        sentences = tag("ul", *(tag("li", agreement.sentence) for agreement in part.agreements))
+        content += [tag("h3", "Agreement with the paper's order"), sentences]
     return content
 
 
 def _figures(part: Results) -> list[Markup]:
     if part.pictures is None:
         return []
-    measured = any(isinstance(cell, Measured) for row in part.table.rows for cell in row.cells)
+    measured = any(True for _ in part.table.measured)
     wanted = {name: words for name, words in FIGURES.items() if measured or name != "intervals.png"}
     if part.plan.kind == "curves":
         wanted = {name: words for name, words in wanted.items() if name in {CURVES, HEATMAP}}
