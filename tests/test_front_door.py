@@ -14,7 +14,7 @@ from conftest import Cli
 from tiny import RUN
 
 ROOT = Path(__file__).parent.parent
-SETTINGS = {"training.images": 32, "sampler.steps": 2, "samples": 8, "dataset.size": 64}
+SETTINGS = {"training.images": 32, "training.rampup_images": 0, "sampler.steps": 2, "samples": 8, "dataset.size": 64}
 """Those of `tiny.RUN`, in values."""
 
 

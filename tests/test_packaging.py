@@ -20,7 +20,7 @@ DATA = {
 }
 TINY = (
     "--scale smoke --no-mlflow --workers 1 --only variant=prism --set samples=8 --set training.images=32 "
-    "--set sampler.steps=2 --set dataset.size=64"
+    "--set training.rampup_images=0 --set sampler.steps=2 --set dataset.size=64"
 )
 
 

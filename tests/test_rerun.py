@@ -10,7 +10,6 @@ from conftest import TINY, Cli
 from handmade import plan_of, row
 from PIL import Image
 from prism_bench.analysis.formats.rerun_command import cell_command
-from prism_bench.analysis.schema.records import load_plan
 from prism_bench.analysis.schema.stored_plans import load_plans
 
 SMALL = TINY.replace("training.images=128", "training.images=32").replace("sampler.steps=3", "sampler.steps=2")
@@ -34,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 def recomputed(cli: Cli, experiment: str) -> set[str]:
     """Type the command of every cell of an experiment, the first in earnest; returns what was typed."""
-    plans = [load_plan(document) for document in load_plans(experiment, STORE)]
+    plans = load_plans(experiment, STORE)
     commands = {cell_command(plan, row, cell) for plan in plans for row in plan.rows for cell in row.cells}
     for index, command in enumerate(sorted(commands)):
         said = cli(f"{command.removeprefix('prism-bench ')}{' --dry-run' if index else ''}")
