@@ -20,6 +20,12 @@ INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
 
 
+def command_group(about: str, **settings: Any) -> typer.Typer:
+    """Commands that stand together; without one of them it shows its help."""
+    context = {"help_option_names": ["-h", "--help"]}
+    return typer.Typer(help=about, no_args_is_help=True, context_settings=context, **settings)
+
+
 def takes(kind: type[Options]) -> Callable[[Callable[[Options], int | None]], Callable[..., None]]:
     """Make a Typer command of a function that takes the options `kind`; the code that it returns is the exit code."""
 
