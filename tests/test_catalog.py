@@ -188,7 +188,7 @@ def test_controls_differ_from_their_row_in_one_factor(tmp_path: Path) -> None:
 
 def test_smaller_sets_are_nested_parts_of_x_train_and_leave_d_alone(tmp_path: Path) -> None:
     (plan,) = planned(tmp_path, "table2", scale="smoke")
-    parts = plan.request.split.parts(plan.request.source.labels, plan.request.source.classes)
+    parts = plan.request.parts
     used = [set(cell.training.method.training_set.ids(parts).tolist()) for cell in plan.cells]
     assert used[2] < used[1] < used[0] == set(parts.train.tolist())
     assert [len(ids) for ids in used] == [77, 38, 8]

@@ -84,7 +84,7 @@ def test_a_run_is_that_of_the_command(made: Path, tmp_path: Path, capfd: pytest.
     assert (said.out, said.err) == ("", "")
     assert run.ok
     documents = [json.loads(path.read_text()) for path in sorted(made.glob("experiments/ablation-table3/*.json"))]
-    assert [plan.digest for plan in run.plans] == [document["plan"] for document in documents]
+    assert [plan.plan for plan in run.plans] == [document["plan"] for document in documents]
     records, found = records_of(made), records_of(tmp_path / "other")
     assert found.keys() == records.keys()
     for name, record in records.items():
@@ -108,7 +108,7 @@ def test_what_a_run_leaves_is_read_from_the_store(store: Path, tmp_path: Path) -
 
 def test_the_command_of_a_call_gives_the_same_plan(cli: Cli, store: Path) -> None:
     run = run_tiny(store)
-    command = run.plans[0].document.command
+    command = run.plans[0].command
     said = cli(f"{command.removeprefix('prism-bench ')} --dry-run")
     assert (said.code, said.err) == (0, "")
     assert ", 0 to do" in said.out
@@ -205,7 +205,7 @@ def test_a_failed_cell_is_no_exception(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_variants_and_experiments_are_given_as_values(tmp_path: Path) -> None:
     from prism_bench.baselines.table3 import Rag
-    from prism_bench.experiments.paper.catalog import Table1
+    from prism_bench.experiments.paper.table1 import Table1
 
     options = {"scale": "smoke", "store": tmp_path, "quiet": True, "only": {"variant": "rag"}}
     stages = pb.plan(Table1(), extra=[Rag()], **options)

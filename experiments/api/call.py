@@ -4,13 +4,12 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import fields
+from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from typing import ParamSpec, TypeVar
 
 from prism_bench.experiments.errors import as_input_errors
-from prism_bench.experiments.options.option import default_of, option_of, type_of
+from prism_bench.experiments.options.option import options_in, type_of
 from prism_bench.prism.errors import InputError
 from rich.console import Console
 
@@ -30,28 +29,20 @@ def takes(kind: type[object], *given: str) -> Callable[[Callable[P, R]], Callabl
                 warnings.filterwarnings("ignore", message="IProgress not found")
                 return function(*args, **kwargs)
 
-        own = [one for one in signature(function).parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
-        options = [one for one in _options(kind) if one.name not in {*given, *(parameter.name for parameter in own)}]
-        call.__signature__ = Signature([*own, *options])  # type: ignore[attr-defined]
+        named = [it for it in signature(function).parameters.values() if it.kind is not Parameter.VAR_KEYWORD]
+        known = {*given, *(parameter.name for parameter in named)}
+        options = [(field, option) for field, option in options_in(kind) if field.name not in known]
+        added = [
+            Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=type_of(field))
+            for field, _ in options
+        ]
+        call.__signature__ = Signature([*named, *added])  # type: ignore[attr-defined]
         if options:
-            lines = _lines(kind, [one.name for one in options])
+            lines = [f"        {field.name}: {option.help}" for field, option in options]
             call.__doc__ = "\n".join([(function.__doc__ or "").rstrip(), "", "    Options:", *lines, ""])
         return call
 
     return decorate
-
-
-def _options(kind: type[object]) -> Iterator[Parameter]:
-    for field in fields(kind):  # type: ignore[arg-type]
-        if option_of(field) is not None:
-            yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default_of(field), annotation=type_of(field))
-
-
-def _lines(kind: type[object], names: list[str]) -> Iterator[str]:
-    for field in fields(kind):  # type: ignore[arg-type]
-        option = option_of(field)
-        if option is not None and field.name in names:
-            yield f"        {field.name}: {option.help}"
 
 
 def console(*, quiet: bool) -> Console:

@@ -1,17 +1,18 @@
 """`prism_bench.run` and `prism_bench.plan`."""
 
+import re
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prism_bench.experiments.api.call import check_caller, console, takes
-from prism_bench.experiments.execution.run_experiments import Prepared, carry_out, prepare
+from prism_bench.experiments.execution.run_experiments import carry_out
 from prism_bench.experiments.execution.run_result import RunResult
 from prism_bench.experiments.options.option import command_of, options_of
 from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.planning.plan_summary import summary
-from prism_bench.prism.component import Json, member
+from prism_bench.experiments.planning.prepare import Prepared, prepare
+from prism_bench.prism.component import canonical, member
 from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,10 +38,9 @@ def run(*experiments: "str | Experiment", quiet: bool = False, **options: Any) -
     """
     check_caller()
     asked = _asked(experiments, options, dry_run=False)
-    said = console(quiet=quiet)
-    prepared = prepare(asked, said)
+    prepared = prepare(asked, console(quiet=quiet))
     _check_workers(prepared)
-    return carry_out(prepared, said)
+    return carry_out(prepared)
 
 
 @takes(RunOptions, "experiments", "dry_run")
@@ -56,11 +56,10 @@ def plan(*experiments: "str | Experiment", quiet: bool = False, **options: Any) 
     """
     from pandas import DataFrame
 
-    said = console(quiet=quiet)
-    prepared = prepare(_asked(experiments, options, dry_run=True), said)
+    prepared = prepare(_asked(experiments, options, dry_run=True), console(quiet=quiet))
     guess = prepared.estimate()
-    said.print(summary(prepared.plans, prepared.survey, guess, prepared.workers), markup=False)
-    stages = {address: stage for one in prepared.plans for address, stage in one.stages.items()}
+    prepared.console.print(summary(prepared, guess), markup=False)
+    stages = {address: stage for compiled in prepared.plans for address, stage in compiled.stages.items()}
     lines = [
         (stage.kind, stage.title, stage.address.key, prepared.survey.state(address), guess.seconds.get(address, 0.0))
         for address, stage in stages.items()
@@ -83,21 +82,9 @@ def _check_workers(prepared: Prepared) -> None:
     main = sys.modules["__main__"]
     if prepared.workers and not hasattr(main, "__file__"):
         for stage in prepared.survey.todo.values():
-            for name in _components(stage.identity):
+            for name in re.findall(r'"component":"([^"]+)"', canonical(stage.identity)):
                 if member(*name.split("/", 1)).__module__ == "__main__":
                     raise InputError(
                         f"{name} was written here, where worker processes cannot import it: put it into a file and "
                         "give plugins=[FILE], or compute in this process with workers=0"
                     )
-
-
-def _components(value: Json) -> Iterator[str]:
-    """The components that a canonical value holds, by family/name."""
-    if isinstance(value, dict):
-        if isinstance(value.get("component"), str):
-            yield str(value["component"])
-        for item in value.values():
-            yield from _components(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _components(item)

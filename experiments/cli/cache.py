@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
-from prism_bench.experiments.cli.command import takes
+from prism_bench.experiments.cli.command import command_group, takes
 from prism_bench.experiments.options.stored import GcOptions, LsOptions, VerifyOptions, WhyOptions
 
 if TYPE_CHECKING:
@@ -14,11 +14,7 @@ if TYPE_CHECKING:
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.experiments.store.verify import Checked
 
-app = typer.Typer(
-    help="What the store holds: ls, why, verify, gc.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = command_group("What the store holds: ls, why, verify, gc.")
 
 
 @app.command("ls")

@@ -10,16 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from prism_bench.experiments.options.option import (
-    Option,
-    Options,
-    default_of,
-    is_several,
-    option_of,
-    options_of,
-    text_of,
-    type_of,
-)
+from prism_bench.experiments.options.option import Option, Options, is_several, options_in, options_of, text_of, type_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +18,12 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
+
+
+def command_group(about: str, **settings: Any) -> typer.Typer:
+    """Commands that stand together; without one of them it shows its help."""
+    context = {"help_option_names": ["-h", "--help"]}
+    return typer.Typer(help=about, no_args_is_help=True, context_settings=context, **settings)
 
 
 def takes(kind: type[Options]) -> Callable[[Callable[[Options], int | None]], Callable[..., None]]:
@@ -54,16 +51,15 @@ def takes(kind: type[Options]) -> Callable[[Callable[[Options], int | None]], Ca
 
 def _in_order(kind: type[object]) -> Iterator[tuple[Field[Any], Option]]:
     """The fields that are options: a command's own, then those that it shares with more and more commands."""
-    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    known = {field.name: (field, option) for field, option in options_in(kind)}
     for owner in kind.__mro__:
         for name in get_annotations(owner):
-            option = option_of(known[name]) if name in known else None
-            if option is not None:
-                yield known.pop(name), option
+            if name in known:
+                yield known.pop(name)
 
 
 def _parameter(field: Field[Any], option: Option) -> Parameter:
-    hint, default = type_of(field), default_of(field)
+    hint, default = type_of(field), field.default
     if option.read is not None:
         # Typed as one text, which is read when the command is called.
         hint = str | None if default is None else str

@@ -1,21 +1,12 @@
 """`prism-bench data`: the paper's datasets from their official files."""
 
 import typer
-from prism_bench.experiments.cli.command import console, takes
+from prism_bench.experiments.cli.command import command_group, console, takes
 from prism_bench.experiments.options.data import CheckOptions, ExportOptions, ImportOptions, PrepareOptions
 from prism_bench.experiments.options.stored import StoreOptions
 
-app = typer.Typer(
-    help="The paper's datasets: list, prepare, verify.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-embeddings = typer.Typer(
-    help="Embeddings as one portable file, for machines without the encoder's weights or a GPU.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = command_group("The paper's datasets: list, prepare, verify.")
+embeddings = command_group("Embeddings as one portable file, for machines without the encoder's weights or a GPU.")
 app.add_typer(embeddings, name="embeddings")
 
 

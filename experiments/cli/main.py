@@ -7,21 +7,18 @@ import sys
 import typer
 from prism_bench.experiments.cli.bundle import bundle
 from prism_bench.experiments.cli.cache import app as cache_app
-from prism_bench.experiments.cli.command import console, takes
+from prism_bench.experiments.cli.command import command_group, console, takes
 from prism_bench.experiments.cli.daily import compare, evaluate, sample, train
 from prism_bench.experiments.cli.data import app as data_app
-from prism_bench.experiments.cli.run import run, schedule_sweep
+from prism_bench.experiments.cli.run import run, schedule_sweep, tune
 from prism_bench.experiments.cli.schema import schema
-from prism_bench.experiments.cli.tune import tune
 from prism_bench.experiments.options.stored import DoctorOptions, ListOptions, ReportOptions, StoreOptions, UiOptions
 
-app = typer.Typer(
+app = command_group(
+    "Ablations and benchmarks for PRISM: patch diffusion with retrieved neighbours as its global view.",
     name="prism-bench",
-    help="Ablations and benchmarks for PRISM: patch diffusion with retrieved neighbours as its global view.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 app.command()(run)

@@ -1,7 +1,7 @@
-"""`run` and `schedule-sweep`."""
+"""`run`, `schedule-sweep` and `tune`."""
 
 from prism_bench.experiments.cli.command import console, takes
-from prism_bench.experiments.options.training import RunOptions, SweepOptions
+from prism_bench.experiments.options.training import RunOptions, SweepOptions, TuneOptions
 
 
 @takes(RunOptions)
@@ -18,3 +18,11 @@ def schedule_sweep(options: SweepOptions) -> int:
     from prism_bench.experiments.execution.run_experiments import run_experiments
 
     return 0 if run_experiments(options.run, console()).ok else 1
+
+
+@takes(TuneOptions)
+def tune(options: TuneOptions) -> int:
+    """Find the best k_max (and more) on the same seeds; resumable, and several processes may share a study."""
+    from prism_bench.experiments.tuning.loop import run_tune
+
+    return 0 if run_tune(options, console()).best else 1

@@ -30,11 +30,17 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
         variant=cell.label,
         row=cell.row,
         seed=cell.seed,
-        scale=plan.request.scale_name,
+        scale=plan.document.scale,
         dataset=plan.document.dataset,
-        config=config_of(cell, plan),
-        values=() if reasons else tuple(_values(cell, plan.request.scale_name, store)),
-        declined=tuple(schema.Declined(metric=name, reason=reason) for name, reason in cell.declined),
+        config=schema.Config(
+            method=cell.training.method.to_json(),
+            sampling=schema.Sampling.model_validate(cell.samples.parameters()),
+            split=cell.training.split.split.to_json(),
+            dataset=cell.training.data.dataset.to_json(),
+            train_seed=cell.training.seed,
+        ),
+        values=() if reasons else tuple(_values(cell, plan.document.scale, store)),
+        declined=cell.declined,
         parameters=None if reasons else count_parameters(cell.training, store),
         cost=schema.Cost() if reasons else cost(cell, store),
         stages={
@@ -43,17 +49,6 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
             **{_metric_key(stage): stage.address.key for stage in cell.metrics},
         },
         environment=environment(),
-    )
-
-
-def config_of(cell: Cell, plan: Plan) -> schema.Config:
-    """What a cell is made from."""
-    return schema.Config(
-        method=cell.training.method.to_json(),
-        sampling=schema.Sampling.model_validate(cell.samples.parameters()),
-        split=plan.request.split.to_json(),
-        dataset=cell.training.data.dataset.to_json(),
-        train_seed=cell.training.seed,
     )
 
 
@@ -86,10 +81,10 @@ def stored_record(cell: Cell, store: Store) -> schema.Record | None:
         raise
     except AnalysisError:
         return None
-    told = NEWEST_COST in record.cost.model_fields_set
-    if not told and all(store.manifest(stage.address) for stage in cell.targets):
+    has_costs = NEWEST_COST in record.cost.model_fields_set
+    if record.status != "done" or (not has_costs and all(store.manifest(stage.address) for stage in cell.targets)):
         return None
-    return record if record.status == "done" else None
+    return record
 
 
 def write_record(record: schema.Record, store: Store) -> None:
@@ -104,10 +99,10 @@ def _measured(stage: Stage, store: Store) -> list[dict[str, Any]]:
 
 def environment() -> dict[str, str]:
     """Versions that a reader needs to know; no path, host or user name."""
-    found = {"python": platform.python_version(), "system": f"{sys.platform} {platform.machine()}"}
+    versions = {"python": platform.python_version(), "system": f"{sys.platform} {platform.machine()}"}
     for library in LIBRARIES:
         try:
-            found[library] = version(library)
+            versions[library] = version(library)
         except PackageNotFoundError:
-            found[library] = "not installed as a package"
-    return found
+            versions[library] = "not installed as a package"
+    return versions

@@ -22,28 +22,25 @@ WEIGHTS = "model.safetensors"
 def cost(cell: Cell, store: Store) -> Cost:
     """The costs of a record; None where a method cannot tell, or the files have been cleaned away."""
     training, samples = cell.training, cell.samples
-    chain = training.chain
-    resolution = training.data.dataset.resolution
+    chain, resolution = training.chain, training.data.dataset.resolution
     dims = [_embedding_dim(stage.neighbours, store) for stage in chain]
-    flops = None
+    flops = each = None
     if None not in dims:
         flops = _sum(stage.method.training_flops(resolution, dim or 0) for stage, dim in zip(chain, dims, strict=True))
-    each = (
-        None
-        if dims[-1] is None
-        else training.method.sampling_flops(samples.sampler, resolution, dims[-1], samples.k_sample)
-    )
+    if dims[-1] is not None:
+        each = training.method.sampling_flops(samples.sampler, resolution, dims[-1], samples.k_sample)
     manifests = [manifest for stage in chain if (manifest := store.manifest(stage.address)) is not None]
+    sampled = store.manifest(samples.address)
     return Cost(
-        train_seconds=_sum(_seconds(stage, store) for stage in chain),
-        sample_seconds=_seconds(samples, store),
+        train_seconds=_sum(manifest.seconds for manifest in manifests),
+        sample_seconds=None if sampled is None else sampled.seconds,
         images=_sum(_images(stage) for stage in chain),
         peak_bytes=max((it.peak_bytes for it in manifests if it.peak_bytes is not None), default=None),
         samples=samples.samples,
         train_flops=flops,
         sample_flops=None if each is None else each * samples.samples,
         active_parameters=count_parameters(training, store, training.method.active),
-        model_bytes=_bytes(training, store, lambda name: name == WEIGHTS),
+        model_bytes=_bytes(training, store, WEIGHTS),
         database_bytes=_database_bytes(training, store),
     )
 
@@ -64,11 +61,6 @@ def _images(stage: TrainingStage) -> int | None:
     return int(str(training["images"])) if isinstance(training, dict) else None
 
 
-def _seconds(stage: Stage, store: Store) -> float | None:
-    manifest = store.manifest(stage.address)
-    return None if manifest is None else manifest.seconds
-
-
 def _embedding_dim(neighbours: NeighboursStage | None, store: Store) -> int | None:
     """Width of the gallery's vectors; 0 without a gallery, None where it has been cleaned away."""
     if neighbours is None:
@@ -79,26 +71,25 @@ def _embedding_dim(neighbours: NeighboursStage | None, store: Store) -> int | No
 
 def _database_bytes(training: TrainingStage, store: Store) -> int | None:
     """What sampling looks its neighbours up in: the gallery's vectors of D, or arrays kept beside the weights."""
-    own = _bytes(training, store, lambda name: name.endswith(".npy"))
-    neighbours = training.neighbours
-    if neighbours is None or own is None:
-        return own
-    folder = store.folder(neighbours.address)
+    arrays = _bytes(training, store, ".npy")
+    if training.neighbours is None or arrays is None:
+        return arrays
+    vectors = store.folder(training.neighbours.address) / "vectors.npy"
     ids = store.folder(training.split.address) / "retrieval.npy"
-    if not ((folder / "vectors.npy").exists() and ids.exists()):
+    if not (vectors.exists() and ids.exists()):
         return None
-    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-    return own + len(np.load(ids, mmap_mode="r")) * int(vectors.shape[1]) * int(vectors.itemsize)
+    return arrays + len(np.load(ids, mmap_mode="r")) * int(np.load(vectors, mmap_mode="r")[:1].nbytes)
 
 
-def _bytes(training: Stage, store: Store, counts: Callable[[str], bool]) -> int | None:
+def _bytes(training: Stage, store: Store, ending: str) -> int | None:
+    """The size of the files whose names end so."""
     manifest = store.manifest(training.address)
     if manifest is None:
         return None
-    return sum(facts.bytes for name, facts in manifest.files.items() if counts(name))
+    return sum(facts.bytes for name, facts in manifest.files.items() if name.endswith(ending))
 
 
 def _sum(values: Iterable[Number | None]) -> Number | None:
     """None where none is known; what costs nothing known (a method that trains nothing) adds nothing."""
-    found = [value for value in values if value is not None]
-    return sum(found) if found else None
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

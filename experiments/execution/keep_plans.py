@@ -15,13 +15,13 @@ def write_plans(plans: Sequence[Plan], store: Store) -> None:
     """
     latest: dict[str, list[Plan]] = {}
     for plan in plans:
-        latest.setdefault(plan.request.experiment.slug, []).append(plan)
-    for experiment, own in latest.items():
-        part = all(plan.request.only for plan in own) and _cells_of(own) <= _known(store, experiment)
-        for plan in own:
+        latest.setdefault(plan.document.experiment, []).append(plan)
+    for experiment, panels in latest.items():
+        part = all(plan.document.only for plan in panels) and _cells_of(panels) <= _known(store, experiment)
+        for plan in panels:
             write_json(store.plan_path(experiment, plan.digest), plan.document.model_dump(mode="json"))
         if not part:
-            write_json(store.root / "experiments" / experiment / "latest", {"plans": [plan.digest for plan in own]})
+            write_json(store.root / "experiments" / experiment / "latest", {"plans": [plan.digest for plan in panels]})
 
 
 def _cells_of(plans: Sequence[Plan]) -> set[str]:

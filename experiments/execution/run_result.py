@@ -1,6 +1,6 @@
 """What a run leaves: its plans, and the records, tables and pictures of them in the store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +9,12 @@ from prism_bench.experiments.errors import as_input_errors
 from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.option import options_of
 from prism_bench.experiments.options.stored import ReportOptions
-from prism_bench.experiments.planning.plan import Plan
-from prism_bench.experiments.reports.reporting import estimator_called, report_folder, report_plans
+from prism_bench.experiments.reports.reporting import estimator_called, place_name, report_folder, report_plans
 from prism_bench.prism.errors import InputError, closest
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from prism_bench.analysis.schema.records import Plan
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class RunResult:
     ok: whether every cell has its numbers; `results` says of each other cell why it has none.
     """
 
-    plans: tuple[Plan, ...] = field(repr=False)
+    plans: "tuple[Plan, ...]" = field(repr=False)
     store: Path
     ok: bool
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Where the tables and pictures of each plan are."""
-        return tuple(dict.fromkeys(report_folder(plan.document, self.store) for plan in self.plans))
+        return tuple(dict.fromkeys(report_folder(plan, self.store) for plan in self.plans))
 
     @property
     def folder(self) -> Path:
@@ -60,8 +60,7 @@ class RunResult:
         from prism_bench.analysis.frame.frame import frame_of
         from prism_bench.analysis.schema.records import load_records
 
-        plans = [plan.document for plan in self.plans]
-        frames = [frame_of(plan, load_records(self.store, plan).values()) for plan in plans]
+        frames = [frame_of(plan, load_records(self.store, plan).values()) for plan in self.plans]
         return concat(frames, ignore_index=True)
 
     @as_input_errors()
@@ -81,12 +80,12 @@ class RunResult:
     @property
     def figures(self) -> dict[str, Path]:
         """The pictures of the run by name; of several plans, by experiment and name."""
-        found: dict[str, Path] = {}
+        pictures: dict[str, Path] = {}
         for plan in self.plans:
-            prefix = "" if len(self.plans) == 1 else f"{_place(plan)}/"
-            for path in sorted(report_folder(plan.document, self.store).glob("*.png")):
-                found[f"{prefix}{path.stem}"] = path
-        return found
+            prefix = "" if len(self.plans) == 1 else f"{place_name(plan)}/"
+            for path in sorted(report_folder(plan, self.store).glob("*.png")):
+                pictures[f"{prefix}{path.stem}"] = path
+        return pictures
 
     def figure(self, name: str = "overview") -> Picture:
         """A picture of the run, which shows itself in a notebook.
@@ -105,23 +104,17 @@ class RunResult:
 
         options: formats and interval, as for `prism_bench.report`.
         """
-        names = tuple(dict.fromkeys(plan.request.experiment.slug for plan in self.plans))
-        given = options_of(ReportOptions, {**options, "experiments": names, "out": out, "store": self.store})
-        return report_plans([plan.document for plan in self.plans], given)
+        given = options_of(ReportOptions, {**options, "experiments": self._names, "out": out, "store": self.store})
+        return report_plans(self.plans, given)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(plan.experiment for plan in self.plans))
 
     def __str__(self) -> str:
         """What was run, and where its files are."""
-        return f"{_said(self.plans)}: {'done' if self.ok else 'some cells failed'}; {self.folder}"
+        cells = counted(sum(len(row.cells) for plan in self.plans for row in plan.rows), "cell")
+        asked = f"{', '.join(self._names)} at scale {self.plans[0].scale}, {cells}"
+        return f"{asked}: {'done' if self.ok else 'some cells failed'}; {self.folder}"
 
     __repr__ = __str__
-
-
-def _place(plan: Plan) -> str:
-    """An experiment, with its panel where it has several."""
-    panel = plan.request.panel
-    return f"{plan.request.experiment.slug}-{panel}".lower() if panel else plan.request.experiment.slug
-
-
-def _said(plans: Sequence[Plan]) -> str:
-    names = ", ".join(dict.fromkeys(plan.request.experiment.slug for plan in plans))
-    return f"{names} at scale {plans[0].request.scale_name}, {counted(sum(len(plan.cells) for plan in plans), 'cell')}"

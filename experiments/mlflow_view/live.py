@@ -30,25 +30,25 @@ class MlflowView:
         self._begun: set[str] = set()
 
     def started(self, stage: Stage) -> None:
-        """See `PlanObserver`."""
+        """See `StageObserver`."""
         for cell in self._by_training.get(str(stage.address), []):
             self._begin(cell)
 
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
-        """See `PlanObserver`."""
+        """See `StageObserver`."""
         address, now = str(stage.address), time.monotonic()
         if address in self._by_training and now - self._looked.get(address, -EVERY_SECONDS) >= EVERY_SECONDS:
             self._looked[address] = now
             self._log(address, self.store.root / "work" / address)
 
     def finished(self, stage: Stage, answer: Answer) -> None:
-        """See `PlanObserver`."""
+        """See `StageObserver`."""
         address = str(stage.address)
         if address in self._by_training and answer.outcome == "done":
             self._log(address, self.store.folder(stage.address))
 
     def recorded(self, plan: Plan, cell: Cell, record: schema.Record) -> None:
-        """See `PlanObserver`; cells of other plans are theirs to tell."""
+        """A cell's record has been written; cells of other plans are theirs to tell."""
         if plan is not self.plan:
             return
         self._begin(cell)

@@ -31,18 +31,13 @@ class CheckOptions(StoreOptions):
     names: Annotated[tuple[str, ...], Option(argument=True, help="Which ones (default: all that are prepared).")] = ()
 
 
-Files = Annotated[Path | None, Option(help="Your images: a folder, a .zip or an .npz.")]
-Named = Annotated[str | None, Option(help="A named dataset (default: toyfaces).")]
-Side = Annotated[int | None, Option(help="Side of the images in pixels.")]
-
-
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(StoreOptions):
     """Which images: a named dataset, or files of the user's own, as for `run`."""
 
-    data: Files = None
-    dataset: Named = None
-    resolution: Side = None
+    data: Annotated[Path | None, Option(help="Your images: a folder, a .zip or an .npz.")] = None
+    dataset: Annotated[str | None, Option(help="A named dataset (default: toyfaces).")] = None
+    resolution: Annotated[int | None, Option(help="Side of the images in pixels.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -44,9 +44,12 @@ def type_of(field: Field[Any]) -> Any:
     return get_args(field.type)[0] if get_origin(field.type) is not None and option_of(field) else field.type
 
 
-def default_of(field: Field[Any]) -> Any:
-    """A field's default; `MISSING` where it must be given."""
-    return field.default if field.default_factory is MISSING else field.default_factory()
+def options_in(options: Any) -> Iterator[tuple[Field[Any], Option]]:
+    """The fields of a class of options, or of its instance, that are options."""
+    for field in fields(options):
+        option = option_of(field)
+        if option is not None:
+            yield field, option
 
 
 def is_several(hint: Any) -> bool:
@@ -65,27 +68,25 @@ def options_of(kind: type[Options], given: Mapping[str, Any]) -> Options:
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in given.keys() - known.keys():
         raise InputError(f"there is no option {name!r}; {closest(name, known)}")
-    given = {**_from_environment(known), **given}
-    for name, field in known.items():
-        if name not in given and default_of(field) is MISSING:
-            raise InputError(f"{name} must be given: {getattr(option_of(field), 'help', '')}")
-    return kind(**{name: _value(known[name], value) for name, value in given.items()})
-
-
-def _from_environment(known: Mapping[str, Field[Any]]) -> dict[str, str]:
-    options = {name: option_of(field) for name, field in known.items()}
-    variables = {name: option.envvar for name, option in options.items() if option is not None and option.envvar}
-    return {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
+    typed = dict(given)
+    for field, option in options_in(kind):
+        if field.name not in given:
+            if option.envvar and os.environ.get(option.envvar):
+                typed[field.name] = os.environ[option.envvar]
+            elif field.default is MISSING:
+                raise InputError(f"{field.name} must be given: {option.help}")
+    return kind(**{name: _value(known[name], value) for name, value in typed.items()})
 
 
 def _value(field: Field[Any], value: Any) -> Any:
     option, hint = option_of(field), type_of(field)
-    if option is None or (value is None and default_of(field) is None):
+    if option is None or (value is None and field.default is None):
         return value
     said = option.spelled(field.name)
     if option.read is not None:
         if isinstance(value, Mapping):
-            value = ",".join(f"{key}={_joined(one)}" for key, one in value.items())
+            # Alternatives of one key as --only spells them.
+            value = [f"{key}={'|'.join(map(str, _several(item)))}" for key, item in value.items()]
         text = value if isinstance(value, str) else ",".join(map(str, _several(value)))
         try:
             return option.read(text)
@@ -93,19 +94,14 @@ def _value(field: Field[Any], value: Any) -> Any:
             raise InputError(f"{said} {text}: {error}") from None
     if is_several(hint):
         if isinstance(value, Mapping):
-            value = [f"{key}={one}" for key, one in value.items()]
-        return tuple(_single(get_args(hint)[0], one, said) for one in _several(value))
+            value = [f"{key}={item}" for key, item in value.items()]
+        return tuple(_single(get_args(hint)[0], item, said) for item in _several(value))
     return _in_range(_single(hint, value, said), option, said)
 
 
 def _several(value: Any) -> tuple[Any, ...]:
     single = isinstance(value, str | Path) or not isinstance(value, Iterable)
     return (value,) if single else tuple(value)
-
-
-def _joined(value: Any) -> str:
-    """Alternatives of one key, as --only spells them."""
-    return "|".join(map(str, _several(value)))
 
 
 def _single(hint: Any, value: Any, said: str) -> Any:
@@ -138,9 +134,9 @@ def words_of(options: object) -> list[str]:
     """The options as the command line spells them: the arguments, then all that does not stand at its default."""
     arguments: list[str] = []
     named: list[str] = []
-    for field in fields(options):  # type: ignore[arg-type]
-        option, value = option_of(field), getattr(options, field.name)
-        if option is None or value is None or (not option.argument and value == default_of(field)):
+    for field, option in options_in(options):
+        value = getattr(options, field.name)
+        if value is None or (not option.argument and value == field.default):
             continue
         spelled = option.spelled(field.name)
         if isinstance(value, bool):
@@ -148,8 +144,10 @@ def words_of(options: object) -> list[str]:
             continue
         texts = [text_of(value)] if option.read is not None or not isinstance(value, tuple) else map(text_of, value)
         for text in texts:
-            arguments += [text] if option.argument else []
-            named += [] if option.argument else [spelled, text]
+            if option.argument:
+                arguments.append(text)
+            else:
+                named += [spelled, text]
     return [*arguments, *named]
 
 

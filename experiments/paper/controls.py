@@ -12,13 +12,16 @@ from prism_bench.baselines.table3 import PatchDOnTrain
 from prism_bench.baselines.trivial import HeldOutRow, NearestImageRow, NoiseRow, RealImagesRow
 from prism_bench.experiments.paper.experiment import Row
 
-CONTROLS = (
-    Row.of(PatchDOnTrain()),
-    Row.of(RandomNeighbourPrism()),
-    Row.of(ShuffledNeighbourPrism()),
-    Row.of(ZeroConditionPrism()),
-    Row.of(MeanMLPRag()),
-    Row.of(CrossAttentionRag()),
+CONTROLS = tuple(
+    Row.of(variant)
+    for variant in (
+        PatchDOnTrain(),
+        RandomNeighbourPrism(),
+        ShuffledNeighbourPrism(),
+        ZeroConditionPrism(),
+        MeanMLPRag(),
+        CrossAttentionRag(),
+    )
 )
 
 
@@ -26,14 +29,5 @@ def baselines() -> tuple[Row, ...]:
     """Table 1's further baselines, and rows that learn nothing."""
     from prism_bench.baselines.rissole.rows import FirstStageRow, RissoleOnTrain
 
-    return (
-        Row.of(PatchDiffusion()),
-        Row.of(ProgressivePatchDiffusion()),
-        Row.of(FullResolution()),
-        Row.of(RissoleOnTrain()),
-        Row.of(FirstStageRow()),
-        Row.of(HeldOutRow()),
-        Row.of(RealImagesRow()),
-        Row.of(NearestImageRow()),
-        Row.of(NoiseRow()),
-    )
+    patches = (PatchDiffusion(), ProgressivePatchDiffusion(), FullResolution(), RissoleOnTrain(), FirstStageRow())
+    return tuple(Row.of(it) for it in (*patches, HeldOutRow(), RealImagesRow(), NearestImageRow(), NoiseRow()))

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from prism_bench.baselines.changed import Changed
 from prism_bench.baselines.table3 import PatchD, PatchDOnTrain, Prism
-from prism_bench.experiments.paper.experiment import Claim, Experiment, Quoted, Row, RowAt
-from prism_bench.experiments.paper.published import FID_50K, TITLES, quoted_fid
+from prism_bench.experiments.paper.experiment import Claim, Experiment, Row, RowAt
+from prism_bench.experiments.paper.published import FID_50K, quoted_fid
 from prism_bench.prism.component import Json
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.patches import PatchSizes
@@ -41,12 +41,11 @@ class HybridTable5(Experiment, name="hybrid-table5"):
         half = PatchSizes(full=self.hybrid_full)
 
         def row(name: str, label: str, base: PatchD | PatchDOnTrain | Prism, method: str, trained_on: str) -> Row:
-            fid = quoted_fid("table5", method=method, trained_on=trained_on)
             return Row(
                 id=name,
                 label=f"{label} on {trained_on}, {self.hybrid_full:.0%} full resolution",
                 variant=Changed(base=base, patches=half, length=self.hybrid_length),
-                quoted=() if fid is None else (Quoted(TITLES[panel], fid),),
+                quoted=quoted_fid("table5", panel, method=method, trained_on=trained_on),
             )
 
         return (

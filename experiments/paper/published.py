@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from prism_bench.experiments.paper.experiment import Quoted
+
 TITLES = {
     "cifar10": "CIFAR-10 32x32",
     "celeba": "CelebA 64x64",
@@ -23,9 +25,7 @@ def paper_numbers() -> dict[str, Any]:
     return value
 
 
-def quoted_fid(table: str, **where: Any) -> float | None:
-    """The FID of the one row of a table (1, 2 or 5) with these entries; None where the table has no such row."""
-    for row in paper_numbers()[table]:
-        if all(row.get(key) == value for key, value in where.items()):
-            return float(row["fid"])
-    return None
+def quoted_fid(table: str, panel: str, **where: Any) -> tuple[Quoted, ...]:
+    """The FID of the one row of a table (1, 2 or 5) with these entries; none where the table has no such row."""
+    rows = [row for row in paper_numbers()[table] if where.items() <= row.items()]
+    return tuple(Quoted(TITLES[panel], float(row["fid"])) for row in rows[:1])

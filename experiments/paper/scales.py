@@ -47,6 +47,12 @@ def structure(encoder: Encoder) -> tuple[Metric, ...]:
     return (FarDependence(), FrechetParts(encoder=encoder), Memorisation(encoder=encoder))
 
 
+def toy_metrics(input_size: int) -> tuple[Metric, ...]:
+    """What samples of toyfaces are measured by, through a small encoder: their attributes are known."""
+    encoder = EfficientNetLite0(input_size=input_size)
+    return (*distances(encoder), Coherence(), *structure(encoder))
+
+
 METRICS = distances(EfficientNetLite0(input_size=224))
 
 # FID in both modes: the paper does not say which; EDM's own script is closest to the legacy one.
@@ -149,11 +155,7 @@ SMOKE = Scale(
         ),
     ),
     sampler=DPMSolverPP2M(steps=8),
-    metrics=(
-        *distances(EfficientNetLite0(input_size=64)),
-        Coherence(),
-        *structure(EfficientNetLite0(input_size=64)),
-    ),
+    metrics=toy_metrics(input_size=64),
     samples=64,
     fixed_k=2,
     parts=(OtherSystems(rissole=TINY_RISSOLE), Table2(), ScheduleSweep(), HybridTable5()),
@@ -172,11 +174,7 @@ LAPTOP = Scale(
         ),
     ),
     sampler=DPMSolverPP2M(steps=18),
-    metrics=(
-        *distances(EfficientNetLite0(input_size=128)),
-        Coherence(),
-        *structure(EfficientNetLite0(input_size=128)),
-    ),
+    metrics=toy_metrics(input_size=128),
     samples=1000,
     fixed_k=4,
     # The whole of the paper on two cores in an evening: the sweep and the costly full-resolution rows are shortened.

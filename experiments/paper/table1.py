@@ -1,12 +1,13 @@
 """Section 5.3, Table 1: PRISM on X_train against baselines on all images; RISSOLE's code is loaded for its rows."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from prism_bench.baselines.table3 import PatchD, Prism
 from prism_bench.experiments.paper.controls import CONTROLS, baselines
-from prism_bench.experiments.paper.experiment import Claim, Experiment, Quoted, Row, RowAt
-from prism_bench.experiments.paper.published import FID_50K, TITLES, quoted_fid
+from prism_bench.experiments.paper.experiment import Claim, Experiment, Row, RowAt
+from prism_bench.experiments.paper.published import FID_50K, quoted_fid
 from prism_bench.prism.variants.scale import Scale
 
 
@@ -21,9 +22,10 @@ class Table1(Experiment, name="table1"):
 
     def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
         """Patch Diffusion, RISSOLE where the paper has it, PRISM."""
-        patchd = Row.of(PatchD(), *_quoted(panel, "patch_diffusion"))
-        prism = Row.of(Prism(), *_quoted(panel, "prism"))
-        rissole = _quoted(panel, "rissole")
+        quoted = partial(quoted_fid, "table1", panel, dataset=panel)
+        patchd = Row.of(PatchD(), *quoted(method="patch_diffusion"))
+        prism = Row.of(Prism(), *quoted(method="prism"))
+        rissole = quoted(method="rissole")
         if not rissole:
             return (patchd, prism)
         from prism_bench.baselines.rissole.rows import RissoleRow
@@ -39,8 +41,3 @@ class Table1(Experiment, name="table1"):
     def controls(self) -> tuple[Row, ...]:
         """Those of the ablation, and further baselines."""
         return CONTROLS + baselines()
-
-
-def _quoted(panel: str, method: str) -> tuple[Quoted, ...]:
-    fid = quoted_fid("table1", dataset=panel, method=method)
-    return () if fid is None else (Quoted(TITLES[panel], fid),)

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from prism_bench.analysis.schema.records import Declined
 from prism_bench.experiments.planning.request import Entry, Request
 from prism_bench.prism.component import digest_of
 from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.data.base import Dataset
-from prism_bench.prism.data.split import Parts
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.methods.method import Method
 from prism_bench.prism.metrics.base import Metric
-from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
+from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage
 from prism_bench.prism.stages.measure import FeaturesStage, FloorStage, MetricStage
 from prism_bench.prism.stages.model import SamplesStage, TrainingStage
 
@@ -29,7 +29,7 @@ class Cell:
     samples: SamplesStage
     metrics: tuple[MetricStage, ...]
     floors: tuple[FloorStage, ...]
-    declined: tuple[tuple[str, str], ...]
+    declined: tuple[Declined, ...]
 
     @property
     def training(self) -> TrainingStage:
@@ -57,20 +57,16 @@ class Layout:
     """Builds the stages of cells, sharing those that do not differ. `width`: neighbours kept for each image."""
 
     request: Request
-    parts: Parts
-    split: SplitStage
     width: int
 
     def neighbours(self, retrieval: Retrieval | None) -> NeighboursStage | None:
         """The neighbour table, wide enough for every cell of the plan."""
         if retrieval is None:
             return None
-        data = self.request.source.stage
-        label = f"{retrieval.encoder.name}, {self.request.source.title}"
-        embeddings = EmbeddingsStage(data=data, split=self.split, encoder=retrieval.encoder, label=label)
-        return NeighboursStage(
-            embeddings=embeddings, split=self.split, retrieval=retrieval, width=self.width, label=label
-        )
+        source, split = self.request.source, self.request.split
+        label = f"{retrieval.encoder.name}, {source.title}"
+        embeddings = EmbeddingsStage(data=source.stage, split=split, encoder=retrieval.encoder, label=label)
+        return NeighboursStage(embeddings=embeddings, split=split, retrieval=retrieval, width=self.width, label=label)
 
     def training(self, method: Method, seed: int, label: str) -> TrainingStage:
         """The training of a method, and of the one it builds on."""
@@ -78,7 +74,7 @@ class Layout:
         unseen = data.dataset.held_out if method.sees_held_out else None
         return TrainingStage(
             data=data,
-            split=self.split,
+            split=self.request.split,
             neighbours=self.neighbours(method.conditioning),
             method=method,
             seed=seed,
@@ -90,27 +86,25 @@ class Layout:
     def cell(self, entry: Entry, k_sample: int, seed: int) -> Cell:
         """One row at one seed and number of neighbours. A grid shows samples and measures nothing."""
         request, scale = self.request, self.request.scale
-        data, measured = request.source.stage, request.experiment.kind != "grid"
+        measured = request.experiment.kind != "grid"
         label = f"{entry.row.label}, seed {seed}"
-        training = self.training(entry.method, seed, label)
         samples = SamplesStage(
-            training=training,
+            training=self.training(entry.method, seed, label),
             sampler=entry.sampler,
             k_sample=k_sample,
             samples=scale.samples if measured else min(scale.samples, GRID),
             seed=seed,
             label=f"{label}, k_sample {k_sample}" if len(entry.k_samples) > 1 else label,
         )
-        floor_n = scale.samples
         metrics, floors, declined = [], [], []
         for metric in scale.metrics if measured else ():
-            reason = metric.applies(data.dataset)
+            reason = metric.applies(request.source.stage.dataset)
             if reason is not None:
-                declined.append((metric.name, reason))
+                declined.append(Declined(metric=metric.name, reason=reason))
                 continue
-            own, floor = measured_by(metric, samples, self.split, floor_n, request.source.title)
-            metrics.append(own)
-            floors.append(floor)
+            of_samples, of_real_images = measured_by(metric, samples, request.source.title)
+            metrics.append(of_samples)
+            floors.append(of_real_images)
         return Cell(entry.row.id, entry.row.label, seed, samples, tuple(metrics), tuple(floors), tuple(declined))
 
 
@@ -119,22 +113,19 @@ def held_out_stage(dataset: Dataset, title: str) -> DatasetStage:
     return DatasetStage(dataset=dataset, label=f"{title}, held out")
 
 
-def measured_by(
-    metric: Metric, samples: SamplesStage, split: SplitStage, floor_n: int, title: str
-) -> tuple[MetricStage, FloorStage]:
-    """The stages of one metric: of the samples, and of real images in their place."""
-    data = samples.training.data
+def measured_by(metric: Metric, samples: SamplesStage, title: str) -> tuple[MetricStage, FloorStage]:
+    """The stages of one metric: of the samples, and of as many real images in their place."""
+    data, split = samples.training.data, samples.training.split
     features = reference = held_out = None
     if metric.encoder is not None:
         features = FeaturesStage(samples=samples, split=split, encoder=metric.encoder, label=samples.label)
-        reference = EmbeddingsStage(
-            data=data, split=split, encoder=metric.encoder, label=f"{metric.encoder.name}, {title}"
-        )
+        label = f"{metric.encoder.name}, {title}"
+        reference = EmbeddingsStage(data=data, split=split, encoder=metric.encoder, label=label)
         unseen = data.dataset.held_out if metric.uses_held_out else None
         if unseen is not None:
             stage = held_out_stage(unseen, title)
             held_out = FeaturesStage(samples=stage, split=split, encoder=metric.encoder, label=stage.label)
-    own = MetricStage(
+    of_samples = MetricStage(
         metric=metric,
         data=data,
         split=split,
@@ -144,13 +135,13 @@ def measured_by(
         held_out=held_out,
         label=f"{metric.name}, {samples.label}",
     )
-    floor = FloorStage(
+    of_real_images = FloorStage(
         metric=metric,
         data=data,
         split=split,
         reference=reference,
-        samples=floor_n,
+        samples=samples.samples,
         held_out=held_out,
         label=f"{metric.name}, real images",
     )
-    return own, floor
+    return of_samples, of_real_images

@@ -5,31 +5,32 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from prism_bench.analysis.schema import records as schema
-from prism_bench.experiments.paper.experiment import Row
 from prism_bench.experiments.planning.cells import Cell, Layout
 from prism_bench.experiments.planning.plan_document import document
 from prism_bench.experiments.planning.request import ONLY, Entry, Request
 from prism_bench.prism.conditioning.retrieval import check_k
-from prism_bench.prism.data.split import Parts
 from prism_bench.prism.engine.stage import Stage, walk
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import Method
-from prism_bench.prism.stages.data import SplitStage
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of an experiment, the rows it declines, and the document that tables are built from."""
+    """All cells of an experiment, and the document that tables are built from."""
 
     request: Request
     cells: tuple[Cell, ...]
-    declined: tuple[Row, ...]
     document: schema.Plan
 
     @property
     def digest(self) -> str:
         """The identity of what was asked: rows, records and caption facts."""
         return self.document.plan
+
+    @property
+    def declined(self) -> tuple[schema.PlanRow, ...]:
+        """The rows that are not computed."""
+        return tuple(row for row in self.document.rows if row.declined is not None)
 
     @cached_property
     def stages(self) -> dict[str, Stage]:
@@ -54,14 +55,14 @@ class Plan:
 def table_cells(plans: Sequence[Plan]) -> int:
     """Cells with numbers of all tables, declined rows included; grids and curves show cells of tables."""
     tables = [plan for plan in plans if plan.request.experiment.kind == "table"]
-    return sum(len(plan.cells) + len(plan.declined) * len(plan.request.seeds) for plan in tables)
+    return sum(len(plan.cells) + len(plan.declined) * len(plan.document.seeds) for plan in tables)
 
 
 def distinct_trainings(plans: Sequence[Plan]) -> int:
     """Distinct trainings of all plans, cached or not; a declined row stands for one for each seed."""
     known = {str(cell.training.address) for plan in plans for cell in plan.cells}
     declined = {
-        (row.id, plan.request.panel, seed) for plan in plans for row in plan.declined for seed in plan.request.seeds
+        (row.id, plan.request.panel, seed) for plan in plans for row in plan.declined for seed in plan.document.seeds
     }
     return len(known) + len(declined)
 
@@ -78,56 +79,52 @@ def compile_plans(requests: Sequence[Request]) -> list[Plan]:
     plans = [_compile(request, entries, width) for request, entries in zip(requests, rows, strict=True)]
     found = [plan for plan in plans if plan.cells]
     if not found:
-        asked = ",".join(f"{key}={value}" for key, value in requests[0].only)
+        asked = ",".join(f"{key}={value}" for key, value in requests[0].options.only)
         raise InputError(f"--only {asked} leaves no cell; `prism-bench run NAME --dry-run` lists them")
     return found
 
 
 def _entries(request: Request) -> list[Entry]:
-    return [Entry.of(row, row.variant, request.scale) for row in request.rows if row.variant is not None]
+    return [Entry.of(row, request.scale) for row in request.rows if row.variant is not None]
 
 
 def _compile(request: Request, entries: Sequence[Entry], width: int) -> Plan:
-    source = request.source
-    parts = request.split.parts(source.labels, source.classes)
     for entry in entries:
-        _check(entry, parts, source.stage.dataset.resolution, request.seeds)
-    split = SplitStage(data=source.stage, split=request.split, label=source.title)
-    layout = Layout(request, parts, split, width)
+        _check(entry, request)
+    layout = Layout(request, width)
     cells = tuple(
         layout.cell(entry, k_sample, seed)
         for entry in entries
         for k_sample in entry.k_samples
-        for seed in request.seeds
+        for seed in request.options.seeds
         if _wanted(request, entry, k_sample, seed)
     )
-    declined = tuple(row for row in request.rows if row.declined is not None and not request.only)
-    return Plan(request, cells, declined, document(layout, cells, declined))
+    return Plan(request, cells, document(layout, cells))
 
 
-def _check(entry: Entry, parts: Parts, resolution: int, seeds: Sequence[int]) -> None:
+def _check(entry: Entry, request: Request) -> None:
     method = entry.method
-    _check_trainings(method, parts, resolution, seeds)
+    _check_trainings(method, request)
     method.check_sampler(entry.sampler)
-    conditioning = method.conditioning
-    if conditioning is not None:
+    if method.conditioning is not None:
         largest = max(method.largest_k, *entry.k_samples)
-        check_k(largest, len(parts.retrieval), exclude_self=conditioning.exclude_self)
+        check_k(largest, len(request.parts.retrieval), exclude_self=method.conditioning.exclude_self)
 
 
-def _check_trainings(method: Method, parts: Parts, resolution: int, seeds: Sequence[int]) -> None:
+def _check_trainings(method: Method, request: Request) -> None:
     """The method, and all that are trained before it."""
+    resolution = request.source.stage.dataset.resolution
     method.check(resolution)
-    method.check_parts(parts)
-    for seed in seeds:
+    method.check_parts(request.parts)
+    for seed in request.options.seeds:
         method.check_training(resolution, seed)
     if method.first is not None:
-        _check_trainings(method.first, parts, resolution, seeds)
+        _check_trainings(method.first, request)
 
 
 def _wanted(request: Request, entry: Entry, k_sample: int, seed: int) -> bool:
     known = entry.facts(k_sample, seed)
-    for key, value in request.only:
+    for key, value in request.options.only:
         if key not in (*known, *ONLY):
             raise InputError(f"--only {key}={value}: cells are selected by {', '.join((*known, *ONLY))}")
         if known.get(key) not in value.split("|"):

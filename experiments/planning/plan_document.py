@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from prism_bench.analysis.schema import records as schema
-from prism_bench.experiments.paper.experiment import Claim, Row, RowAt
+from prism_bench.experiments.paper.experiment import Claim, RowAt
 from prism_bench.experiments.planning.cells import Cell, Layout
 from prism_bench.experiments.planning.request import Entry, Request, factors
 from prism_bench.prism.component import Json, diff, digest_of
@@ -17,10 +17,10 @@ LONG = 24
 """Letters of a setting's value in a label."""
 
 
-def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> schema.Plan:
+def document(layout: Layout, cells: Sequence[Cell]) -> schema.Plan:
     """The document of a plan."""
-    request, parts = layout.request, layout.parts
-    dataset = request.source.stage.dataset
+    request, options = layout.request, layout.request.options
+    data, images = request.source.stage, len(request.source.labels)
     return with_digest(
         schema.Plan(
             plan="",
@@ -30,24 +30,24 @@ def document(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> 
             title=request.experiment.title,
             paper_table=request.experiment.paper_table,
             quoted_source=request.experiment.quoted_source,
-            scale=request.scale_name,
+            scale=options.scale,
             dataset=schema.Dataset(
                 label=request.source.title,
-                digest=request.source.stage.address.key,
-                resolution=dataset.resolution,
-                images=len(request.source.labels),
-                retrieval=len(parts.retrieval),
-                train=len(parts.train),
+                digest=data.address.key,
+                resolution=data.dataset.resolution,
+                images=images,
+                retrieval=len(request.parts.retrieval),
+                train=len(request.parts.train),
             ),
-            reference=f"all {len(request.source.labels)} real images X",
-            seeds=request.seeds,
-            split_seed=request.split.seed,
-            settings=request.settings,
-            only=tuple(f"{key}={value}" for key, value in request.only),
+            reference=f"all {images} real images X",
+            seeds=options.seeds,
+            split_seed=options.split_seed,
+            settings=options.settings,
+            only=tuple(f"{key}={value}" for key, value in options.only),
             choices=_choices(request),
-            rows=tuple(_rows(layout, cells, declined)),
+            rows=tuple(_rows(request, cells)),
             claims=tuple(_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit),
-            command=request.command,
+            command=options.command,
         )
     )
 
@@ -60,13 +60,12 @@ def with_digest(plan: schema.Plan, *without: str) -> schema.Plan:
     return schema.Plan.model_validate_json(json.dumps(finished.model_dump(mode="json"), sort_keys=True))
 
 
-def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> Iterator[schema.PlanRow]:
-    request = layout.request
-    shown = [_brief(setting) for setting in request.settings if setting.partition("=")[0] not in IN_SIGHT]
+def _rows(request: Request, cells: Sequence[Cell]) -> Iterator[schema.PlanRow]:
+    shown = [_brief(setting) for setting in request.options.settings if setting.partition("=")[0] not in IN_SIGHT]
     suffix = f" [{', '.join(shown)}]" if shown else ""
     for row in request.rows:
         computed = [cell for cell in cells if cell.row == row.id]
-        if not computed and row not in declined:
+        if not computed and (row.declined is None or request.options.only):
             continue
         method = computed[0].training.method if computed else None
         yield schema.PlanRow(
@@ -76,10 +75,7 @@ def _rows(layout: Layout, cells: Sequence[Cell], declined: Sequence[Row]) -> Ite
             changes={} if method is None else diff(request.scale.method, method),
             factors={} if method is None else factors(method),
             cells=tuple(schema.Cell(seed=c.seed, record=c.record, k_sample=c.samples.k_sample) for c in computed),
-            quoted=tuple(
-                schema.QuotedNumber(column=quoted.column, value=quoted.value, k_sample=quoted.k_sample)
-                for quoted in row.quoted
-            ),
+            quoted=tuple(schema.QuotedNumber(**quoted._asdict()) for quoted in row.quoted),
             control=row.control,
             declined=row.declined,
         )
@@ -100,7 +96,7 @@ def _claim(claim: Claim, layout: Layout) -> schema.Claim:
         pairs=tuple(_pair(better, worse, layout) for better, worse in claim.pairs),
         limit=limit
         and schema.Limit(
-            sides=tuple(_side(*_entry(side, layout), layout) for side in limit.rows),
+            sides=tuple(_side(*_sampled(row, layout), layout) for row in limit.rows),
             metric=limit.metric,
             most=limit.most,
             condition=limit.condition,
@@ -110,23 +106,22 @@ def _claim(claim: Claim, layout: Layout) -> schema.Claim:
 
 
 def _pair(better: RowAt, worse: RowAt, layout: Layout) -> schema.Pair:
-    (one, k_one), (other, k_other) = entries = [_entry(side, layout) for side in (better, worse)]
-    sides = [_side(entry, k_sample, layout) for entry, k_sample in entries]
-    different = tuple(differing(one.method, k_one, other.method, k_other))
-    return schema.Pair(better=sides[0], worse=sides[1], factors=different)
+    (entry, k_sample), (other, other_k) = _sampled(better, layout), _sampled(worse, layout)
+    return schema.Pair(
+        better=_side(entry, k_sample, layout),
+        worse=_side(other, other_k, layout),
+        factors=tuple(_differing(entry.method, k_sample, other.method, other_k)),
+    )
 
 
-def _entry(side: RowAt, layout: Layout) -> tuple[Entry, int]:
+def _sampled(side: RowAt, layout: Layout) -> tuple[Entry, int]:
     """A side's method made, and its number of neighbours."""
-    variant = side.row.variant
-    if variant is None:
-        raise TypeError(f"the row {side.row.id} is declined and cannot stand in a claim")
-    entry = Entry.of(side.row, variant, layout.request.scale)
+    entry = Entry.of(side.row, layout.request.scale)
     return entry, entry.k_samples[0] if side.k_sample is None else side.k_sample
 
 
 def _side(entry: Entry, k_sample: int, layout: Layout) -> schema.Side:
-    cells = [layout.cell(entry, k_sample, seed) for seed in layout.request.seeds]
+    cells = [layout.cell(entry, k_sample, seed) for seed in layout.request.options.seeds]
     return schema.Side(
         label=entry.row.label,
         row=entry.row.id,
@@ -135,16 +130,16 @@ def _side(entry: Entry, k_sample: int, layout: Layout) -> schema.Side:
     )
 
 
-def differing(one: Method, k_one: int, other: Method, k_other: int) -> list[str]:
+def _differing(method: Method, k_sample: int, other: Method, other_k: int) -> list[str]:
     """The names of everything in which two methods differ, as far as it can change a result.
 
     Where one of them looks at no neighbours, schedule, retrieval and k_sample belong to the other's aggregator.
     """
-    both = one.conditioning is not None and other.conditioning is not None
+    both = method.conditioning is not None and other.conditioning is not None
     idle = set() if both else {"schedule", "retrieval"}
-    names = dict.fromkeys(path.partition(".")[0] for path in diff(one, other))
-    found = [name for name in names if name not in idle]
-    return [*found, "k_sample"] if both and k_one != k_other else found
+    names = dict.fromkeys(path.partition(".")[0] for path in diff(method, other))
+    fields = [name for name in names if name not in idle]
+    return [*fields, "k_sample"] if both and k_sample != other_k else fields
 
 
 def _choices(request: Request) -> dict[str, Json]:
@@ -165,12 +160,12 @@ def _choices(request: Request) -> dict[str, Json]:
         ),
         "samples per cell (samples)": scale.samples,
         "metrics (metrics)": ", ".join(metric.name for metric in scale.metrics),
-        "share of X that is D (--retrieval-fraction)": round(request.split.retrieval_fraction, 4),
+        "share of X that is D (--retrieval-fraction)": round(request.split.split.retrieval_fraction, 4),
         "images seen in training (training.images)": method.training.images,
         "precision (training.precision)": method.training.precision,
         "learning rate at the end, as a fraction (training.final_fraction)": method.training.final_fraction,
         "reference set of the metrics": "X, the retrieval set included",
-        "seeds (--seeds)": list(request.seeds),
+        "seeds (--seeds)": list(request.options.seeds),
     }
     for part in scale.parts:
         choices |= part.choices()

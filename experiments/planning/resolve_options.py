@@ -23,6 +23,7 @@ from prism_bench.prism.encoders.clip_files import take
 from prism_bench.prism.engine.runtime import Runtime, usable_cores
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.stages.data import SplitStage
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
 from rich.console import Console
@@ -39,9 +40,37 @@ def requests_of(options: RunOptions, store: Store, console: Console) -> list[Req
     if not parts:
         names = ", ".join(dict.fromkeys(panel for choice in chosen for panel in choice.experiment.panels))
         raise InputError(f"--dataset {options.dataset}: nothing that was asked for uses it; it uses {names}")
-    scales = {panel: _with_settings(options, panel, parts) for _, panel in parts}
-    sources = _Sources(options, store, console)
-    return [choice.request(panel, scales[panel], sources.on(panel, scales[panel])) for choice, panel in parts]
+    scales = {panel: _with_settings(options, panel, parts) for panel in dict.fromkeys(panel for _, panel in parts)}
+    files = dict(_panel_of_files(options, text) for text in options.data)
+    sources = {
+        panel: open_data(
+            files.get(panel),
+            None if panel else options.dataset,
+            scale.dataset,
+            resolution=options.resolution,
+            skip_bad=options.skip_bad,
+            store=store,
+            console=console,
+        )
+        for panel, scale in scales.items()
+    }
+    return [choice.request(panel, scales[panel], sources[panel]) for choice, panel in parts]
+
+
+def _panel_of_files(options: RunOptions, text: str) -> tuple[str, Path]:
+    """Which panel a `--data` is for: PATH serves a scale of one set, NAME=PATH the paper's sets."""
+    name, equals, path = text.partition("=")
+    several = scale_named(options.scale).whole is None
+    if equals and name in TITLES:
+        if not several:
+            raise InputError(f"--data {text}: at scale {options.scale} all rows share one set; give --data PATH")
+        return name, Path(path)
+    if several:
+        raise InputError(
+            f"--data {text}: scale {options.scale} runs on {', '.join(TITLES)}; say which of them these "
+            f"pictures are: --data celeba={text}"
+        )
+    return "", Path(text)
 
 
 @dataclass(frozen=True)
@@ -58,13 +87,12 @@ class _Chosen:
 
     def panels(self) -> tuple[str, ...]:
         """The panels to be computed apart; "" where the scale is one for all data."""
-        scales = scale_named(self.options.scale)
-        if scales.whole is not None:
+        if scale_named(self.options.scale).whole is not None:
             return ("",)
         return tuple(panel for panel in self.experiment.panels if self.options.dataset in {None, panel})
 
     def rows(self, panel: str, scale: Scale) -> tuple[Row, ...]:
-        """The experiment's rows, its controls where asked for, and the rows of `--with`."""
+        """The experiment's rows, its controls where asked for, and those of `--with`; declined where they cannot be."""
         panels = (panel,) if panel else self.experiment.panels
         rows = {row.id: row for row in merged_rows(self.at(scale), panels, scale)}
         if self.options.controls:
@@ -72,35 +100,27 @@ class _Chosen:
         for extra in self.options.extra:
             variant = extra if isinstance(extra, Variant) else Variant.called(extra)
             rows.setdefault(variant.name, Row.of(variant))
-        return tuple(rows.values())
-
-    def rows_on(self, panel: str, scale: Scale) -> tuple[Row, ...]:
-        """The same, those declined that cannot be."""
-        return tuple(row.if_applies(scale) for row in self.rows(panel, scale))
+        return tuple(row.if_applies(scale) for row in rows.values())
 
     def request(self, panel: str, scale: Scale, source: ImageSource) -> Request:
         """Rows, claims, data and split."""
-        options, panels = self.options, (panel,) if panel else self.experiment.panels
+        options, dataset = self.options, source.stage.dataset
         # From here on the scale is that of the images at hand: a budget counts operations at their resolution.
-        scale = scale.replace(dataset=source.stage.dataset)
+        scale = scale.replace(dataset=dataset)
         experiment = self.at(scale)
+        panels = (panel,) if panel else experiment.panels
         claims = {claim.id: claim for each in reversed(panels) for claim in experiment.claims(each, scale)}
-        fraction = options.retrieval_fraction
-        if fraction is None:
-            fraction = source.stage.dataset.retrieval_fraction
+        fraction = dataset.retrieval_fraction if options.retrieval_fraction is None else options.retrieval_fraction
+        split = Split(retrieval_fraction=fraction, seed=options.split_seed, by_class=options.stratify)
         return Request(
+            options=options,
             experiment=experiment,
-            rows=self.rows_on(panel, scale),
+            rows=self.rows(panel, scale),
             claims=tuple(claims.values()),
             scale=scale,
-            scale_name=options.scale,
             source=source,
-            split=Split(retrieval_fraction=fraction, seed=options.split_seed, by_class=options.stratify),
-            seeds=options.seeds,
+            split=SplitStage(data=source.stage, split=split, label=source.title),
             panel=TITLES.get(panel, panel),
-            settings=options.settings,
-            only=options.only,
-            command=options.command,
         )
 
 
@@ -190,52 +210,10 @@ def _effect(scale: Scale, chosen: Sequence[_Chosen], panel: str) -> tuple[object
     rows = tuple(
         (row.variant.method(scale), row.variant.sampler(scale), row.k_sample or row.variant.k_sample(scale))
         for choice in chosen
-        for row in choice.rows_on(panel, scale)
+        for row in choice.rows(panel, scale)
         if row.variant is not None
     )
     return (rows, scale.sampler, scale.metrics, scale.samples, scale.dataset)
-
-
-class _Sources:
-    """The data of each panel, opened once. `--data PATH` serves a scale of one, `--data NAME=PATH` the paper's sets."""
-
-    def __init__(self, options: RunOptions, store: Store, console: Console) -> None:
-        self.options, self.store, self.console = options, store, console
-        self.given = dict(self._split(text) for text in options.data)
-        self.opened: dict[str, ImageSource] = {}
-
-    def _split(self, text: str) -> tuple[str, Path]:
-        name, equals, path = text.partition("=")
-        several = scale_named(self.options.scale).whole is None
-        if equals and name in TITLES:
-            if not several:
-                raise InputError(
-                    f"--data {text}: at scale {self.options.scale} all rows share one set; give --data PATH"
-                )
-            return name, Path(path)
-        if several:
-            raise InputError(
-                f"--data {text}: scale {self.options.scale} runs on {', '.join(TITLES)}; say which of them these "
-                f"pictures are: --data celeba={text}"
-            )
-        return "", Path(text)
-
-    def on(self, panel: str, scale: Scale) -> ImageSource:
-        """The panel's data: the user's files, or the named dataset."""
-        if panel not in self.opened:
-            self.opened[panel] = self._open(panel, scale)
-        return self.opened[panel]
-
-    def _open(self, panel: str, scale: Scale) -> ImageSource:
-        return open_data(
-            self.given.get(panel),
-            None if panel else self.options.dataset,
-            scale.dataset,
-            resolution=self.options.resolution,
-            skip_bad=self.options.skip_bad,
-            store=self.store,
-            console=self.console,
-        )
 
 
 def resources(options: RunOptions, trainings: int) -> tuple[Runtime, int]:

@@ -12,7 +12,6 @@ from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.memorisation import Memorisation
 from prism_bench.prism.stages.data import open_images
-from prism_bench.prism.stages.measure import MetricStage
 
 SHOWN = 12
 """Samples of each row."""
@@ -20,7 +19,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Row:
     """One row's first cell with its distances (`prism.metrics.memorisation.Resemblance`, by field)."""
 
     cell: Cell
@@ -29,55 +28,45 @@ class _Found:
     details: dict[str, Array]
 
 
-def write_resemblances(plan: Plan, store: Store, folder: Path) -> dict[str, Path]:
+def write_resemblances(plan: Plan, store: Store, folder: Path) -> list[Path]:
     """memorisation.png and memorisation-distances.png of each row's first seed; nothing where it was not measured."""
-    found = list(_found(plan, store).values())
-    if not found:
-        return {}
+    rows = _measured(plan, store)
+    if not rows:
+        return []
     folder.mkdir(parents=True, exist_ok=True)
-    return {
-        "memorisation": _suspects(found, folder / "memorisation.png"),
-        "memorisation-distances": _distances(found, folder / "memorisation-distances.png"),
-    }
+    return [_suspects(rows, folder / "memorisation.png"), _distances(rows, folder / "memorisation-distances.png")]
 
 
-def _found(plan: Plan, store: Store) -> dict[str, _Found]:
-    rows: dict[str, _Found] = {}
-    for cell in plan.cells:
-        stage = _memorisation(cell)
-        if cell.row in rows or stage is None or not (store.folder(stage.address) / "details.npz").exists():
-            continue
-        folders = [store.folder(one.address) for one in (cell.samples, cell.training.data)]
-        if not all((folder / "images.npy").exists() for folder in folders):
-            continue
-        with np.load(store.folder(stage.address) / "details.npz") as details:
+def _measured(plan: Plan, store: Store) -> list[_Row]:
+    rows: dict[str, _Row] = {}
+    stages = [(cell, stage) for cell in plan.cells for stage in cell.metrics if isinstance(stage.metric, Memorisation)]
+    for cell, stage in stages:
+        details = store.folder(stage.address) / "details.npz"
+        folders = [store.folder(needed.address) for needed in (cell.samples, cell.training.data)]
+        if cell.row not in rows and all(path.exists() for path in (details, *(it / "images.npy" for it in folders))):
             samples, real = (open_images(folder) for folder in folders)
-            rows[cell.row] = _Found(cell, samples, real, dict(details))
-    return rows
+            with np.load(details) as arrays:
+                rows[cell.row] = _Row(cell, samples, real, dict(arrays))
+    return list(rows.values())
 
 
-def _memorisation(cell: Cell) -> MetricStage | None:
-    return next((stage for stage in cell.metrics if isinstance(stage.metric, Memorisation)), None)
-
-
-def _suspects(found: list[_Found], path: Path) -> Path:
+def _suspects(rows: list[_Row], path: Path) -> Path:
     """Two strips for each row: samples by rising distance, as a share of the threshold, and their nearest images."""
     from matplotlib.figure import Figure
 
-    width = 12.0
-    figure = Figure(figsize=(width, len(found) * 2.65 + 0.5), dpi=120)
+    figure = Figure(figsize=(12, len(rows) * 2.65 + 0.5), dpi=120)
     # Room for the rows' names.
     figure.set_layout_engine("constrained", h_pad=0.09)
-    grid = figure.subplots(2 * len(found), SHOWN, squeeze=False)
-    for index, one in enumerate(found):
-        shares, ids, parts = _closest(one.details)
+    grid = figure.subplots(2 * len(rows), SHOWN, squeeze=False)
+    for index, row in enumerate(rows):
+        shares, ids, parts = _closest(row.details)
         for column, sample in enumerate(np.argsort(shares, kind="stable")[:SHOWN]):
-            pictures = (one.samples[sample], one.real[ids[sample]])
+            pictures = (row.samples[sample], row.real[ids[sample]])
             words = (f"sample {sample}", f"{parts[sample]}: {shares[sample]:.2f}")
             for axis, image, text in zip(grid[2 * index : 2 * index + 2, column], pictures, words, strict=True):
                 axis.imshow(image.transpose(1, 2, 0), interpolation="nearest")
                 axis.set_xlabel(text, fontsize=7, labelpad=1)
-        first, title = grid[2 * index, 0], f"{one.cell.label}, seed {one.cell.seed}"
+        first, title = grid[2 * index, 0], f"{row.cell.label}, seed {row.cell.seed}"
         # Left out of the layout: a long title must not widen its column.
         first.text(0, 1.05, title, transform=first.transAxes, fontsize=9, va="bottom").set_in_layout(False)
     for axis in grid.flat:
@@ -103,7 +92,7 @@ def _closest(details: dict[str, Array]) -> tuple[Array, Array, list[str]]:
     return np.minimum(to_d, to_train), ids, ["D" if near else "X_train" for near in nearer_d]
 
 
-def _distances(found: list[_Found], path: Path) -> Path:
+def _distances(rows: list[_Row], path: Path) -> Path:
     """Cumulative distributions of the distances, a panel for each kind, generated rows beside real images."""
     from matplotlib.figure import Figure
 
@@ -114,11 +103,11 @@ def _distances(found: list[_Found], path: Path) -> Path:
     )
     figure = Figure(figsize=(12, 4.2), dpi=120, layout="constrained")
     for axis, (key, real, threshold, title) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
-        for one in found:
-            axis.ecdf(one.details[key], label=one.cell.label, linewidth=1.2)
+        for row in rows:
+            axis.ecdf(row.details[key], label=row.cell.label, linewidth=1.2)
         words = "real images, to the nearest of the other part"
-        axis.ecdf(found[0].details[real], label=words, color="black", linewidth=1.2)
-        axis.axvline(float(found[0].details[threshold]), color="0.5", linestyle="--", linewidth=1, label="copies below")
+        axis.ecdf(rows[0].details[real], label=words, color="black", linewidth=1.2)
+        axis.axvline(float(rows[0].details[threshold]), color="0.5", linestyle="--", linewidth=1, label="copies below")
         axis.set_xlabel(f"distance of features {title}", fontsize=8)
         axis.grid(alpha=0.3)
     axes = figure.axes[0]

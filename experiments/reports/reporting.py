@@ -11,6 +11,7 @@ from prism_bench.experiments.options.stored import ReportOptions
 if TYPE_CHECKING:
     from prism_bench.analysis.schema.records import Plan
     from prism_bench.analysis.stats.statistics import Estimator
+    from prism_bench.analysis.table.results import Results
 
 
 def report_folder(plan: "Plan", store: Path) -> Path:
@@ -32,14 +33,16 @@ def report_experiments(options: ReportOptions) -> list[Path]:
 
 
 def report_plans(plans: "Iterable[Plan]", options: ReportOptions) -> list[Path]:
-    """The same for some plans."""
+    """The same for some plans; below a folder that is asked for each has its own."""
     from prism_bench.analysis.report.write_report import Source, write_reports
 
-    estimator, out, store = estimator_called(options.interval), options.out, options.store
-    sources = []
-    for plan in plans:
-        own = report_folder(plan, store)
-        sources.append(Source(plan=plan, folder=own if out is None else _place(plan, out), pictures=own))
+    out, store = options.out, options.store
+    folders = [(plan, report_folder(plan, store)) for plan in plans]
+    sources = [
+        Source(plan=plan, folder=folder if out is None else out / place_name(plan), pictures=folder)
+        for plan, folder in folders
+    ]
+    estimator = estimator_called(options.interval)
     return write_reports(sources, store, out or store / "reports", options.formats, estimator)
 
 
@@ -65,28 +68,23 @@ def _experiments(names: tuple[str, ...], store: Path) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def _place(plan: "Plan", out: Path) -> Path:
-    """A folder of its own for each table below the one asked for."""
-    words = f"{plan.experiment} {plan.panel}".split()
-    return out / "-".join(words).lower()
+def place_name(plan: "Plan") -> str:
+    """An experiment, with its panel where it has several, as the name of a folder."""
+    return "-".join(f"{plan.experiment} {plan.panel}".split()).lower()
 
 
-def write_tables(plan: "Plan", store: Path, folder: Path) -> list[Path]:
-    """Write the plan's table in each format, after the pictures of its numbers; returns the paths."""
+def write_tables(plan: "Plan", store: Path, folder: Path) -> "tuple[Results, list[Path]]":
+    """Write the plan's table in each format, after the pictures of its numbers; its results, and the paths."""
     from prism_bench.analysis.report.write_report import Source, draw, results_of, write_files
 
     results = results_of(Source(plan=plan, folder=folder), store)
-    return [*draw(results, folder), *write_files(results)]
+    return results, [*draw(results, folder), *write_files(results)]
 
 
-def table_text(plan: "Plan", store: Path, width: int) -> str:
-    """The plan's main table as plain text, in the paper's form where that is another, and where the others stand."""
+def table_text(results: "Results", width: int) -> str:
+    """The main table as plain text, in the paper's form where that is another, and where the others stand."""
     from prism_bench.analysis.formats.console import table_text as as_text
-    from prism_bench.analysis.schema.records import load_records
-    from prism_bench.analysis.table.results import Results
 
-    results = Results(plan=plan, records=tuple(load_records(store, plan).values()))
     text = as_text(results.paper_form or results.table, width)
-    others = [other.group for other in results.further]
-    name = plan.experiment
+    others, name = [other.group for other in results.further], results.plan.experiment
     return f"{text}\nFurther tables ({', '.join(others)}) stand in {name}.md and {name}.tex.\n" if others else text

@@ -5,23 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from prism_bench.analysis.formatting import decimals, fixed, p_value
-from prism_bench.analysis.report.write_report import Source, draw, results_of, write_files
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record
 from prism_bench.analysis.stats.differences import Differences
 from prism_bench.analysis.table.results import Results
 from prism_bench.experiments.execution.run_experiments import LEAST_WIDTH
 from prism_bench.experiments.options.trained import CompareOptions
 from prism_bench.experiments.planning.plan_document import with_digest
-from prism_bench.experiments.reports.reporting import table_text
-from prism_bench.experiments.reports.sample_grids import COLUMNS, overview
+from prism_bench.experiments.reports.reporting import table_text, write_tables
+from prism_bench.experiments.reports.sample_grids import overview
 from prism_bench.experiments.tools.find import row_of
 from prism_bench.prism.component import Json, diff, from_json, load
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.images import Pixels
-from prism_bench.prism.stages.data import open_images
 
 
 @dataclass(frozen=True)
@@ -48,14 +44,13 @@ class Comparison:
     """Things side by side: their table, and the files that show them."""
 
     results: Results
-    store: Path
     folder: Path
     files: tuple[Path, ...]
 
     def text(self, width: int = LEAST_WIDTH) -> str:
         """The table, the settings that differ, and the differences in each metric."""
         lines = (*_changes(self.results.plan), *_differences(self.results.differences))
-        return "\n".join([table_text(self.results.plan, self.store, width), *lines])
+        return "\n".join([table_text(self.results, width), *lines])
 
     def __repr__(self) -> str:
         return self.text()
@@ -75,9 +70,8 @@ def run_compare(options: CompareOptions) -> Comparison:
     plan = document_of(sides, options.command)
     folder = options.out or store.root / "reports" / "compare" / plan.plan[:8]
     picture = _samples(sides, store, folder)
-    results = results_of(Source(plan=plan, folder=folder), store.root)
-    written = [*([] if picture is None else [picture]), *draw(results, folder), *write_files(results)]
-    return Comparison(results, store.root, folder, tuple(written))
+    results, tables = write_tables(plan, store.root, folder)
+    return Comparison(results, folder, tuple([*([] if picture is None else [picture]), *tables]))
 
 
 def find_side(name: str, store: Store) -> Side:
@@ -173,23 +167,13 @@ def _samples(sides: Sequence[Side], store: Store, folder: Path) -> Path | None:
     shared = sorted(set.intersection(*(set(side.records) for side in sides)))
     if not shared:
         return None
-    strips: list[tuple[str, Pixels]] = []
-    queries: Pixels | None = None
-    for side in sides:
-        stages = side.records[shared[0]].stages
-        samples = store.folder(Address("samples", stages["samples"]))
-        data = store.folder(Address("dataset", side.first.dataset.digest))
-        if not (samples / "images.npy").exists():
-            continue
-        strips.append((side.label, open_images(samples)[:COLUMNS]))
-        if queries is None and (data / "images.npy").exists():
-            queries = open_images(data)[np.load(samples / "pseudo_queries.npy")[:COLUMNS]]
+    samples = [(it.label, store.folder(Address("samples", it.records[shared[0]].stages["samples"]))) for it in sides]
+    strips = [(label, path) for label, path in samples if (path / "images.npy").exists()]
     if not strips:
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    first = [] if queries is None else [("pseudo-queries\n(real)", queries)]
+    data = store.folder(Address("dataset", sides[0].first.dataset.digest))
     title = f"seed {shared[0]}: same noise and pseudo-query in each column"
-    return overview([*first, *strips], title, folder / "overview.png")
+    return overview(strips, data, title, folder / "overview.png")
 
 
 def _changes(plan: Plan) -> list[str]:

@@ -1,15 +1,11 @@
 """Stages outside of any plan: make what is missing of them, with progress, and say what went wrong."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from prism_bench.experiments.execution.progress_display import Display
-from prism_bench.experiments.execution.run_experiments import interruptible
+from prism_bench.experiments.execution.run_plans import working
 from prism_bench.experiments.planning.survey import missing
-from prism_bench.prism.engine.local_pool import Pool
 from prism_bench.prism.engine.runtime import Runtime
-from prism_bench.prism.engine.scheduler import Scheduler
 from prism_bench.prism.engine.stage import Stage, walk
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError
@@ -29,13 +25,7 @@ def complete(
     cached = {address for address, stage in stages.items() if store.manifest(stage.address) is not None}
     todo = missing(targets, cached)
     try:
-        with (
-            interruptible(),
-            Pool(store, runtime, workers, plugins) as pool,
-            Display(len(todo), workers, console) as display,
-        ):
-            display.expect(Counter(stage.kind for stage in todo.values()))
-            work = Scheduler(store, pool, (display,))
+        with working(todo, store, runtime, workers, plugins, console) as work:
             work.run(todo)
     except KeyboardInterrupt:
         console.print("\nStopped. What was computed is kept; the same command goes on from here.", markup=False)

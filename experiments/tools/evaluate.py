@@ -99,7 +99,7 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
     stage = samples_stage(trained, sampler_of(None, None, trained), k_sample, n, options.seed, store)
     dataset = stage.training.data.dataset
     pairs = [
-        measured_by(metric, stage, stage.training.split, n, dataset.label)
+        measured_by(metric, stage, dataset.label)
         for metric in _chosen(options, _own(trained, store))
         if metric.applies(dataset) is None
     ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from prism_bench.experiments.execution.run_experiments import interruptible
+from prism_bench.experiments.execution.run_plans import interruptible
 from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.training import TuneOptions
 from prism_bench.experiments.planning.resolve_options import resources
@@ -100,7 +100,7 @@ def _asked(options: TuneOptions, objective: Objective, value: Value) -> dict[str
         "scale": run.scale,
         "samples": plan.request.scale.samples,
         "data": plan.request.source.stage.address.key,
-        "split": plan.request.split.to_json(),
+        "split": plan.request.split.split.to_json(),
         "seeds": list(run.seeds),
         "settings": list(run.settings),
     }

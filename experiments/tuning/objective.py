@@ -1,13 +1,11 @@
 """From a point to a number: the cells of a table's row at these settings, by way of the store."""
 
 import io
-from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
 from prism_bench.experiments.execution.cell_record import stored_record
-from prism_bench.experiments.execution.progress_display import Display
-from prism_bench.experiments.execution.run_plans import PlansRun
+from prism_bench.experiments.execution.run_plans import run_plans, working
 from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.paper.one_variant import Tuned
 from prism_bench.experiments.planning.plan import Plan, compile_plans
@@ -15,7 +13,6 @@ from prism_bench.experiments.planning.resolve_options import requests_of
 from prism_bench.experiments.planning.survey import check_weights, survey
 from prism_bench.experiments.tuning.space import Point, Space
 from prism_bench.prism.data.split import Parts
-from prism_bench.prism.engine.local_pool import Pool
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
@@ -60,11 +57,10 @@ class Objective:
 
     def plan(self, point: Point, *, proxy: bool = False) -> Plan:
         """The cells of a point; of its proxy: the first seed, fewer images, fewer samples."""
-        options = self.options
-        settings = (*options.settings, *self.space.settings(point))
+        settings = (*self.options.settings, *self.space.settings(point))
         schedule = point.get("schedule")
         experiment = Tuned(variant=self.variant, schedule=None if schedule is None else str(schedule))
-        asked = replace(options, experiments=(experiment,), settings=settings)
+        asked = replace(self.options, experiments=(experiment,), settings=settings)
         (request,) = requests_of(asked, self.store, Console(file=io.StringIO()))
         if proxy:
             scale = request.scale
@@ -72,7 +68,7 @@ class Objective:
                 training=scale.method.training.replace(images=max(1, scale.method.training.images // PROXY_IMAGES))
             )
             shorter = scale.replace(method=method, samples=min(scale.samples, PROXY_SAMPLES))
-            request = replace(request, scale=shorter, seeds=options.seeds[:1])
+            request = replace(request, scale=shorter, options=replace(asked, seeds=asked.seeds[:1]))
         if request.source.missing is not None:
             raise InputError(request.source.missing)
         try:
@@ -96,16 +92,12 @@ class Objective:
         plan = self.plan(point, proxy=proxy)
         todo = survey([plan], self.store).todo
         check_weights(todo.values())
-        with (
-            Pool(self.store, self.runtime, self.workers, self.options.plugins) as pool,
-            Display(len(todo), self.workers, self.console) as display,
-        ):
-            display.expect(Counter(stage.kind for stage in todo.values()))
-            work = PlansRun([plan], self.store, pool, (display,), todo)
-            work.execute()
+        plugins = self.options.plugins
+        with working(todo, self.store, self.runtime, self.workers, plugins, self.console) as scheduler:
+            records = run_plans([plan], todo, scheduler)
         by_seed: dict[int, float] = {}
         names: dict[int, str] = {}
-        for record in work.records[plan.digest].values():
+        for record in records[plan.digest].values():
             if record.status != "done":
                 raise ComputeError(str(record.reason))
             values = {value.name: value.value for value in record.values}
