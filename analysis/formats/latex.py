@@ -73,7 +73,7 @@ def _preamble(columns: Sequence[Column]) -> str:
     previous = ""
     for column in columns:
         gap = r"@{\hspace{2.5em}}" if column.kind == "quoted" and previous != "quoted" else ""
-        letters.append(gap + ("l" if column.kind == "words" else "r"))
+        letters.append(gap + column.side)
         previous = column.kind
     return "".join(letters) + "@{}"
 
@@ -106,9 +106,8 @@ def _heading(column: Column) -> str:
     lines[-1] += f" {tail}" if tail else ""
     if len(lines) == 1:
         return lines[0]
-    side = "l" if column.kind == "words" else "r"
     stacked = r"\\".join(lines)
-    return rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{stacked}\end{{tabular}}"
+    return rf"\begin{{tabular}}[b]{{@{{}}{column.side}@{{}}}}{stacked}\end{{tabular}}"
 
 
 def _row(row: Row, columns: Sequence[Column]) -> list[str]:

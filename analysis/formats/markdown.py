@@ -39,11 +39,10 @@ def _caption(table: Table) -> list[str]:
 
 def _grid(table: Table) -> str:
     lines = [[table.stub, *(escape(column.heading) for column in table.columns)]]
-    sides = "l" + "".join("l" if column.kind == "words" else "r" for column in table.columns)
     for row in table.rows:
         cells = [_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
         lines.append([escape(row.label), *cells])
-    return markdown_table(sides, *lines)
+    return markdown_table("l" + "".join(column.side for column in table.columns), *lines)
 
 
 def _cell(cell: TableCell, column: Column) -> str:

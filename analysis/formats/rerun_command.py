@@ -18,28 +18,24 @@ def cell_command(plan: Plan, row: PlanRow, cell: Cell) -> str:
     """
     words = shlex.split(plan.command)
     program, name = words[:1], "".join(words[1:2])
-    named, options = _parted(words[2:])
+    pairs = _pairs(words[2:])
+    named = [pair[0] for pair in pairs if not pair[0].startswith("-")]
+    options = [pair for pair in pairs if pair[0].startswith("-") and pair[0].partition("=")[0] not in NOT_KEPT]
+    kept = [word for option in options for word in option]
     if name == ONE_ROW:
-        found = [*program, name, *named, *options, "--seeds", str(cell.seed)]
+        found = [*program, name, *named, *kept, "--seeds", str(cell.seed)]
     elif name in NARROWED:
         only = f"variant={row.id},seed={cell.seed}"
         narrowed = any(word.partition("=")[0] == "--only" for word in words)
         if len({other.k_sample for other in row.cells}) > 1 or (narrowed and cell.k_sample is not None):
             only += f",k_sample={cell.k_sample}"
         # A setting may be another experiment's alone, and is refused where nothing takes it.
-        taken = named if not named or any(word.partition("=")[0] == "--set" for word in options) else [plan.experiment]
-        found = [*program, name, *taken, *options, "--only", only]
+        taken = named if not named or any(word.partition("=")[0] == "--set" for word in kept) else [plan.experiment]
+        found = [*program, name, *taken, *kept, "--only", only]
     else:
-        stores = [option for option in _pairs(options) if option[0].startswith("--store")]
-        found = ["prism-bench", "cache", "why", cell.record, *(word for option in stores for word in option)]
+        stores = [word for option in options if option[0].startswith("--store") for word in option]
+        found = ["prism-bench", "cache", "why", cell.record, *stores]
     return " ".join(shlex.quote(word) for word in found)
-
-
-def _parted(words: list[str]) -> tuple[list[str], list[str]]:
-    """Names (of experiments, or of a variant), and options without those that are not kept."""
-    names = [option[0] for option in _pairs(words) if not option[0].startswith("-")]
-    kept = [option for option in _pairs(words) if option[0].startswith("-")]
-    return names, [word for option in kept if option[0].partition("=")[0] not in NOT_KEPT for word in option]
 
 
 def _pairs(words: list[str]) -> list[list[str]]:

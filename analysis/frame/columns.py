@@ -1,5 +1,6 @@
 """The columns of the frame of results: names, dtypes, meanings and units, declared here and nowhere else."""
 
+from functools import partial
 from typing import NamedTuple
 
 
@@ -10,18 +11,7 @@ class Column(NamedTuple):
     meaning: str
 
 
-def _text(meaning: str) -> Column:
-    return Column("string", meaning)
-
-
-def _count(meaning: str) -> Column:
-    return Column("Int64", meaning)
-
-
-def _number(meaning: str) -> Column:
-    return Column("float64", meaning)
-
-
+_text, _count, _number = (partial(Column, dtype) for dtype in ("string", "Int64", "float64"))
 COLUMNS: dict[str, Column] = {
     "experiment": _text("name of the experiment"),
     "panel": _text("the paper's dataset where one experiment has a table for each"),

@@ -72,9 +72,7 @@ def table_frame(
 def _called(columns: Sequence[str], lines: TableLines) -> dict[str, Metric]:
     """The metrics that are meant, in the order given."""
     main = lines.metrics()
-    others: dict[str, Metric] = {}
-    for group in lines.groups:
-        others |= lines.metrics(group)
+    others = {name: metric for group in lines.groups for name, metric in lines.metrics(group).items()}
     known = main | others
     named = {}
     for name in columns:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.schema.document import FILE_NAME, RECORD_NAME, Document, Model, read
-from pydantic import Field, JsonValue, field_validator
+from pydantic import AfterValidator, Field, JsonValue
 
 Better = Literal["lower", "higher"]
 Kind = Literal["table", "grid", "curves"]
@@ -18,6 +18,18 @@ RecordName = Annotated[str, Field(pattern=RECORD_NAME)]
 def _left_out(default: object) -> Any:
     """A field that is not written where it stands at its default: older plans have no such key, nor their digests."""
     return Field(default=default, exclude_if=lambda value: value == default)
+
+
+def _once(*fields: str, complaint: str) -> AfterValidator:
+    """A check that no two items of a list have the same values of these fields; the complaint names the first."""
+
+    def check(items: tuple[Model, ...]) -> tuple[Model, ...]:
+        for values, count in Counter(tuple(getattr(item, field) for field in fields) for item in items).items():
+            if count > 1:
+                raise ValueError(complaint.format(*values, count=count))
+        return items
+
+    return AfterValidator(check)
 
 
 class Dataset(Model):
@@ -114,7 +126,7 @@ class Record(Document):
     scale: str
     dataset: Dataset
     config: Config
-    values: tuple[Value, ...]
+    values: Annotated[tuple[Value, ...], _once("name", complaint="the metric {!r} is there {count} times")]
     declined: tuple[Declined, ...]
     parameters: int | None
     cost: Cost
@@ -130,14 +142,6 @@ class Record(Document):
     def why_declined(self) -> dict[str, str]:
         """A metric's name -> the reason why it does not apply."""
         return {declined.metric: declined.reason for declined in self.declined}
-
-    @field_validator("values")
-    @classmethod
-    def _named_once(cls, values: tuple[Value, ...]) -> tuple[Value, ...]:
-        for name, count in Counter(value.name for value in values).items():
-            if count > 1:
-                raise ValueError(f"the metric {name!r} is there {count} times")
-        return values
 
 
 class Cell(Model):
@@ -168,19 +172,13 @@ class PlanRow(Model):
     label: str
     trained_on: str
     changes: dict[str, tuple[JsonValue, JsonValue]] = Field(default_factory=dict)
-    cells: tuple[Cell, ...]
+    cells: Annotated[
+        tuple[Cell, ...], _once("seed", "k_sample", complaint="seed {}, k_sample {} has more than one record")
+    ]
     quoted: tuple[QuotedNumber, ...] = ()
     control: bool = False
     declined: str | None = None
     factors: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("cells")
-    @classmethod
-    def _placed_once(cls, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
-        for (seed, k_sample), count in Counter((cell.seed, cell.k_sample) for cell in cells).items():
-            if count > 1:
-                raise ValueError(f"seed {seed}, k_sample {k_sample} has more than one record")
-        return cells
 
 
 class Side(Model):
@@ -254,7 +252,7 @@ class Plan(Document):
     settings: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     choices: dict[str, JsonValue] = Field(default_factory=dict)
-    rows: tuple[PlanRow, ...]
+    rows: Annotated[tuple[PlanRow, ...], _once("id", complaint="{count} rows have the id {!r}; give each its own")]
     claims: tuple[Claim, ...] = ()
     command: str
 
@@ -264,14 +262,6 @@ class Plan(Document):
         shown = (cell.record for row in self.rows for cell in row.cells)
         claimed = (cell.record for claim in self.claims for side in claim.sides for cell in side.cells)
         return tuple(dict.fromkeys((*shown, *claimed)))
-
-    @field_validator("rows")
-    @classmethod
-    def _distinct(cls, rows: tuple[PlanRow, ...]) -> tuple[PlanRow, ...]:
-        for name, count in Counter(row.id for row in rows).items():
-            if count > 1:
-                raise ValueError(f"{count} rows have the id {name!r}; give each its own")
-        return rows
 
 
 def load_plan(source: Path | Mapping[str, object]) -> Plan:

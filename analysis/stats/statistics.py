@@ -59,7 +59,6 @@ def bootstrap_interval(values: Sequence[float], level: float = LEVEL) -> Interva
     sample = _finite(values)
     _check_level(level)
     n = len(sample)
-    mean = math.fsum(sample) / n
     if n == 1:
         return mean_interval(sample, level)
     found = bootstrap(
@@ -69,6 +68,7 @@ def bootstrap_interval(values: Sequence[float], level: float = LEVEL) -> Interva
     low, high = map(float, found.confidence_interval)
     rough = " (rough: too narrow with so few values)" if n < FEW else ""
     name = f"{100 * level:g}% percentile bootstrap interval, n = {n}, {RESAMPLES:,} resamples{rough}"
+    mean = math.fsum(sample) / n
     return Interval(mean=mean, low=low, high=high, half_width=(high - low) / 2, n=n, estimator=name)
 
 
@@ -163,12 +163,10 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     for p in p_values:
         if not 0 <= p <= 1:
             raise AnalysisError(f"a p value must lie in [0, 1], found {p}")
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return tuple(adjusted)
+    given = np.array(p_values, dtype=np.float64)
+    order = given.argsort(kind="stable")
+    given[order] = np.maximum.accumulate(np.minimum(1, given[order] * np.arange(len(given), 0, -1)))
+    return tuple(given.tolist())
 
 
 def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:

@@ -9,12 +9,10 @@ from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.schema.records import Better, Plan
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
-from prism_bench.analysis.table.caption import caption, remarks
+from prism_bench.analysis.table.caption import QUOTED_MARK, SMALL_SCALE_MARK, caption, remarks
 from prism_bench.analysis.table.efficiency import efficiency_table
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
 
-SMALL_SCALE_MARK = "†"
-QUOTED_MARK = "‡"
 FLOOR_LABEL = "Real images (baseline)"
 
 
@@ -43,7 +41,7 @@ def build(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T, group
         table_of(lines, blocks, metrics, estimator),
         name=f"{plan.experiment} {plan.panel}".strip(),
         scale=plan.scale,
-        caption=caption(plan, metrics, estimator, SMALL_SCALE_MARK, QUOTED_MARK, group),
+        caption=caption(plan, metrics, estimator, group),
         remarks=() if group else remarks(plan, lines, metrics),
         group=group,
     )

@@ -8,10 +8,11 @@ from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.stats.statistics import Estimator
 
+SMALL_SCALE_MARK = "†"
+QUOTED_MARK = "‡"
 
-def caption(
-    plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator, small_mark: str, quoted_mark: str, group: str = ""
-) -> tuple[str, ...]:
+
+def caption(plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator, group: str = "") -> tuple[str, ...]:
     """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings.
 
     That of a further table (`group`) says what its numbers are; published numbers stand in the main one.
@@ -25,22 +26,23 @@ def caption(
         f"Scale {plan.scale}: {data.label} at {data.resolution}x{data.resolution}, "
         f"{formatting.count(data.images)} images, {formatting.count(data.retrieval)} of them in the retrieval set D "
         f"and {formatting.count(data.train)} in X_train (split seed {plan.split_seed}).",
-        *(_numbers(plan, metrics, estimator) if plan.kind != "grid" else ["Samples to look at; nothing is measured."]),
     ]
+    if plan.kind == "grid":
+        sentences.append("Samples to look at; nothing is measured.")
+    else:
+        sentences += [*sizes(metrics, plan.reference), *ways(metrics), _estimator(plan, estimator)]
     if any(not math.isnan(metric.floor) for metric in metrics.values()):
         sentences.append("Real-data baseline: real images in place of generated ones, against the other real ones.")
     if any(row.quoted for row in plan.rows):
         if plan.scale != "paper":
-            sentences.append(f"{small_mark} Measured here at scale {plan.scale}, not at the scale of the publication.")
+            sentences.append(
+                f"{SMALL_SCALE_MARK} Measured here at scale {plan.scale}, not at the scale of the publication."
+            )
         if not group:
-            sentences.append(_quoted(plan, small_mark, quoted_mark))
+            sentences.append(_quoted(plan))
     if any(row.control for row in plan.rows):
         sentences.append("Rows marked (control) are not in the paper's table.")
     return tuple(sentences)
-
-
-def _numbers(plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator) -> list[str]:
-    return [*sizes(metrics, plan.reference), *ways(metrics), _estimator(plan, estimator)]
 
 
 def remarks(plan: Plan, lines: TableLines, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
@@ -107,9 +109,9 @@ def _estimator(plan: Plan, estimator: Estimator) -> str:
     )
 
 
-def _quoted(plan: Plan, small_mark: str, quoted_mark: str) -> str:
+def _quoted(plan: Plan) -> str:
     source = f" from {plan.quoted_source}" if plan.quoted_source else ""
-    told = f"{quoted_mark} Published numbers{source}; quoted, not measured here."
+    sentence = f"{QUOTED_MARK} Published numbers{source}; quoted, not measured here."
     if plan.scale == "paper":
-        return told
-    return f"{told} Another scale and another metric: not comparable with the columns marked {small_mark}."
+        return sentence
+    return f"{sentence} Another scale and another metric: not comparable with the columns marked {SMALL_SCALE_MARK}."

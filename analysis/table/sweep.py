@@ -6,8 +6,6 @@ from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.build import (
-    QUOTED_MARK,
-    SMALL_SCALE_MARK,
     lettered,
     mean_cell,
     measured_column,
@@ -15,7 +13,7 @@ from prism_bench.analysis.table.build import (
     quoted_column,
     with_best,
 )
-from prism_bench.analysis.table.caption import caption
+from prism_bench.analysis.table.caption import SMALL_SCALE_MARK, caption
 from prism_bench.analysis.table.table_model import Hole, Row, Table, TableCell
 
 HEADING = "k_sample"
@@ -83,7 +81,7 @@ def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T) -> Table:
         for index, k in enumerate(sweep.k_samples)
     ]
     marked, notes = lettered(rows)
-    title, *rest = caption(plan, {sweep.metric.name: sweep.metric}, estimator, SMALL_SCALE_MARK, QUOTED_MARK)
+    title, *rest = caption(plan, {sweep.metric.name: sweep.metric}, estimator)
     said = f"Cells: {sweep.metric.label} {sweep.metric.arrow}; bold is decided within a row."
     return Table(
         name=f"{plan.experiment} {plan.panel}".strip(),

@@ -72,6 +72,11 @@ class Column:
         return {"lower": "↓", "higher": "↑", None: ""}[self.better]
 
     @property
+    def side(self) -> Literal["l", "r"]:
+        """Where its cells are aligned: words to the left, numbers to the right."""
+        return "l" if self.kind == "words" else "r"
+
+    @property
     def heading(self) -> str:
         """Label, arrow and mark in plain text."""
         return " ".join(part for part in (self.label, self.arrow, self.mark) if part)

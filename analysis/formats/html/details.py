@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.html.html_escape import Markup, simple_table, tag, text
 from prism_bench.analysis.formats.rerun_command import cell_command
@@ -14,13 +15,10 @@ SHORT = 12
 
 def total_cost(results: Results) -> tuple[float, float]:
     """(seconds of training, seconds of sampling) of the distinct trainings and samples of a plan."""
-    trainings: dict[str, float] = {}
-    samples: dict[str, float] = {}
-    own = set(results.lines.finished["record"])
-    for record in results.records:
-        if record.record in own:
-            trainings[record.stages.get("training", record.record)] = record.cost.train_seconds or 0.0
-            samples[record.stages.get("samples", record.record)] = record.cost.sample_seconds or 0.0
+    finished = set(results.lines.finished["record"])
+    records = [record for record in results.records if record.record in finished]
+    trainings = {one.stages.get("training", one.record): one.cost.train_seconds or 0.0 for one in records}
+    samples = {one.stages.get("samples", one.record): one.cost.sample_seconds or 0.0 for one in records}
     return sum(trainings.values()), sum(samples.values())
 
 
@@ -69,12 +67,12 @@ def cells_html(results: Results) -> Markup:
 
 def environment_html(records: Sequence[Record]) -> Markup:
     """The versions that the records were made with; more than one column where they differ."""
-    kinds = list(dict.fromkeys(tuple(sorted(record.environment.items())) for record in records if record.environment))
-    if not kinds:
+    environments = [record.environment for record in records if record.environment]
+    if not environments:
         return tag("p", "No record says what it was made with.")
-    names = sorted({name for kind in kinds for name, _ in kind})
-    rows = [[name, *(dict(kind).get(name, "") for kind in kinds)] for name in names]
-    return simple_table(["Library", *(f"records {index}" for index in range(1, len(kinds) + 1))], rows, 9)
+    versions = pd.DataFrame(environments).drop_duplicates().fillna("").T.sort_index()
+    head = ["Library", *(f"records {index + 1}" for index in range(versions.shape[1]))]
+    return simple_table(head, versions.itertuples(), 9)
 
 
 def _digest(digest: str) -> Markup:
