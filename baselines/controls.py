@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from prism_bench.baselines.table3 import PatchRow, set_transformer_of
 from prism_bench.prism.conditioning.aggregators import Aggregator, CrossAttention, MeanMLP, ZeroCondition
 from prism_bench.prism.conditioning.retrieval import RandomNeighbours, Retrieval, ShuffledNeighbours
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.variants.scale import Scale
-from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)

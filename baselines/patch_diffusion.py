@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from prism_bench.baselines.table3 import PatchRow
 from prism_bench.prism.conditioning.aggregators import Aggregator, NoConditioning
 from prism_bench.prism.methods.method import AllImages, TrainingSet
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes, ProgressivePatches
 from prism_bench.prism.variants.scale import Scale
-from typing_extensions import override
 
 REAL = 0.5
 """Patch Diffusion's own share of steps on full images (its real_p), which is also that of the paper's Table 5."""

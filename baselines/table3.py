@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from prism_bench.prism.conditioning.aggregators import Aggregator, MeanPool, NoConditioning, SetTransformer
 from prism_bench.prism.conditioning.schedules import Decreasing, Fixed
 from prism_bench.prism.methods.method import AllImages, TrainingSet, TrainSplit
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
-from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)

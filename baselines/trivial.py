@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from safetensors.torch import save_file
+from typing_extensions import override
+
 from prism_bench.prism.conditioning.retrieval import Nearest, Retrieval
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.split import Ids
@@ -19,8 +22,6 @@ from prism_bench.prism.methods.method import Fitted, Method, SampleRequest, Trai
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
-from safetensors.torch import save_file
-from typing_extensions import override
 
 
 def in_random_order(indices: range, n: int, seed: int) -> Ids:

@@ -15,6 +15,7 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
+
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.clip import CLIP, image_embedder
 

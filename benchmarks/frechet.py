@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+
 from prism_bench.prism.metrics.frechet import frechet_between, frechet_distance
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from prism_bench.prism.component import load_members
 from prism_bench.prism.images import Pixels
 

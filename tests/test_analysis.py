@@ -21,6 +21,9 @@ import pytest
 from handmade import BARE, build, results
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from scipy import stats
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.figures.plots import interval_plot, training_curves
@@ -31,8 +34,6 @@ from prism_bench.analysis.report.write_report import FORMATS, frame_csv, write_r
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record, load_records
 from prism_bench.analysis.stats import statistics
 from prism_bench.analysis.table.table_model import Hole, Measured, Quoted, Table, TableCell, Text
-from rich.cells import cell_len
-from scipy import stats
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "analysis"

@@ -173,6 +173,7 @@ def test_configured_paths_exist() -> None:
 def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
     import torch
     from jaxtyping import TypeCheckError
+
     from prism_bench.prism.patch_diffusion.diffusion import EDM
     from prism_bench.prism.patch_diffusion.patches import crop
 

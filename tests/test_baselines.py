@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Cli
+
 from prism_bench.baselines.controls import CrossAttentionRag
 from prism_bench.baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
 from prism_bench.baselines.table3 import PatchD, SetTransformerRag

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from prism_bench import testing
 from prism_bench.baselines.table3 import Prism
 from prism_bench.baselines.trivial import Trivial
@@ -44,7 +46,6 @@ from prism_bench.testing import (
     VariantContract,
 )
 from prism_bench.testing.methods import train
-from torch import Tensor, nn
 
 TURN = iter(range(10**9))
 """Hidden state, which no member may have."""

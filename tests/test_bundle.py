@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from conftest import Cli
+from tiny import copy_of, without_torch
+
 from prism_bench.experiments.tools.bundling.anonymous import Anonymous
 from prism_bench.prism.engine.store import Address, Store
-from tiny import copy_of, without_torch
 
 EXPERIMENT = "ablation-table3"
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 from conftest import Cli
+from tiny import RUN, without_torch
+
 from prism_bench.experiments.store.gc import Wish, sweep
 from prism_bench.experiments.store.inventory import Inventory, key_of, lineage_of, nested
 from prism_bench.prism.component import digest_of
 from prism_bench.prism.engine.stage import KEY_LENGTH
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
-from tiny import RUN, without_torch
 
 EXPERIMENT = "ablation-table3"
 

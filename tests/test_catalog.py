@@ -8,6 +8,8 @@ from typing import ClassVar
 
 import pytest
 from conftest import TINY, Cli
+from rich.console import Console
+
 from prism_bench.baselines.systems import OtherSystems
 from prism_bench.baselines.table3 import Prism
 from prism_bench.experiments.options.training import RunOptions
@@ -24,7 +26,6 @@ from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.variants.scale import Scale
-from rich.console import Console
 
 TABLES = ("table1", "table2", "table3", "table4", "table5")
 

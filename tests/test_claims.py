@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 from handmade import build, cells, claim, plan_of, record, results, row
+from scipy import stats
+
 from prism_bench.analysis.formats.claims_markdown import evidence_markdown
 from prism_bench.analysis.stats import statistics
 from prism_bench.analysis.stats.claims import ClaimResult
 from prism_bench.analysis.stats.statistics import BOOTSTRAP, STUDENT_T
 from prism_bench.analysis.table.caption import remarks
 from prism_bench.analysis.table.table_model import Hole, Measured
-from scipy import stats
 
 
 def judged(pairs: list[tuple[str, str]], numbers: dict[str, list[float]], seeds: int) -> ClaimResult:

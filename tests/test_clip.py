@@ -6,10 +6,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from torch import Tensor, nn
+
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from torch import Tensor, nn
 
 
 class StandIn(nn.Module):

@@ -14,14 +14,15 @@ import pytest
 import torch
 from conftest import Cli
 from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
 from prism_bench.prism.encoders import clip_files
 from prism_bench.prism.encoders.batching import in_batches
 from prism_bench.prism.encoders.clip import CLIP, image_embedder
 from prism_bench.prism.encoders.dinov2 import DINOv2
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels
-from safetensors.torch import save_file
-from torch import nn
 
 WIDTH = 16
 SMALL = (

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+
 from prism_bench.prism.component import Component, diff, from_json, load_plugin, member, with_setting
 from prism_bench.prism.conditioning.aggregators import CrossAttention, MeanPool, NoConditioning, SetTransformer
 from prism_bench.prism.conditioning.schedules import Decreasing, Fixed, Increasing, Schedule, Tabulated

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import ClassVar
 
 import pytest
+
 from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.method import Rissole
 from prism_bench.baselines.rissole.unet import BlockUNet

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from prism_bench.prism.conditioning.aggregators import MeanMLP, SetTransformer, ZeroCondition
 from prism_bench.prism.conditioning.retrieval import Nearest, RandomNeighbours, Retrieval, ShuffledNeighbours
 from prism_bench.prism.data.split import Split

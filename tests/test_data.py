@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sklearn.datasets import load_digits
+
 from prism_bench.prism.data.digits import Digits
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.data.toyfaces import CURTAIN, OVERSAMPLING, ToyFaces, _draw
 from prism_bench.prism.errors import InputError
-from sklearn.datasets import load_digits
 
 Ids = npt.NDArray[np.int64]
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
+
 from prism_bench.experiments.cli.main import app
 from prism_bench.experiments.options.texts import names, pairs
 from prism_bench.experiments.paper.experiment import Experiment, merged_rows
@@ -16,7 +18,6 @@ from prism_bench.experiments.planning.settings import apply_setting
 from prism_bench.experiments.tuning.space import parameters
 from prism_bench.prism.component import Component, member, with_setting
 from prism_bench.prism.variants.variant import Variant
-from typer.main import get_command
 
 ROOT = Path(__file__).parent.parent
 NAMES = {"dataset", "encoder", "sampler"}

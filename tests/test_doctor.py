@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
+
 from prism_bench.experiments.tools import doctor
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
 from prism_bench.prism.encoders.inception import Inception

@@ -5,6 +5,7 @@ from typing import Any
 
 from handmade import BARE, DATASET, results
 from PIL import Image
+
 from prism_bench.analysis.figures.quality_compute import quality_plot
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
 from prism_bench.analysis.table.table_model import Table, Text

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.base import Embed, Encoder

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+
 from prism_bench.prism.data.decode import BadImageError, check_resolution, from_array, from_bytes
 from prism_bench.prism.data.user_images import picture_sources as sources
 from prism_bench.prism.data.user_images.image_files import (

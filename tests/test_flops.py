@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from prism_bench.experiments.paper.scales import LAPTOP
 from prism_bench.prism.conditioning.aggregators import NoConditioning
 from prism_bench.prism.methods.sampling import Heun
 from prism_bench.prism.patch_diffusion.patches import PatchSizes
-from torch.utils.flop_counter import FlopCounterMode
 
 METHOD = LAPTOP.method
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from handmade import Json, cells, claim, document, plan_of, record, record_json, row
+
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.columns import COLUMNS, COSTS, as_markdown
 from prism_bench.analysis.frame.frame import claims_frame, frame_of, read_frame

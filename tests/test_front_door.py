@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import prism_bench as pb
 import pytest
 from conftest import Cli
 from tiny import RUN
+
+import prism_bench as pb
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {"training.images": 32, "training.rampup_images": 0, "sampler.steps": 2, "samples": 8, "dataset.size": 64}

@@ -11,6 +11,7 @@ import pytest
 from conftest import TINY, Cli
 from handmade import Json, cells, claim, document, plan_of, record_json, row
 from PIL import Image
+
 from prism_bench.analysis.formats.html.html_escape import tag, text
 from prism_bench.analysis.formats.rerun_command import cell_command
 from prism_bench.analysis.report.write_report import Source, write_reports

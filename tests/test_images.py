@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from prism_bench.prism.images import to_levels, to_signed, to_uint8
 
 LEVELS = torch.arange(256, dtype=torch.uint8)

@@ -9,6 +9,7 @@ import torch
 from cleanfid import fid
 from conftest import TINY, Cli
 from PIL import Image
+
 from prism_bench.prism.encoders.inception import Inception, InceptionClean, InceptionLegacy, clean_fid_network
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels

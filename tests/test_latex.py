@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from handmade import build
+
 from prism_bench.analysis.formats.latex import BEGIN_BODY, END_BODY, document_tex, table_body, table_tex
 from prism_bench.analysis.formats.latex_escape import _ACCENTS, _SYMBOLS, escape
 from prism_bench.analysis.schema.records import load_plan, load_records

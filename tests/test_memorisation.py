@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from handmade import BARE, document, results
+
 from prism_bench.analysis.schema.records import Cell, Claim, Limit, Plan, Record, Side, load_plan, load_record
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces

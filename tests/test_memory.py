@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from prism_bench.prism.engine.peak_memory import CLEAR, peak_bytes, restart_peak
 
 SIZE = 200_000_000

@@ -8,6 +8,8 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
+
 from prism_bench.experiments.paper.scales import LAPTOP
 from prism_bench.prism.component import Component
 from prism_bench.prism.conditioning.aggregators import MAB, CrossAttention, MeanPool, SetTransformer
@@ -23,7 +25,6 @@ from prism_bench.prism.patch_diffusion.patches import (
     crop_coordinates,
     random_corners,
 )
-from torch import Tensor, nn
 
 
 def count(module: nn.Module) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy
+
 from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset, Images
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite2

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import TINY, Cli
+
 from prism_bench.experiments.paper.scales import SCALES
 from prism_bench.experiments.planning.metric_names import with_metrics
 from prism_bench.prism.data.toyfaces import ToyFaces

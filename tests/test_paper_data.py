@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import Cli
 from PIL import Image
+
 from prism_bench.prism.data.decode import from_bytes
 from prism_bench.prism.data.official.afhqv2 import AFHQv2
 from prism_bench.prism.data.official.celeba import CelebA

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from prism_bench.prism.engine import local_pool
 
 

@@ -9,6 +9,7 @@ import pytest
 from conftest import TINY, Cli
 from handmade import plan_of, row
 from PIL import Image
+
 from prism_bench.analysis.formats.rerun_command import cell_command
 from prism_bench.analysis.schema.stored_plans import load_plans
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import reference
 import torch
+
 from prism_bench.prism.conditioning.retrieval import QUERY_BATCH, Nearest, nearest
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.encoders.pca import PixelsPCA

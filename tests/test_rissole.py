@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from prism_bench.baselines.rissole.block_objective import BlockObjective, Views
 from prism_bench.baselines.rissole.blocks import assemble, conditions, split
 from prism_bench.baselines.rissole.database import Database, keys, retrieve
@@ -31,7 +33,6 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import AllImages, SampleRequest, TrainingData, TrainSplit
 from prism_bench.prism.methods.sampling import Heun
 from prism_bench.prism.training.loop import Training
-from torch import Tensor, nn
 
 R, N = 16, 40
 SHORT = Training(images=96, batch=8, learning_rate=1e-3, rampup_images=0, ema_halflife=16)

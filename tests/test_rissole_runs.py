@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Cli
+from safetensors import safe_open
+
 from prism_bench.baselines.rissole.first_stage.first_stage_file import FILES
 from prism_bench.prism.engine.store import Address, Store
-from safetensors import safe_open
 
 SMALL = (
     "--scale smoke --no-mlflow --workers 0 "

@@ -3,10 +3,11 @@
 from itertools import pairwise
 
 import pytest
+from torch import Tensor
+
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.sampling import DPMSolverPP2M, Heun
 from prism_bench.testing.sampling import ideal, order_between
-from torch import Tensor
 
 
 def test_the_instrument_tells_orders_apart() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+
 from prism_bench.prism.component import Json
 from prism_bench.prism.engine.local_pool import Answer, Pool
 from prism_bench.prism.engine.runtime import Runtime

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import Cli
 from handmade import BARE, claim, document, row
+
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
 from prism_bench.prism.engine.manifest import Manifest, read_manifest

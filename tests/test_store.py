@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+
 from prism_bench.prism.component import Json
 from prism_bench.prism.conditioning.retrieval import Nearest
 from prism_bench.prism.data.split import Split

@@ -6,6 +6,7 @@ import pytest
 from handmade import Json, cells, plan_of, record, row
 from handmade import results as results_of
 from PIL import Image
+
 from prism_bench.analysis.figures.sweep_figures import sweep_figures
 from prism_bench.analysis.schema.records import Plan, Record
 from prism_bench.analysis.table.table_model import Hole, Measured, Quoted

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from handmade import BARE, document
 from packaging.requirements import Requirement
+
 from prism_bench.analysis.schema.records import Cell, PlanRow, Record, load_plan, load_record
 from prism_bench.experiments.mlflow_view.connection import connect, tracking_uri, ui_command
 from prism_bench.experiments.mlflow_view.live import MlflowView

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
 from prism_bench.prism.conditioning.retrieval import Nearest, nearest
 from prism_bench.prism.conditioning.schedules import Decreasing
 from prism_bench.prism.data.split import Split
@@ -20,8 +23,6 @@ from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
 from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe
 from prism_bench.prism.training.loop import DivergedError, Training
 from prism_bench.prism.training.training_log import read_log
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
 METHOD = PatchMethod(
     schedule=Decreasing(k_max=4),

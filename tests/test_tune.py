@@ -15,6 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from PIL import Image
+
 from prism_bench.analysis.figures.tuning_figures import Tried, sensitivity
 from prism_bench.experiments.tuning.space import Parameter, Point, Space
 from prism_bench.experiments.tuning.study import open_study

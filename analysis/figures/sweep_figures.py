@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.figures.plots import drawing
 from prism_bench.analysis.table.sweep import Sweep

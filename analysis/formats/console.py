@@ -3,9 +3,10 @@
 import textwrap
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Table, TableCell
-from rich.cells import cell_len
 
 _HEADING_WIDTH = 16
 _GAP = "  "

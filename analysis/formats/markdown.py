@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pandas as pd
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.claims_markdown import evidence_markdown
 from prism_bench.analysis.formats.markdown_escape import code, escape, markdown_table

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+
 from prism_bench.analysis.frame.columns import COLUMNS
 from prism_bench.analysis.schema.records import Cost, Plan, PlanRow, Record, Value, index_records, load_records
 from prism_bench.analysis.schema.stored_plans import experiments_in, load_plans

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
+
 from prism_bench.analysis.frame.table_lines import FINISHED, OF_METRIC, Metric, metric_of
 from prism_bench.analysis.schema.records import Cell
 

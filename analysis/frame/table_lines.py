@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import pandas as pd
+
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.columns import COSTS
 from prism_bench.analysis.schema.records import Better

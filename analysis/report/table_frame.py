@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.resources import files
 
 import pandas as pd
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.formats.html.html_table import table_html

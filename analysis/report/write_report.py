@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.figures.plots import interval_plot
 from prism_bench.analysis.figures.quality_compute import PICTURE, quality_plot

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 
 FILE_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
 RECORD_NAME = "^[0-9A-Za-z]+$"

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import AfterValidator, Field, JsonValue
+
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.schema.document import FILE_NAME, RECORD_NAME, Document, Model, read
-from pydantic import AfterValidator, Field, JsonValue
 
 Better = Literal["lower", "higher"]
 Kind = Literal["table", "grid", "curves"]

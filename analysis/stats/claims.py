@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.recorded import Recorded
 from prism_bench.analysis.frame.table_lines import Metric

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+
 from prism_bench.analysis.errors import AnalysisError
 
 LEVEL = 0.95

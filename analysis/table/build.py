@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.table_lines import Metric, TableLines

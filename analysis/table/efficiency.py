@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import pandas as pd
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.columns import COSTS
 from prism_bench.analysis.frame.table_lines import TableLines

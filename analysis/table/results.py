@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
+
 from prism_bench.analysis.frame.frame import claims_frame, frame_of
 from prism_bench.analysis.frame.table_lines import TableLines, table_lines
 from prism_bench.analysis.schema.records import Plan, Record

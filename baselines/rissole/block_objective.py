@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from prism_bench.baselines.rissole.blocks import conditions, split
 from prism_bench.baselines.rissole.ddpm import DDPM
 from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, Codes
@@ -13,7 +15,6 @@ from prism_bench.baselines.rissole.unet import UNet
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.rng import numpy_rng, torch_rng
 from prism_bench.prism.training.loop import Epochs
-from torch import Tensor, nn
 
 
 class BlockBatch(NamedTuple):

@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import torch
+
 from prism_bench.baselines.rissole.blocks import split
 from prism_bench.baselines.rissole.first_stage.first_stage import BATCH, Autoencoder, Codes
 from prism_bench.prism.conditioning.retrieval import nearest

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.sampling import Sampler
-from torch import Tensor
 
 Predict = Callable[[Tensor, int], Tensor]
 """(noisy [b, ...], time step from 0) -> the noise in it."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from prism_bench.baselines.rissole.blocks import assemble, conditions
 from prism_bench.baselines.rissole.database import Database
 from prism_bench.baselines.rissole.ddpm import DDPM, DDPMSampler
@@ -13,7 +15,6 @@ from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels, to_uint8
 from prism_bench.prism.methods.method import SampleRequest
 from prism_bench.prism.rng import torch_rng
-from torch import Tensor
 
 
 @dataclass(frozen=True)

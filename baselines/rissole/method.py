@@ -7,6 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
+from typing_extensions import override
+
 from prism_bench.baselines.rissole.block_objective import BlockObjective, Views
 from prism_bench.baselines.rissole.database import Database, keys, retrieve
 from prism_bench.baselines.rissole.ddpm import DDPM, DDPMSampler
@@ -34,9 +38,6 @@ from prism_bench.prism.patch_diffusion.flops import BACKWARD
 from prism_bench.prism.rng import seed_for
 from prism_bench.prism.training.checkpoint import Checkpoints
 from prism_bench.prism.training.loop import Training, train
-from safetensors.torch import load_file, save_file
-from torch.utils.flop_counter import FlopCounterMode
-from typing_extensions import override
 
 FIRST, UNET = "first_stage.", "unet."
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from typing_extensions import override
+
 from prism_bench.baselines.rissole.first_stage.first_stage_file import FILES, FirstStageFile
 from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.method import Rissole
@@ -15,7 +17,6 @@ from prism_bench.prism.methods.method import Method, TrainSplit
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
-from typing_extensions import override
 
 DIM = 64
 """Width of the neighbours' embedding where PRISM's operations are counted; it hardly matters to them."""

@@ -5,11 +5,12 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor, nn
+
 from prism_bench.baselines.rissole.first_stage.layers import GROUPS, SelfAttention, check_widths
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.denoiser import positional_embedding
-from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from typing import ParamSpec, TypeVar
 
+from rich.console import Console
+
 from prism_bench.experiments.errors import as_input_errors
 from prism_bench.experiments.options.option import options_in, type_of
 from prism_bench.prism.errors import InputError
-from rich.console import Console
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -17,6 +17,7 @@ from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
     from prism_bench.experiments.paper.experiment import Experiment
 
 

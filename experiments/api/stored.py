@@ -13,6 +13,7 @@ from prism_bench.experiments.options.training import TuneOptions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
     from prism_bench.experiments.tools.compare import Comparison
     from prism_bench.experiments.tuning.summary import Summary
 

@@ -1,6 +1,7 @@
 """`prism-bench bundle`: results to send or to archive."""
 
 import typer
+
 from prism_bench.experiments.cli.command import takes
 from prism_bench.experiments.options.stored import BundleOptions
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
+
 from prism_bench.experiments.cli.command import command_group, takes
 from prism_bench.experiments.options.stored import GcOptions, LsOptions, VerifyOptions, WhyOptions
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+
 from prism_bench.experiments.options.option import Option, Options, is_several, options_in, options_of, text_of, type_of
 
 if TYPE_CHECKING:

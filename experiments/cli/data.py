@@ -1,6 +1,7 @@
 """`prism-bench data`: the paper's datasets from their official files."""
 
 import typer
+
 from prism_bench.experiments.cli.command import command_group, console, takes
 from prism_bench.experiments.options.data import CheckOptions, ExportOptions, ImportOptions, PrepareOptions
 from prism_bench.experiments.options.stored import StoreOptions

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import typer
+
 from prism_bench.experiments.cli.bundle import bundle
 from prism_bench.experiments.cli.cache import app as cache_app
 from prism_bench.experiments.cli.command import command_group, console, takes

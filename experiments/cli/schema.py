@@ -21,9 +21,10 @@ def schema(
     ],
 ) -> None:
     """Print the JSON Schema of a record, a plan or a manifest, for programs that read a store."""
+    from pydantic import BaseModel
+
     from prism_bench.analysis.schema.records import Plan, Record
     from prism_bench.prism.engine.manifest import Manifest
-    from pydantic import BaseModel
 
     models: dict[Document, type[BaseModel]] = {
         Document.record: Record,

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+
 from prism_bench.experiments.data.prepare import Ticker, prepared
 from prism_bench.experiments.data.source import ImageSource
 from prism_bench.prism.data.base import Dataset
@@ -14,7 +16,6 @@ from prism_bench.prism.engine.stage import perform
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.stages.data import DatasetStage, publish_images
-from rich.console import Console
 
 
 def open_data(

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+
 from prism_bench.experiments.formatting import duration
 from prism_bench.experiments.options.data import PrepareOptions
 from prism_bench.prism.component import Json, from_json
@@ -18,7 +20,6 @@ from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.store import Store, file_digest
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.stages.data import DatasetStage, publish_images
-from rich.console import Console
 
 BIG = 2**30
 """A file of more bytes is known by its name and size alone: its checksum would take as long as reading it."""

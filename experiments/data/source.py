@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from prism_bench.prism.stages.data import DatasetStage
 
 

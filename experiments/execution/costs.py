@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import numpy as np
+
 from prism_bench.analysis.schema.records import Cost
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.prism.engine.stage import Stage

@@ -6,11 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, Self
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
 from prism_bench.experiments.formatting import duration
 from prism_bench.prism.engine.local_pool import Answer
 from prism_bench.prism.engine.stage import Stage
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 QUIET_SECONDS = 20.0
 """Between two lines about one stage where the output is not a terminal."""

@@ -5,11 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rich.console import Console
+
 from prism_bench.experiments.execution.keep_plans import write_plans
 from prism_bench.experiments.execution.run_plans import run_plans, working
 from prism_bench.experiments.execution.run_result import RunResult
 from prism_bench.experiments.mlflow_view.live import MlflowView
 from prism_bench.experiments.mlflow_view.tracker import Tracker
+from prism_bench.experiments.options.stored import DEFAULT_STORE
 from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
@@ -18,8 +21,7 @@ from prism_bench.experiments.planning.prepare import Prepared, prepare
 from prism_bench.experiments.reports.memorisation_figures import write_resemblances
 from prism_bench.experiments.reports.reporting import report_folder, table_text, write_tables
 from prism_bench.experiments.reports.sample_grids import write_figures, write_pictures
-from prism_bench.prism.engine.store import DEFAULT_STORE, Store
-from rich.console import Console
+from prism_bench.prism.engine.store import Store
 
 if TYPE_CHECKING:
     from prism_bench.analysis.schema.records import Record

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+
 from prism_bench.analysis.schema.records import Record
 from prism_bench.experiments.execution.cell_record import cell_record, stored_record, write_record
 from prism_bench.experiments.execution.progress_display import Display
@@ -16,7 +18,6 @@ from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.scheduler import Scheduler, StageObserver
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
-from rich.console import Console
 
 COST = {"training": 100.0, "samples": 20.0, "embeddings": 10.0, "features": 8.0}
 """Rough relative cost by kind, for the order of work only; other kinds count 1."""

@@ -14,6 +14,7 @@ from prism_bench.prism.errors import InputError, closest
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
     from prism_bench.analysis.schema.records import Plan
 
 
@@ -57,6 +58,7 @@ class RunResult:
     def results(self) -> "DataFrame":
         """A tidy frame: one line for each cell and metric, quoted numbers on lines of their own kind."""
         from pandas import concat
+
         from prism_bench.analysis.frame.frame import frame_of
         from prism_bench.analysis.schema.records import load_records
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
+
 from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:

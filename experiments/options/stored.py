@@ -6,7 +6,9 @@ from typing import Annotated
 
 from prism_bench.experiments.options.option import Option
 from prism_bench.experiments.options.texts import names
-from prism_bench.prism.engine.store import DEFAULT_STORE
+
+DEFAULT_STORE = "prism-bench-store"
+"""The store of a command that names none, in the folder it is typed in."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from prism_bench.experiments.planning.plan import Plan
 from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.engine.runtime import Report, Runtime

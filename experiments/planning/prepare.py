@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
+
 from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.planning.estimate import Estimate, estimate
 from prism_bench.experiments.planning.plan import Plan, compile_plans, distinct_trainings
@@ -13,7 +15,6 @@ from prism_bench.prism.engine.local_pool import prepare_process
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
-from rich.console import Console
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
+from rich.console import Console
+
 from prism_bench.baselines.systems import OtherSystems, System
 from prism_bench.experiments.data.open_data import open_data
 from prism_bench.experiments.data.source import ImageSource
@@ -26,7 +28,6 @@ from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.stages.data import SplitStage
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
-from rich.console import Console
 
 
 def requests_of(options: RunOptions, store: Store, console: Console) -> list[Request]:

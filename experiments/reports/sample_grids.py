@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from prism_bench.analysis.figures.plots import training_curves
 from prism_bench.experiments.planning.cells import GRID, Cell
 from prism_bench.experiments.planning.plan import Plan

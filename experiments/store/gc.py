@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from filelock import Timeout
+
 from prism_bench.experiments.formatting import counted, size
 from prism_bench.experiments.store.inventory import Inventory, StoredPlan, stages_of
 from prism_bench.experiments.store.work_folders import bytes_in, is_locked, work_folders

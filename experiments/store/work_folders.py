@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import Timeout
+
 from prism_bench.prism.engine.store import Address, Store
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from prism_bench.experiments.execution.run_plans import working
 from prism_bench.experiments.planning.survey import missing
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.stage import Stage, walk
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError
-from rich.console import Console
 
 
 def complete(

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
+from rich.console import Console
+
 from prism_bench.experiments.formatting import counted, size
 from prism_bench.prism.engine.runtime import usable_cores
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
-from rich.console import Console
 
 if TYPE_CHECKING:
     from prism_bench.prism.encoders.base import Encoder

@@ -7,6 +7,8 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from rich.console import Console
+
 from prism_bench.experiments.data.open_data import open_data
 from prism_bench.experiments.data.source import ImageSource
 from prism_bench.experiments.options.data import DataOptions, ExportOptions, ImportOptions
@@ -21,7 +23,6 @@ from prism_bench.prism.engine.runtime import Runtime, usable_cores
 from prism_bench.prism.engine.store import Store, file_digest
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.stages.data import EmbeddingsStage, SplitStage
-from rich.console import Console
 
 FORMAT = "prism-bench embeddings 1"
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+
 from prism_bench.experiments.formatting import columns
 from prism_bench.experiments.options.trained import EvaluateOptions
 from prism_bench.experiments.paper.scales import LAPTOP, METRICS
@@ -25,7 +27,6 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.base import EncodedMetric, Metric, MetricInputs, Value
 from prism_bench.prism.rng import numpy_rng
-from rich.console import Console
 
 
 @dataclass(frozen=True)

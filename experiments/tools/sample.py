@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+
 from prism_bench.experiments.options.trained import SampleOptions
 from prism_bench.experiments.planning.resolve_options import device_called
 from prism_bench.experiments.tools.complete import complete
@@ -24,7 +26,6 @@ from prism_bench.prism.methods.method import Gallery, SampleRequest
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.stages.data import NeighboursStage, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
-from rich.console import Console
 
 
 @dataclass(frozen=True)

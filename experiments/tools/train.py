@@ -1,5 +1,7 @@
 """`prism-bench train`: the run of an experiment with one row."""
 
+from rich.console import Console
+
 from prism_bench.experiments.execution.run_experiments import run_experiments
 from prism_bench.experiments.execution.run_result import RunResult
 from prism_bench.experiments.options.training import TrainingOptions, TrainOptions
@@ -9,7 +11,6 @@ from prism_bench.prism.component import load
 from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
-from rich.console import Console
 
 
 def run_train(options: TrainOptions, console: Console) -> RunResult:

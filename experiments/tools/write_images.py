@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import write_bytes
 from prism_bench.prism.errors import InputError

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 from prism_bench.experiments.execution.run_plans import interruptible
 from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.training import TuneOptions
@@ -18,7 +20,6 @@ from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError, closest
 from prism_bench.prism.metrics.base import Value
 from prism_bench.prism.variants.variant import Variant
-from rich.console import Console
 
 if TYPE_CHECKING:
     from optuna import Trial

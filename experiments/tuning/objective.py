@@ -4,6 +4,8 @@ import io
 from dataclasses import dataclass, replace
 
 import numpy as np
+from rich.console import Console
+
 from prism_bench.experiments.execution.cell_record import stored_record
 from prism_bench.experiments.execution.run_plans import run_plans, working
 from prism_bench.experiments.options.training import RunOptions
@@ -19,7 +21,6 @@ from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import Metric, MetricInputs, Value
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
-from rich.console import Console
 
 PROXY_IMAGES = 4
 """A proxy trains on the images of a trial divided by this."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
+
 from prism_bench.experiments.mlflow_view.process_owner import alive, began
 from prism_bench.experiments.tuning.space import LARGEST_GRID, Point, Space
 from prism_bench.prism.component import Json, digest_of

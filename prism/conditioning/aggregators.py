@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
-from prism_bench.prism.component import Component, Json
-from prism_bench.prism.errors import InputError
 from torch import Tensor, nn
 from typing_extensions import override
+
+from prism_bench.prism.component import Component, Json
+from prism_bench.prism.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.rng import numpy_rng
-from typing_extensions import override
 
 QUERY_BATCH = 1024
 """Queries per search, fixed: faiss distances differ in the last bits between batch sizes."""

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Self
 
+from typing_extensions import override
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.rng import numpy_rng
-from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ import io
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+
 from prism_bench.prism.data.base import Dataset, Images
 from prism_bench.prism.data.decode import check_resolution
 from prism_bench.prism.errors import InputError

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.decode import check_resolution
-from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.data.base import PAPER_RETRIEVAL_FRACTION
 from prism_bench.prism.errors import InputError

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
 from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset, Images
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.rng import numpy_rng

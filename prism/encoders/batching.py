@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from prism_bench.prism.encoders.base import Embed, Vectors
 from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels

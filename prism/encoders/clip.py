@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+
 from prism_bench.prism.encoders import clip_files
 from prism_bench.prism.encoders.base import Embed, EmbedTexts, Encoder, Vectors
 from prism_bench.prism.encoders.batching import in_batches

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
 from prism_bench.prism.encoders.base import Embed, Encoder
 from prism_bench.prism.encoders.batching import in_batches
 from prism_bench.prism.errors import InputError, first_line

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+
 from prism_bench.prism.encoders.base import Embed, Encoder, Vectors
 from prism_bench.prism.images import Pixels
 

@@ -3,8 +3,9 @@
 import json
 from typing import Any, ClassVar, Literal
 
-from prism_bench.prism.errors import InputError
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from prism_bench.prism.errors import InputError
 
 
 class _Model(BaseModel):

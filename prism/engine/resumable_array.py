@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from prism_bench.prism.engine.runtime import Report, StopRequestedError, write_bytes
 
 

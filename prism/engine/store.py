@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
+
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.errors import InputError
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from prism_bench.prism.engine.manifest import Manifest
 
 MANIFEST = "stage.json"
-DEFAULT_STORE = "prism-bench-store"
-"""The store of a command that names none, in the folder it is typed in."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
+from typing_extensions import override
+
 from prism_bench.prism.component import Component, load_members
 from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.data.split import Ids, Parts
@@ -15,7 +17,6 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.rng import numpy_rng
-from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)

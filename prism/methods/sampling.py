@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
-from torch import Tensor
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(noisy [b, c, h, w], sigma scalar tensor) -> denoised [b, c, h, w]."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from prism_bench.prism.component import Component, digest_of
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.split import Ids, Parts

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
-from typing_extensions import override
 
 Matrix = npt.NDArray[np.float64]
 ROWS = 1024

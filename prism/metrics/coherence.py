@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.data.base import AgreeingRegions, Box, Dataset
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.base import ImageMetric, MetricInputs, Value
-from typing_extensions import override
 
 Colours = npt.NDArray[np.float64]
 NO_VARIANCE = 1e-20

@@ -27,10 +27,11 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.base import ImageMetric, MetricInputs, Value
 from prism_bench.prism.rng import numpy_rng
-from typing_extensions import override
 
 Array = npt.NDArray[np.float64]
 CELLS = 4

@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
 from prism_bench.prism.metrics.frechet import frechet_between
 from prism_bench.prism.rng import numpy_rng
-from typing_extensions import override
 
 SMALLEST = 0.1
 """The smallest subset, as a share of the generated images."""

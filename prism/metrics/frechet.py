@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
-from typing_extensions import override
 
 Matrix = npt.NDArray[np.float64]
 

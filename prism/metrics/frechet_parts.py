@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
+
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.metrics.base import Measurement, MetricInputs, SplitMetric, Value
 from prism_bench.prism.metrics.frechet import frechet_between
 from prism_bench.prism.rng import numpy_rng
-from typing_extensions import override
 
 GROUP = "Other reference sets"
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.metrics.base import FeatureMetric, Value
 from prism_bench.prism.rng import numpy_rng
-from typing_extensions import override
 
 Matrix = npt.NDArray[np.float64]
 ROWS = 1024

@@ -21,11 +21,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import Better, Measurement, MetricInputs, SplitMetric, Value
-from typing_extensions import override
 
 Distances = npt.NDArray[np.float64]
 GROUP = "Memorisation"

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import FeatureMetric, Value
-from typing_extensions import override
 
 Distances = npt.NDArray[np.float32]
 ROWS = 1024

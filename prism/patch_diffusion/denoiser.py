@@ -7,10 +7,11 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from prism_bench.prism.component import Component
-from prism_bench.prism.errors import InputError
 from torch import Tensor, nn
 from typing_extensions import override
+
+from prism_bench.prism.component import Component
+from prism_bench.prism.errors import InputError
 
 INPUT_CHANNELS = 5
 """Three colours and the two coordinates."""

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
-from torch import Tensor, nn
 
 
 class Coefficients(NamedTuple):

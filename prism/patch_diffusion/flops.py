@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from prism_bench.prism.conditioning.aggregators import Aggregator
 from prism_bench.prism.patch_diffusion.denoiser import INPUT_CHANNELS, Denoiser
 from prism_bench.prism.patch_diffusion.patches import Patches
-from torch.utils.flop_counter import FlopCounterMode
 
 BACKWARD = 2
 """A backward pass takes about twice the operations of its forward pass."""

@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from typing_extensions import override
+
 from prism_bench.prism.conditioning.aggregators import Aggregator, SetTransformer
 from prism_bench.prism.conditioning.retrieval import Nearest, Retrieval
 from prism_bench.prism.conditioning.schedules import Decreasing, Schedule
@@ -22,9 +26,6 @@ from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes, coord
 from prism_bench.prism.rng import seed_for, torch_rng
 from prism_bench.prism.training.checkpoint import Checkpoints
 from prism_bench.prism.training.loop import Training, train
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-from typing_extensions import override
 
 WEIGHTS = "model.safetensors"
 

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from prism_bench.prism.conditioning.schedules import Schedule
 from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import TrainingData
@@ -12,7 +14,6 @@ from prism_bench.prism.patch_diffusion.diffusion import EDM, Network, denoising_
 from prism_bench.prism.patch_diffusion.patches import Patches, coordinate_grid, crop, crop_coordinates, random_corners
 from prism_bench.prism.rng import numpy_rng, torch_rng
 from prism_bench.prism.training.loop import Epochs, Training
-from torch import Tensor, nn
 
 
 class PatchBatch(NamedTuple):

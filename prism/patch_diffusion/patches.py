@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
-from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

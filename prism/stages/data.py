@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
+
 from prism_bench.prism.component import Json
 from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.data.base import Dataset, Images
@@ -16,7 +18,6 @@ from prism_bench.prism.engine.runtime import Runtime, write_json
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels
-from typing_extensions import override
 
 
 def save_images(folder: Path, images: Images) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
+
 from prism_bench.prism.component import Json
 from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Encoder, Vectors
@@ -13,7 +15,6 @@ from prism_bench.prism.metrics.base import Metric, MetricInputs
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
-from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+
 from prism_bench.prism.component import Json
 from prism_bench.prism.engine.resumable_array import fill_rows
 from prism_bench.prism.engine.stage import Stage, StageContext

@@ -11,6 +11,9 @@ from typing import Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
@@ -18,8 +21,6 @@ from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.rng import numpy_rng, seed_for
 from prism_bench.prism.training.checkpoint import Checkpoints, Position
 from prism_bench.prism.training.training_log import TrainingLog
-from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 ROWS = 200
 """Lines of the training log, evenly spaced over the images seen."""
@@ -153,8 +154,8 @@ def train(
     Every random number is named by (seed, step), so the result is bit-identical whether or not it was interrupted.
 
     Raises:
-        DivergedError: a loss is not finite, or a weight when a checkpoint is due or at the end (a gradient that is not
-            makes its weight so in the same step). StopRequestedError: asked to stop, checkpoint written.
+        DivergedError: a loss is not finite, or a weight when a checkpoint is due or at the end.
+        StopRequestedError: asked to stop, checkpoint written.
     """
     device = torch.device(runtime.device)
     average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
@@ -190,10 +191,9 @@ def train(
         log.add(seen, batch.n, values[0], **batch.facts, learning_rate=rate)
         report(min(seen, training.images), training.images, "images", loss=log.recent, **batch.facts)
         stop = report.should_stop()
-        if checkpoints.due() or stop or seen >= training.images:
-            broken = state.broken()
-            if broken:
-                raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
+        # A gradient that is not finite makes its weight so in the same step.
+        if (checkpoints.due() or stop or seen >= training.images) and (broken := state.broken()):
+            raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
         if checkpoints.due() or stop:
             checkpoints.save(state, Position(step, seen, log.pending()))
         if stop:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
+
 from prism_bench.prism.engine.store import file_digest
 from prism_bench.prism.errors import InputError
 

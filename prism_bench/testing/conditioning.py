@@ -6,6 +6,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from prism_bench.prism.conditioning.aggregators import Aggregator
 from prism_bench.prism.conditioning.retrieval import QUERY_BATCH, Retrieval
 from prism_bench.prism.conditioning.schedules import Schedule
@@ -13,7 +15,6 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.denoiser import TokenAttention
 from prism_bench.prism.patch_diffusion.patches import Patches
 from prism_bench.testing.component import ComponentContract
-from torch import Tensor, nn
 
 DIM, CHANNELS = 12, 8
 

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+
 from prism_bench.experiments.paper.scales import SMOKE
 from prism_bench.prism.component import Component
 from prism_bench.prism.conditioning.retrieval import Retrieval

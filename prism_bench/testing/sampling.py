@@ -5,11 +5,12 @@ from typing import ClassVar
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.sampling import ODESampler, Sampler
 from prism_bench.prism.patch_diffusion.denoiser import INPUT_CHANNELS, OUTPUT_CHANNELS, Denoiser
 from prism_bench.testing.component import ComponentContract
-from torch import Tensor, nn
 
 SPREAD = 0.5
 """Standard deviation of the data."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pandas as pd
+
 from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.html.html_escape import Markup, simple_table, tag, text
 from prism_bench.analysis.formats.rerun_command import cell_command

@@ -9,6 +9,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from typing_extensions import override
+
 from prism_bench.baselines.trivial import in_random_order
 from prism_bench.prism.component import canonical, from_json
 from prism_bench.prism.data.split import Ids
@@ -18,10 +23,6 @@ from prism_bench.prism.images import Pixels, to_signed, to_uint8
 from prism_bench.prism.methods.method import Fitted, Method, SampleRequest, TrainingData
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.training.checkpoint import Checkpoints
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from typing_extensions import override
 
 Codes = np.ndarray[Any, np.dtype[np.integer[Any]]]
 """[n, ...]: how latents are stored."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 from prism_bench.baselines.rissole.first_stage.first_stage import (
     Autoencoder,
     FirstStage,
@@ -13,7 +15,6 @@ from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.weights.user_files import OwnFiles
-from typing_extensions import override
 
 
 def _file(path: Path) -> Path:

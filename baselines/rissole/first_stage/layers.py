@@ -2,8 +2,9 @@
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from prism_bench.prism.errors import InputError
 from torch import Tensor, nn
+
+from prism_bench.prism.errors import InputError
 
 GROUPS = 8
 """Of every GroupNorm in a residual block; divides every width."""

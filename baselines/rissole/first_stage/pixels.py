@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxtyping import Float, Integer
+from torch import Tensor
+
 from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, FirstStage
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.images import to_levels, to_signed
 from prism_bench.prism.methods.method import TrainingData
-from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Self
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+from typing_extensions import override
+
 from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder, FirstStage
 from prism_bench.baselines.rissole.first_stage.layers import check_widths
 from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder
@@ -16,8 +19,6 @@ from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.patch_diffusion.flops import BACKWARD
 from prism_bench.prism.rng import seed_for
 from prism_bench.prism.training.loop import Training, train
-from torch.utils.flop_counter import FlopCounterMode
-from typing_extensions import override
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Integer
-from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder
-from prism_bench.baselines.rissole.first_stage.layers import GROUPS, SelfAttention
 from torch import Tensor, nn
 from typing_extensions import override
+
+from prism_bench.baselines.rissole.first_stage.first_stage import Autoencoder
+from prism_bench.baselines.rissole.first_stage.layers import GROUPS, SelfAttention
 
 SLOPE = 0.2
 """Of every leaky ReLU."""

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder
 from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.training.loop import Epochs
-from torch import Tensor, nn
 
 LARGEST = 1e4
 """Bound of the adaptive weight (Esser et al. 2021)."""

@@ -5,11 +5,12 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
+
 from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, decode_pictures
 from prism_bench.prism.data.user_images.image_files import Progress, open_source
 from prism_bench.prism.errors import InputError
-from typing_extensions import override
 
 PARTITIONS = ("train", "test")
 

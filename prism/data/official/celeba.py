@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
 from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, decode_pictures
 from prism_bench.prism.data.user_images.image_files import Progress, open_source

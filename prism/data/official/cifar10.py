@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
 from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, resized
 from prism_bench.prism.data.official.pickles import read_batch

@@ -9,6 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
+
 from prism_bench.prism.data.base import Dataset, Images, labels_of
 from prism_bench.prism.data.decode import check_resolution, from_array
 from prism_bench.prism.data.held_out import HeldOutImages
@@ -16,7 +18,6 @@ from prism_bench.prism.data.user_images.image_files import Progress, complaint, 
 from prism_bench.prism.data.user_images.picture_sources import Source
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from typing_extensions import override
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 

@@ -11,10 +11,11 @@ from typing import IO, Self
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+from typing_extensions import override
+
 from prism_bench.prism.data.decode import from_array
 from prism_bench.prism.data.user_images.picture_sources import MAX_FILE, ONE_CLASS, Job, Source, refuse_bomb
 from prism_bench.prism.errors import InputError
-from typing_extensions import override
 
 IMAGES = ("images", "arr_0")
 CHANNELS = (1, 3, 4)

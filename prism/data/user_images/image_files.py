@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
+
 from prism_bench.prism.component import Json, canonical, digest_of
 from prism_bench.prism.data.base import Dataset, Images, labels_of
 from prism_bench.prism.data.decode import BadImageError, check_resolution
@@ -17,7 +19,6 @@ from prism_bench.prism.data.user_images.arrays import ArraySource
 from prism_bench.prism.data.user_images.picture_sources import FolderSource, Job, Source, ZipSource
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from typing_extensions import override
 
 VERSION = 1
 """Raise it when the same files begin to give other pixels, order or classes."""

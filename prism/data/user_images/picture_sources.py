@@ -21,10 +21,11 @@ from typing import Self
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from PIL import Image
+from typing_extensions import override
+
 from prism_bench.prism.data.decode import BadImageError, from_bytes
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from typing_extensions import override
 
 Job = Callable[[int], Pixels]
 """Reads and decodes one picture to the given resolution; BadImageError where that fails. Safe in any thread."""
