@@ -48,7 +48,7 @@ def test_table_1_measures_rissole_beside_the_quoted_number(cli: Cli) -> None:
     # The first stage's row rests on the training that RISSOLE rests on, and its costs are among RISSOLE's.
     manifest = Store(STORE).manifest(Address("training", own["stages"]["training"]))
     assert manifest is not None
-    assert manifest["identity"]["inputs"]["first"]["parameters"]["method"] == first["config"]["method"]
+    assert manifest.identity["inputs"]["first"]["parameters"]["method"] == first["config"]["method"]
     for cost in ("train_seconds", "images", "train_flops"):
         assert own["cost"][cost] > first["cost"][cost] > 0
     assert own["cost"]["train_flops"] == pytest.approx(prism["cost"]["train_flops"], rel=0.05)
