@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from prism_bench.prism.component import load_members
+from prism_bench.prism.component import Component, load_members
 from prism_bench.prism.images import Pixels
 
 torch.set_num_threads(1)
@@ -27,6 +27,16 @@ class Spoken:
 
 
 Cli = Callable[..., Spoken]
+
+
+@pytest.fixture(autouse=True)
+def _members_of_this_test() -> Iterator[None]:
+    """Components of a test's own go with it: the plug-in file of the next one may use their names."""
+    before = {family: dict(members) for family, members in Component.members.items()}
+    yield
+    for family, members in list(Component.members.items()):
+        members.clear()
+        members.update(before.get(family, {}))
 
 
 @pytest.fixture
