@@ -171,20 +171,9 @@ def train(
         batch = objective.batch(step, seen).to(device)
         rate = training.rate(seen)
         torch.manual_seed(seed_for(seed, "dropout", step))
-        losses, values = objective.losses(network, batch), []
-        for optimiser in optimisers:
-            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
-                loss = next(losses)
-            if loss is None:
-                continue
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            values.append(float(loss.detach()))
-            if not math.isfinite(values[-1]):
-                raise _diverged(f"the loss became {values[-1]}", seen, step, training, checkpoints)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.step()
+        values = _step(objective.losses(network, batch), optimisers, rate, device, training.precision)
+        if not math.isfinite(values[-1]):
+            raise _diverged(f"the loss became {values[-1]}", seen, step, training, checkpoints)
 
         step, seen = step + 1, seen + batch.n
         state.average_weights(training.ema_decay(seen, batch.n))
@@ -200,6 +189,31 @@ def train(
             raise StopRequestedError
     log.close(seen)
     return average
+
+
+def _step(
+    losses: Iterator[Tensor | None],
+    optimisers: list[torch.optim.Adam],
+    rate: float,
+    device: torch.device,
+    precision: Literal["float32", "bfloat16"],
+) -> list[float]:
+    """A step of each optimiser on its loss, in turn; the losses, of which one that is not finite is the last."""
+    values: list[float] = []
+    for optimiser in optimisers:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = next(losses)
+        if loss is None:
+            continue
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        values.append(float(loss.detach()))
+        if not math.isfinite(values[-1]):
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
+    return values
 
 
 def _diverged(what: str, seen: int, step: int, training: Training, checkpoints: Checkpoints) -> DivergedError:
