@@ -314,6 +314,19 @@ def test_gc_keeps_what_is_young(cli: Cli, store: Path) -> None:
     assert len(list((store / "records").iterdir())) == 2
 
 
+def test_a_store_that_names_one_latest_plan_is_read_alike_by_cache_and_report(cli: Cli, store: Path) -> None:
+    """As earlier versions wrote it."""
+    path = plan_file(store)
+    document = json.loads(path.read_text())
+    (path.parent / "older.json").write_text(json.dumps({**document, "plan": "older"}))
+    (path.parent / "latest").write_text(json.dumps({"plan": path.stem}))
+    latest = {plan.path.stem: plan.latest for plan in Inventory.read(store).plans}
+    assert latest == {path.stem: True, "older": False}
+    for command in ("cache ls", "report ablation-table3 --format csv"):
+        said = cli(command)
+        assert (said.code, said.err) == (0, ""), said.err
+
+
 def test_gc_keeps_older_plans_unless_told_otherwise(cli: Cli, store: Path) -> None:
     """One plan is split into two by row: shared stages stay, and those of the older row go only with --keep-latest."""
     path = plan_file(store)

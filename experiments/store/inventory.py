@@ -1,6 +1,5 @@
 """What a store holds: its finished stages, what each rests on, and which plans and records need it. Needs no torch."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema.document import D, read
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
+from prism_bench.analysis.schema.stored_plans import latest_plans
 from prism_bench.prism.component import canonical, digest_of
 from prism_bench.prism.engine.manifest import Manifest
 from prism_bench.prism.engine.stage import KEY_LENGTH
@@ -238,7 +238,7 @@ def stages_of(record: Record) -> dict[str, Address]:
 def _plans(root: Path, unreadable: list[Path]) -> tuple[StoredPlan, ...]:
     found = []
     for folder in sorted(path for path in root.glob("experiments/*") if path.is_dir()):
-        latest = latest_plans(folder)
+        latest = _latest(folder)
         for path in sorted(folder.glob("*.json")):
             document = _read(Plan, path, unreadable)
             if document is not None:
@@ -246,13 +246,12 @@ def _plans(root: Path, unreadable: list[Path]) -> tuple[StoredPlan, ...]:
     return tuple(found)
 
 
-def latest_plans(folder: Path) -> tuple[str, ...]:
+def _latest(folder: Path) -> list[str]:
     """The digests of an experiment's latest plans; none where the folder does not say."""
     try:
-        value = json.loads((folder / "latest").read_text())
+        return latest_plans(folder)
     except (OSError, ValueError):
-        return ()
-    return tuple(map(str, value["plans"]))
+        return []
 
 
 def _read(document: type[D], path: Path, unreadable: list[Path]) -> D | None:
