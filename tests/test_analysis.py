@@ -94,42 +94,6 @@ def test_paired_difference_uses_shared_seeds_only() -> None:
         statistics.paired_difference({0: 1.0}, {1: 1.0})
 
 
-def test_separable() -> None:
-    """Pairing removes what seeds share: means far closer than the spread over seeds, and still separable."""
-    shared = {0: 0.0, 1: 50.0, 2: 100.0}
-    better = {seed: value - 1 - 0.01 * seed for seed, value in shared.items()}
-    assert statistics.STUDENT_T.separable(better, shared)
-    assert statistics.STUDENT_T.separable(shared, better)
-    assert not statistics.STUDENT_T.separable(shared, shared)
-    assert not statistics.STUDENT_T.separable({0: 1.0, 1: 2.0}, {0: 0.0, 1: 3.0})
-    assert not statistics.STUDENT_T.separable({0: 1.0}, {0: 100.0})
-    assert not statistics.STUDENT_T.separable({0: 1.0, 1: 1.0}, {0: 100.0, 2: 100.0})
-
-
-def test_p_value_is_that_of_the_paired_t_test() -> None:
-    a, b = [1.0, 2.5, 2.0, 4.0], [0.5, 2.0, 2.5, 2.0]
-    assert statistics.p_value(list(np.subtract(a, b))) == pytest.approx(stats.ttest_rel(a, b).pvalue)
-    assert statistics.p_value([0.0, 0.0]) == 1.0
-    assert statistics.p_value([1.0]) is None
-    assert statistics.p_value([1.0, 1.0]) == 0.0
-
-
-def test_seeds_needed_is_the_least_with_the_power() -> None:
-    """Mean 1, s = 1: 10 pairs (tables of the paired t test: two-sided 5%, power 80%, effect 1.0)."""
-    sample = [1 - math.sqrt(0.5), 1 + math.sqrt(0.5)]
-    needed = statistics.seeds_needed(sample)
-    assert needed == 10
-    assert statistics.seeds_needed([-x for x in sample]) == 10
-    power = {n: stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, math.sqrt(n)) for n in (9, 10)}
-    assert power[9] < 0.8 <= power[10]
-    assert statistics.seeds_needed([2.0, 2.0]) == 2
-    assert statistics.seeds_needed([1.0]) is None
-    assert statistics.seeds_needed([1.0, -1.0]) is None
-    assert statistics.seeds_needed([1.0001, -1.0]) is None
-    with pytest.raises(AnalysisError, match="between 0 and 1, found 2"):
-        statistics.seeds_needed(sample, power=2)
-
-
 def test_holm() -> None:
     """Holm's own rule by hand: sorted p times (m, m-1, ...), kept rising, at most 1, back in the order given."""
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))

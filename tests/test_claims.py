@@ -4,14 +4,19 @@ import math
 
 import numpy as np
 import pytest
-from handmade import build, cells, claim, plan_of, record, results, row
+from handmade import Json, build, cells, claim, plan_of, record, results, row
 from scipy import stats
 
 from prism_bench.analysis.formats.claims_markdown import evidence_markdown
+from prism_bench.analysis.formats.console import verdicts_text
+from prism_bench.analysis.formats.html.page import page_html
+from prism_bench.analysis.formats.markdown import table_markdown
 from prism_bench.analysis.stats import statistics
 from prism_bench.analysis.stats.claims import ClaimResult
+from prism_bench.analysis.stats.paired import Paired
 from prism_bench.analysis.stats.statistics import BOOTSTRAP, STUDENT_T
 from prism_bench.analysis.table.caption import remarks
+from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.table_model import Hole, Measured
 
 
@@ -26,10 +31,10 @@ def judged(pairs: list[tuple[str, str]], numbers: dict[str, list[float]], seeds:
 
 def test_reproduced_where_every_pair_is_significant_the_right_way() -> None:
     result = judged([("b", "a"), ("c", "b")], {"a": [30, 31, 32], "b": [20, 21.1, 21.9], "c": [10, 11, 12.2]}, 3)
-    assert result.primary.verdict == "reproduced"
-    assert result.primary.metric == "FD"
-    assert all(pair.mean is not None and pair.mean > 0 for pair in result.primary.pairs)
-    assert "the weakest of 2 pairs" in result.primary.sentence
+    assert result.judged[0].verdict == "reproduced"
+    assert result.judged[0].metric == "FD"
+    assert all(pair.mean is not None and pair.mean > 0 for pair in result.judged[0].pairs)
+    assert "the weakest of 2 pairs" in result.judged[0].sentence
 
 
 def test_the_numbers_are_those_of_the_paired_t_test_with_holms_correction() -> None:
@@ -37,7 +42,7 @@ def test_the_numbers_are_those_of_the_paired_t_test_with_holms_correction() -> N
     result = judged([("b", "a"), ("c", "b")], {"a": a, "b": b, "c": c}, 4)
     raw = [stats.ttest_rel(a, b).pvalue, stats.ttest_rel(b, c).pvalue]
     expected = [min(1.0, 2 * p) if p == min(raw) else max(2 * min(raw), p) for p in raw]
-    for pair, p, (worse, better) in zip(result.primary.pairs, expected, [(a, b), (b, c)], strict=True):
+    for pair, p, (worse, better) in zip(result.judged[0].pairs, expected, [(a, b), (b, c)], strict=True):
         assert pair.comparison.adjusted == pytest.approx(p)
         assert pair.mean == pytest.approx(np.mean(np.subtract(worse, better)))
         assert pair.comparison.interval is not None
@@ -49,40 +54,108 @@ def test_the_numbers_are_those_of_the_paired_t_test_with_holms_correction() -> N
 
 def test_not_reproduced_where_one_pair_is_significant_the_other_way() -> None:
     result = judged([("b", "a"), ("c", "b")], {"a": [30, 31, 32], "b": [20, 21.1, 21.9], "c": [25, 26, 27]}, 3)
-    assert result.primary.verdict == "not reproduced"
-    assert "C is 5.0" in result.primary.sentence
-    assert "worse than B" in result.primary.sentence
+    assert result.judged[0].verdict == "not reproduced"
+    assert "C is 5.0" in result.judged[0].sentence
+    assert "worse than B" in result.judged[0].sentence
 
 
 def test_undecided_says_how_many_seeds_would_decide() -> None:
     differences = [1.0, 3.0, 8.0]
     result = judged([("b", "a")], {"a": [10 + d for d in differences], "b": [10, 10, 10]}, 3)
-    needed = statistics.seeds_needed(differences, 0.95)
-    assert result.primary.verdict == "undecided"
-    assert f"about {needed} seeds would decide it" in result.primary.sentence
-    assert "undecided after 3 seeds" in result.primary.sentence
-    assert "refute" not in result.primary.sentence
+    needed = Paired.of(differences).seeds()
+    assert needed is not None
+    assert result.judged[0].verdict == "undecided"
+    assert f"{needed.least} to {needed.most} seeds (95%) would decide it" in result.judged[0].sentence
+    assert "undecided after 3 seeds" in result.judged[0].sentence
+    assert "refute" not in result.judged[0].sentence
 
 
-def test_undecided_the_wrong_way_says_that_more_seeds_would_refute_it() -> None:
-    result = judged([("b", "a")], {"a": [10, 10, 10], "b": [11, 13, 18]}, 3)
-    assert result.primary.verdict == "undecided"
-    assert "would be expected to refute it" in result.primary.sentence
+def test_one_pair_the_other_way_is_enough_to_refute() -> None:
+    """B is hardly worse than A, D clearly: the fewer seeds, those of D, would refute the claim."""
+    fds = {"a": [10.0, 10.0, 10.0], "b": [9.0, 11.0, 10.3], "c": [10.0, 10.0, 10.0], "d": [11.0, 13.0, 18.0]}
+    result = judged([("b", "a"), ("d", "c")], fds, 3)
+    weak, clear = (pair.needed for pair in result.judged[0].pairs)
+    assert weak is not None
+    assert clear is not None
+    assert weak > clear
+    words = f"{clear.words} would be expected to refute it, if the mean differences are the true ones: 2 of them point"
+    assert words in result.judged[0].sentence
+
+
+def test_all_pairs_are_needed_to_confirm() -> None:
+    fds = {"a": [11.0, 9.0, 10.3], "b": [10.0, 10.0, 10.0], "c": [11.0, 13.0, 18.0], "d": [10.0, 10.0, 10.0]}
+    result = judged([("b", "a"), ("d", "c")], fds, 3)
+    weak, clear = (pair.needed for pair in result.judged[0].pairs)
+    assert weak is not None
+    assert f"; {weak.words} would decide it" in result.judged[0].sentence
+    assert weak != clear
+
+
+def test_equal_differences_leave_a_claim_undecided_with_the_reason() -> None:
+    result = judged([("b", "a")], {"a": [11.5, 21.5], "b": [10.0, 20.0]}, 2)
+    assert result.judged[0].verdict == "undecided"
+    assert "B is 1.500 better than A in FD; the differences of all 2 seeds are equal" in result.judged[0].sentence
 
 
 def test_the_level_of_the_needed_seeds_is_that_of_all_pairs_together() -> None:
     a, b = [11.0, 13.0, 18.0], [10.0, 10.0, 10.0]
-    one = judged([("b", "a")], {"a": a, "b": b}, 3).primary.pairs[0].needed
-    two = judged([("b", "a"), ("c", "a")], {"a": a, "b": b, "c": b}, 3).primary.pairs[0].needed
+    one = judged([("b", "a")], {"a": a, "b": b}, 3).judged[0].pairs[0].needed
+    two = judged([("b", "a"), ("c", "a")], {"a": a, "b": b, "c": b}, 3).judged[0].pairs[0].needed
     assert one is not None
-    assert two == statistics.seeds_needed([1.0, 3.0, 8.0], 0.975)
+    assert two == Paired.of([1.0, 3.0, 8.0]).seeds(0.975)
     assert two > one
+
+
+OUTCOMES = [{"of": "appearance", "metric": "fd"}, {"of": "global coherence", "metric": "far"}]
+
+
+def judged_by_two(far: dict[str, list[float]], fd: dict[str, list[float]], outcomes: list[Json]) -> Results:
+    told = {**claim(("b", "a"), seeds=3), "outcomes": outcomes}
+    records = [
+        record(f"{name}s{seed}", own, far[name][seed]) for name, values in fd.items() for seed, own in enumerate(values)
+    ]
+    return results(plan_of([row("a", 3), row("b", 3)], [told], 3), records)
+
+
+def test_each_outcome_has_a_verdict_of_its_own_and_both_share_five_percent() -> None:
+    """p = 0.0337 in FD: decided alone, not beside another outcome; far correlation is decided."""
+    fd = {"a": [11.0, 12.0, 13.5], "b": [10.0, 10.0, 10.0]}
+    far = {"a": [0.1, 0.12, 0.11], "b": [0.9, 0.93, 0.91]}
+    both = judged_by_two(far, fd, OUTCOMES)
+    (result,) = both.claims
+    appearance, coherence = result.judged
+    p = float(stats.ttest_rel(fd["a"], fd["b"]).pvalue)
+    assert 0.025 < p < 0.1
+    assert (appearance.of, appearance.metric, appearance.verdict) == ("appearance", "FD", "undecided")
+    assert (coherence.of, coherence.metric, coherence.verdict) == ("global coherence", "FAR", "reproduced")
+    assert result.others == ()
+    interval = appearance.pairs[0].comparison.interval
+    assert interval is not None
+    low, high = stats.t.interval(0.975, 2, loc=13 / 6, scale=stats.sem([1.0, 2.0, 3.5]))
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    page = table_markdown(both)
+    assert page.index("appearance, FD: **undecided**; global coherence, FAR: **reproduced**") < page.index("| Variant")
+    assert "97.5% t intervals, and Holm's p over the pairs below 0.025" in page
+    for text in (verdicts_text(both, 120), page_html([both]).partition("<nav>")[0]):
+        assert "appearance, FD" in text
+        assert "global coherence, FAR" in text
+        assert "undecided" in text
+        assert "reproduced" in text
+
+
+def test_an_outcome_that_was_not_measured_is_not_tested_and_keeps_its_share() -> None:
+    fd, far = {"a": [11.0, 12.0, 13.5], "b": [10.0, 10.0, 10.0]}, {"a": [0.1] * 3, "b": [0.9] * 3}
+    (result,) = judged_by_two(far, fd, [OUTCOMES[0], {"of": "global coherence", "metric": "other"}]).claims
+    appearance, coherence = result.judged
+    assert (appearance.alpha, appearance.verdict) == (0.025, "undecided")
+    assert coherence.sentence == "not tested: none of its cells has other"
+    assert [one.metric for one in result.others] == ["FAR"]
 
 
 def test_one_seed_decides_nothing() -> None:
     result = judged([("b", "a")], {"a": [30], "b": [20]}, 1)
-    assert result.primary.verdict == "undecided"
-    assert "a single seed has no interval; run at least three" in result.primary.sentence
+    assert result.judged[0].verdict == "undecided"
+    assert "a single seed has no interval; run at least three" in result.judged[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -94,8 +167,8 @@ def test_one_seed_decides_nothing() -> None:
 )
 def test_not_tested_where_results_are_missing(numbers: dict[str, list[float]], words: str) -> None:
     result = judged([("b", "a")], numbers, 2)
-    assert result.primary.verdict == "not tested"
-    assert words in result.primary.sentence
+    assert result.judged[0].verdict == "not tested"
+    assert words in result.judged[0].sentence
 
 
 def test_a_metric_where_more_is_better_is_turned_round() -> None:
@@ -103,7 +176,7 @@ def test_a_metric_where_more_is_better_is_turned_round() -> None:
     far = {"a": [0.1, 0.12, 0.11], "b": [0.9, 0.93, 0.91]}
     records = [record(f"{name}s{seed}", 5.0, value) for name, own in far.items() for seed, value in enumerate(own)]
     (result,) = results(plan, records).claims
-    assert result.primary.verdict == "undecided", "no seed differs in FD"
+    assert result.judged[0].verdict == "undecided", "no seed differs in FD"
     (other,) = result.others
     assert (other.metric, other.verdict) == ("FAR", "reproduced")
 
@@ -113,7 +186,7 @@ def test_results_of_another_table_count_and_orders_do_not() -> None:
     records = [record("as0", 9), record("as1", 9.1), record("elsewheres0", 3), record("elsewheres1", 3.0)]
     one, other = results(plan, records).claims, results(plan, records[::-1]).claims
     assert one == other
-    assert one[0].primary.verdict == "reproduced"
+    assert one[0].judged[0].verdict == "reproduced"
 
 
 def test_rows_that_differ_in_two_things_are_remarked_on_until_controls_are_there() -> None:
@@ -191,13 +264,6 @@ def test_bootstrap_is_deterministic_and_close_to_the_normal_interval_for_many_va
     assert one.low < one.mean < one.high
 
 
-def test_bootstrap_of_three_values_spans_them_and_is_said_to_be_rough() -> None:
-    interval = statistics.bootstrap_interval([1.0, 2.0, 4.0])
-    assert (interval.low, interval.high) == (1.0, 4.0)
-    assert "rough" in interval.estimator
-    assert statistics.bootstrap_interval([3.0]).half_width is None
-
-
 def test_bootstrap_covers_about_as_often_as_it_says() -> None:
     """400 samples of 30 normals. The percentile bootstrap is a little narrow: 0.93 here; 0.95 +- 0.05 is asked."""
     rng = np.random.default_rng(1)
@@ -206,8 +272,8 @@ def test_bootstrap_covers_about_as_often_as_it_says() -> None:
 
 
 def test_the_estimator_is_named_wherever_it_is_used() -> None:
-    plan = plan_of([row("a", 3), row("b", 3)], [claim(("b", "a"), seeds=3)], 3)
-    records = [record(f"{name}s{seed}", 10.0 * (name == "a") + seed**2) for name in "ab" for seed in range(3)]
+    plan = plan_of([row("a", 5), row("b", 5)], [claim(("b", "a"), seeds=5)], 5)
+    records = [record(f"{name}s{seed}", 10.0 * (name == "a") + seed**2) for name in "ab" for seed in range(5)]
     for estimator, words in ((STUDENT_T, "95% t interval"), (BOOTSTRAP, "95% bootstrap interval")):
         assert words in " ".join(build(plan, records, estimator).caption)
         assert words in "".join(evidence_markdown(results(plan, records, estimator)))

@@ -260,7 +260,7 @@ def verdict(*numbers: tuple[float, float]) -> tuple[str, str]:
     limit = Limit(sides=(side,), metric="copied", most=2.0, condition="near", least=50.0)
     claim = Claim(id="c", text="t", source="s", pairs=(), limit=limit)
     (result,) = results(plan_with(claim), records).claims
-    return result.primary.verdict, result.primary.sentence
+    return result.judged[0].verdict, result.judged[0].sentence
 
 
 def plan_with(claim: Claim) -> Plan:
@@ -291,4 +291,4 @@ def test_a_missing_measurement_is_not_tested() -> None:
     side = Side(label="PRISM", row="prism", k_sample=1, cells=(Cell(seed=0, record="r0", k_sample=None),))
     limit = Limit(sides=(side,), metric="copied", most=2.0, condition="near", least=50.0)
     (result,) = results(plan_with(Claim(id="c", text="t", source="s", pairs=(), limit=limit)), [bare]).claims
-    assert result.primary.sentence == "not tested: PRISM has no such measurement for seed 0"
+    assert result.judged[0].sentence == "not tested: PRISM has no such measurement for seed 0"

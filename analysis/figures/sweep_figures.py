@@ -27,11 +27,11 @@ def sweep_heatmap(sweep: Sweep, path: Path) -> Path:
     """Measured means by schedule and k_sample, and the published numbers in a panel of their own; a PNG.
 
     Each panel has colours of its own: the two are not on one scale. A star marks the best schedule of a k_sample where
-    its paired difference to the next best can be told from zero.
+    its paired difference to every other can be told from zero.
     """
     panels = [(f"measured: {sweep.metric.label}, scale {sweep.plan.scale}", sweep.cells)]
-    if sweep.source:
-        panels.append((f"quoted: {sweep.source} FID", sweep.quoted))
+    if sweep.source is not None:
+        panels.append((f"quoted: {sweep.source.metric}", sweep.quoted))
     labels = max(1.6, 0.1 * max(len(label) for label in sweep.schedules))
     width, height = 1.1 + 0.95 * len(sweep.k_samples), 1.5 + 0.5 * max(2, len(sweep.schedules))
     with drawing(path, labels + len(panels) * width, height) as figure:
@@ -44,18 +44,18 @@ def sweep_heatmap(sweep: Sweep, path: Path) -> Path:
 
 def sweep_curves(sweep: Sweep, path: Path) -> Path:
     """The metric over k_sample, a line for each schedule with its 95% band; the published curves in a panel beside."""
-    panels = 2 if sweep.source else 1
+    panels = 1 if sweep.source is None else 2
     with drawing(path, 1 + 4.4 * panels, 3.8) as figure:
         axes = figure.subplots(1, panels, squeeze=False)[0]
         for index, label in enumerate(sweep.schedules):
             _curve(axes[0], sweep.k_samples, sweep.cells[index], label, f"C{index}")
-            if sweep.source:
+            if sweep.source is not None:
                 _curve(axes[1], sweep.k_samples, sweep.quoted[index], label, f"C{index}")
         axes[0].set_title(f"measured, scale {sweep.plan.scale}", fontsize="medium")
         axes[0].set_ylabel(f"{sweep.metric.label} {sweep.metric.arrow}")
-        if sweep.source:
-            axes[1].set_title(f"quoted: {sweep.source}, not measured here", fontsize="medium")
-            axes[1].set_ylabel("FID ↓")
+        if sweep.source is not None:
+            axes[1].set_title(f"quoted: {sweep.source.column}, not measured here", fontsize="medium")
+            axes[1].set_ylabel(sweep.source.heading)
         for one in axes:
             one.set_xlabel("k_sample")
             one.set_xticks(sweep.k_samples)

@@ -1,9 +1,7 @@
 """What the numbers of a table say, as Markdown: claims, differences to the baseline, the paper's order."""
 
-from collections.abc import Sequence
-
 from prism_bench.analysis.formats.markdown_escape import escape, markdown_table
-from prism_bench.analysis.stats.claims import ClaimResult
+from prism_bench.analysis.stats.claims import how_judged
 from prism_bench.analysis.stats.comparison import Comparison
 from prism_bench.analysis.stats.differences import Differences
 from prism_bench.analysis.table.results import Results
@@ -15,7 +13,7 @@ def evidence_markdown(results: Results) -> list[str]:
         return []
     sections = []
     if results.claims:
-        sections.append(_claims(results.claims))
+        sections.append(_claims(results))
     if results.differences is not None:
         sections.append(_differences(results.differences))
     if results.agreements:
@@ -24,20 +22,32 @@ def evidence_markdown(results: Results) -> list[str]:
     return sections
 
 
-def _claims(results: Sequence[ClaimResult]) -> str:
-    """A table of verdicts, and below it what the other metrics would have said."""
+def verdicts_markdown(results: Results) -> str:
+    """The first lines: each claim with its verdicts; empty where there are none."""
     lines = []
-    for result in results:
-        text, source, evidence = map(escape, (result.claim.text, result.claim.source, result.evidence))
-        lines.append([text, source, f"**{result.primary.verdict}**", evidence])
+    for result in results.claims if results.plan.kind == "table" else ():
+        verdicts = "; ".join(f"{escape(one.title)}: **{one.verdict}**" for one in result.judged)
+        lines.append(f"- {escape(result.claim.text)} ({escape(result.claim.source)}). {verdicts}.")
+    return "\n".join(lines)
+
+
+def _claims(results: Results) -> str:
+    """A table of verdicts, how they come about, and what the other metrics would have said."""
+    lines = []
+    for result in results.claims:
+        text, source = escape(result.claim.text), escape(result.claim.source)
+        for one in result.judged:
+            lines.append([text, source, escape(one.title), f"**{one.verdict}**", escape(one.evidence)])
+            text = source = ""
     others = [
         f"- {escape(result.claim.text)}, by {escape(other.metric)}: {escape(other.sentence)}."
-        for result in results
+        for result in results.claims
         for other in result.others
     ]
-    note = "The verdict is that of the first metric. By the others, for information:\n\n" + "\n".join(others)
-    table = markdown_table("llll", ["Claim", "Source", "Verdict", "Evidence"], *lines)
-    return "\n\n".join(["## Claims of the paper", table, *([note] if others else [])])
+    judged = escape(" ".join(how_judged(results.claims, results.estimator)))
+    note = "By the other metrics, uncorrected, for information:\n\n" + "\n".join(others)
+    table = markdown_table("lllll", ["Claim", "Source", "Judged by", "Verdict", "Evidence"], *lines)
+    return "\n\n".join(["## Claims of the paper", table, judged, *([note] if others else [])])
 
 
 def _differences(differences: Differences) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from prism_bench.analysis import formatting
+from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Table, TableCell
 
 _HEADING_WIDTH = 16
@@ -13,7 +14,8 @@ _GAP = "  "
 
 
 def table_text(table: Table, width: int = 100) -> str:
-    """The table, its caption and its notes within `width` character cells, best cells with a * behind the mean.
+    """The table, its caption and its notes within `width` character cells; a * behind the mean for the best, a + for
+    the second best.
 
     Columns that do not fit go into a next block below; a single column wider than that is not cut.
     """
@@ -24,11 +26,22 @@ def table_text(table: Table, width: int = 100) -> str:
     wide = max(width, 20)
     words = [" ".join(plain(sentence) for sentence in table.caption)]
     if any(cell.best for cell in table.measured):
-        words[0] += " A * stands for bold."
+        words[0] += " A * stands for bold, a + for underlined."
     words += [f"({letter}) {plain(text)}" for letter, text in table.notes]
     words += [plain(text) for text in table.remarks]
     prose = "\n".join(textwrap.fill(text, wide, break_long_words=False) for text in words)
     return "\n\n".join([*blocks, prose]) + "\n"
+
+
+def verdicts_text(results: Results, width: int = 100) -> str:
+    """Each claim with the verdict and the evidence of its outcomes, within `width`; empty where there are none."""
+    lines = []
+    for result in results.claims if results.plan.kind == "table" else ():
+        lines.append(textwrap.fill(plain(f"{result.claim.text} ({result.claim.source}):"), width))
+        for one in result.judged:
+            told = plain(": ".join(filter(None, (one.title, one.sentence))))
+            lines.append(textwrap.fill(told, width, initial_indent="  ", subsequent_indent="    "))
+    return "\n".join([*lines, ""]) if lines else ""
 
 
 def plain(text: str) -> str:
@@ -101,7 +114,7 @@ def _cell(cell: TableCell, column: Column) -> tuple[str, str, str]:
     if isinstance(cell, Quoted):
         return formatting.fixed(cell.value, column.decimals), "", ""
     if isinstance(cell, Measured):
-        mean = formatting.fixed(cell.mean, column.decimals) + ("*" if cell.best else "")
+        mean = formatting.fixed(cell.mean, column.decimals) + ("*" if cell.best else "+" if cell.second else "")
         if cell.half_width is None:
             return mean, _note(cell.note), ""
         return mean, f" ± {formatting.fixed(cell.half_width, column.decimals)}", _note(cell.note)

@@ -126,7 +126,8 @@ def _cell(cell: TableCell, column: Column) -> str:
         if cell.half_width is None:  # room for an interval keeps the mean under the means above
             room = rf"\phantom{{{_spread(column.widest, column)}}}" if column.widest is not None else ""
             return mean + _note(cell.note) + room
-        return (rf"\textbf{{{mean}}}" if cell.best else mean) + _spread(cell.half_width, column) + _note(cell.note)
+        marked = rf"\textbf{{{mean}}}" if cell.best else rf"\underline{{{mean}}}" if cell.second else mean
+        return marked + _spread(cell.half_width, column) + _note(cell.note)
     return escape(cell.text)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from prism_bench.analysis import formatting
-from prism_bench.analysis.formats.claims_markdown import evidence_markdown
+from prism_bench.analysis.formats.claims_markdown import evidence_markdown, verdicts_markdown
 from prism_bench.analysis.formats.markdown_escape import code, escape, markdown_table
 from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.table.results import Results
@@ -19,6 +19,7 @@ def table_markdown(results: Results, pictures: Sequence[Picture] = ()) -> str:
     plan, form = results.plan, results.paper_form
     sections = [
         f"# {escape(plan.title)}",
+        verdicts_markdown(results),
         *([] if form is None else [_grid(form), *_caption(form), "## In full"]),
         _grid(results.table),
         *_caption(results.table),
@@ -54,7 +55,8 @@ def _cell(cell: TableCell, column: Column) -> str:
     if isinstance(cell, Measured):
         mean = formatting.fixed(cell.mean, column.decimals)
         spread = "" if cell.half_width is None else f" ± {formatting.fixed(cell.half_width, column.decimals)}"
-        return (f"**{mean}**" if cell.best else mean) + spread + _note(cell.note)
+        marked = f"**{mean}**" if cell.best else f"<u>{mean}</u>" if cell.second else mean
+        return marked + spread + _note(cell.note)
     return escape(cell.text)
 
 

@@ -43,6 +43,11 @@ class Metric:
         """The direction in which it improves."""
         return "↓" if self.better == "lower" else "↑"
 
+    @property
+    def frechet(self) -> bool:
+        """Whether it is a Fréchet distance, as `Encoder.frechet_name` calls them."""
+        return self.name.startswith(("fd_", "fid_"))
+
 
 def metric_of(line: Any) -> Metric:
     """The metric of one measured line of a frame, given as `itertuples` does."""

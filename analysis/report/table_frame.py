@@ -12,6 +12,7 @@ from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.formats.html.html_table import table_html
 from prism_bench.analysis.frame.table_lines import Metric, TableLines, table_lines
+from prism_bench.analysis.stats.contrasts import HOW_POOLED
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.build import measured_columns, table_of
 from prism_bench.analysis.table.caption import sizes, ways
@@ -64,9 +65,11 @@ def table_frame(
     names = pd.MultiIndex.from_product([list(metrics), OF_NUMBER], names=["metric", None])
     table = TableFrame(pd.DataFrame(numbers, index=index, columns=names))
     scales = formatting.listing(sorted(frame["scale"].dropna().unique()))
-    words = f"Mean ± half-width of the {estimator.words} over seeds ({estimator.note})."
+    words = f"Mean ± half-width of the {estimator.words()} over seeds ({estimator.note})."
     shown = table_of(lines, blocks, metrics, estimator)
-    table.shown = replace(shown, scale=scales, caption=(words, *sizes(metrics, ""), *ways(metrics)))
+    pooled = (HOW_POOLED,) if estimator.pooled else ()
+    table.attrs["interval"] = estimator.of_differences()
+    table.shown = replace(shown, scale=scales, caption=(words, *pooled, *sizes(metrics, ""), *ways(metrics)))
     return table
 
 

@@ -74,12 +74,11 @@ def write_reports(
     """
     check_formats(formats)
     written: list[Path] = []
-    parts: list[Results] = []
-    for source in sources:
+    # All before the first file: what cannot be reported leaves nothing behind.
+    parts = [results_of(source, store, estimator) for source in sources]
+    for source, part in zip(sources, parts, strict=True):
         _bring(source)
-        part = results_of(source, store, estimator)
         written += [*draw(part, source.folder), *write_files(part, formats)]
-        parts.append(part)
     out.mkdir(parents=True, exist_ok=True)
     tables = [table for part in parts if part.plan.kind == "table" for table in part.tables]
     together: dict[str, tuple[str, Callable[[], bytes]]] = {
@@ -102,9 +101,11 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def results_of(source: Source, store: Path, estimator: Estimator = STUDENT_T) -> Results:
-    """A plan with the records that are there of it."""
+    """A plan with the records that are there of it; AnalysisError where they are too few for such intervals."""
     records = tuple(load_records(store, source.plan).values())
-    return Results(plan=source.plan, records=records, estimator=estimator, pictures=source.folder)
+    results = Results(plan=source.plan, records=records, estimator=estimator, pictures=source.folder)
+    results.check()
+    return results
 
 
 def write_files(results: Results, formats: Sequence[str] = USUAL) -> list[Path]:

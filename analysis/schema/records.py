@@ -212,14 +212,25 @@ class Limit(Model):
     least: float
 
 
+class Outcome(Model):
+    """What a claim is judged by: the name of a metric, and what that says (`of`)."""
+
+    of: str
+    metric: str
+
+
 class Claim(Model):
-    """A claim of the paper: all its pairs must hold, or its limit must not be passed."""
+    """A claim of the paper: all its pairs must hold, or its limit must not be passed.
+
+    `outcomes`: each gives a verdict on the pairs; earlier plans name none, and are judged by their first metric.
+    """
 
     id: str
     text: str
     source: str
     pairs: tuple[Pair, ...]
     limit: Limit | None = _left_out(None)
+    outcomes: tuple[Outcome, ...] = _left_out(())
 
     @property
     def sides(self) -> tuple[Side, ...]:

@@ -12,7 +12,7 @@ FEWEST = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Kendall's tau-b between the measured means of a metric and one column of published numbers.
+    """Kendall's tau-b between the measured means of a metric and one column of published numbers of another.
 
     1: the same order, best to worst; -1: the reverse; None with fewer than three rows that have both, or ties alone.
     The orders name rows from best to worst.
@@ -20,6 +20,7 @@ class Agreement:
 
     column: str
     metric: Metric
+    against: str
     tau: float | None
     n: int
     measured: tuple[str, ...]
@@ -31,25 +32,29 @@ class Agreement:
         if self.tau is None:
             return f"{self.column}: too few rows to compare ({self.n} have both numbers)."
         return (
-            f"{self.column}: Kendall's tau {formatting.fixed(self.tau, 2)} over {self.n} rows, {self.metric.label} "
-            f"against the published FID. Measured, best first: {formatting.listing(self.measured)}. Published: "
-            f"{formatting.listing(self.published)}."
+            f"{self.column}: Kendall's tau {formatting.fixed(self.tau, 2)} over {self.n} rows, "
+            f"{self.metric.label} measured here against {self.against} as published. Measured, best first: "
+            f"{formatting.listing(self.measured)}. Published: {formatting.listing(self.published)}."
         )
 
 
 def agreements(lines: TableLines) -> tuple[Agreement, ...]:
-    """One for each published column, on the plan's first metric; empty where nothing is measured or published."""
+    """One for each published column, in its first number, on the plan's first metric.
+
+    Empty where nothing is measured or published.
+    """
     metrics = list(lines.metrics().values())
     if not metrics:
         return ()
-    return tuple(_agreement(column, lines, metrics[0]) for column in lines.quoted["group"].unique())
+    columns = lines.quoted.drop_duplicates("group")[["group", "metric"]]
+    return tuple(_agreement(group, name, lines, metrics[0]) for group, name in columns.itertuples(index=False))
 
 
-def _agreement(column: str, lines: TableLines, metric: Metric) -> Agreement:
+def _agreement(column: str, name: str, lines: TableLines, metric: Metric) -> Agreement:
     pairs = []
     for line, title in lines.lines["title"].items():
         values = list(lines.of(metric.name, line).values())
-        published = [number for number in lines.published(line)[0] if number.group == column]
+        published = [number for number in lines.published(line)[0] if number.metric == name]
         if values and published:
             # Both so that less is better.
             mean = improvement(metric.better) * sum(values) / len(values)
@@ -58,6 +63,7 @@ def _agreement(column: str, lines: TableLines, metric: Metric) -> Agreement:
     return Agreement(
         column=column,
         metric=metric,
+        against=name.removeprefix(f"{column} "),
         tau=tau,
         n=len(pairs),
         measured=tuple(name for name, _, _ in sorted(pairs, key=lambda pair: pair[1])),

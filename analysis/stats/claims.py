@@ -1,7 +1,6 @@
-"""The paper's claims, each with a verdict of its own."""
+"""The paper's claims, each with a verdict of its own in every outcome that its plan names."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,109 +8,110 @@ import pandas as pd
 from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.recorded import Recorded
 from prism_bench.analysis.frame.table_lines import Metric
-from prism_bench.analysis.schema.records import Claim, Pair, Plan, Side
-from prism_bench.analysis.stats.comparison import SIGNIFICANT, Comparison, adjusted, compare
-from prism_bench.analysis.stats.limit_claims import Verdict, judge_limit
-from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator, seeds_needed
+from prism_bench.analysis.schema.records import Cell, Claim, Pair, Plan, Side
+from prism_bench.analysis.stats.claim_words import sentence_of
+from prism_bench.analysis.stats.comparison import SIGNIFICANT, Comparison, adjusted
+from prism_bench.analysis.stats.contrasts import Contrasts
+from prism_bench.analysis.stats.limit_claims import judge_limit
+from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
+from prism_bench.analysis.stats.verdicts import Judgement, PairResult, verdict_of
 
-
-@dataclass(frozen=True, kw_only=True)
-class PairResult:
-    """One pair in one metric: the difference is positive where it is as claimed.
-
-    `needed`: paired seeds that would decide it at the claim's level, if the observed mean and spread were the true
-    ones; None where it is decided or nothing can be said. `missing`: why it could not be tested.
-    """
-
-    better: str
-    worse: str
-    factors: tuple[str, ...]
-    comparison: Comparison
-    needed: int | None = None
-    missing: str | None = None
-
-    @property
-    def mean(self) -> float | None:
-        """The mean difference."""
-        return None if self.comparison.interval is None else self.comparison.interval.mean
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """A claim in one metric."""
-
-    metric: str
-    verdict: Verdict
-    sentence: str
-    pairs: tuple[PairResult, ...] = ()
+Cells = tuple[Cell, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimResult:
-    """A claim judged on the primary metric; `others` say what the further metrics would have said."""
+    """A claim judged by each of its outcomes; `others` say what the further metrics would have said."""
 
     claim: Claim
-    primary: Judgement
+    judged: tuple[Judgement, ...]
     others: tuple[Judgement, ...] = ()
-
-    @property
-    def evidence(self) -> str:
-        """The sentence of the first metric without the verdict that it begins with."""
-        return self.primary.sentence.partition(": ")[2] or self.primary.sentence
 
 
 def judge_claims(plan: Plan, frame: pd.DataFrame, estimator: Estimator = STUDENT_T) -> tuple[ClaimResult, ...]:
-    """Every claim of a plan, on the first metric of its cells and, for information, on all others.
+    """Every claim of a plan: by the outcomes that it names, which share 5%, or by the first metric of its cells.
 
     The frame holds the cells that the claims speak of (`frame.claims_frame`); others do no harm.
+
+    Raises:
+        AnalysisError: fewer seeds than the estimator needs.
     """
-    recorded = Recorded(frame)
-    return tuple(_claim(claim, recorded, estimator) for claim in plan.claims if claim.pairs or claim.limit)
+    judge = _Judge(plan, Recorded(frame), estimator)
+    return tuple(judge.claim(claim) for claim in plan.claims if claim.pairs or claim.limit)
 
 
-def _claim(claim: Claim, recorded: Recorded, estimator: Estimator) -> ClaimResult:
-    if claim.limit is not None:
-        metric, verdict, sentence = judge_limit(claim.limit, recorded, estimator)
-        return ClaimResult(claim=claim, primary=Judgement(metric=metric, verdict=verdict, sentence=sentence))
-    metrics = recorded.metrics([cell.record for side in claim.sides for cell in side.cells])
-    if not metrics:
-        missing = tuple(_pair(pair, claim, Comparison(), _absent(pair, recorded, None)) for pair in claim.pairs)
-        sentence = "not tested: none of its cells is finished"
-        judged = Judgement(metric="", verdict="not tested", sentence=sentence, pairs=missing)
-        return ClaimResult(claim=claim, primary=judged)
-    first, *rest = (_judge(claim, metric, recorded, estimator) for metric in metrics)
-    return ClaimResult(claim=claim, primary=first, others=tuple(rest))
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    plan: Plan
+    recorded: Recorded
+    estimator: Estimator
+
+    def claim(self, claim: Claim) -> ClaimResult:
+        if claim.limit is not None:
+            metric, verdict, sentence = judge_limit(claim.limit, self.recorded, self.estimator)
+            return ClaimResult(claim=claim, judged=(Judgement(metric=metric, verdict=verdict, sentence=sentence),))
+        metrics = self.recorded.metrics([cell.record for side in claim.sides for cell in side.cells])
+        if not claim.outcomes:
+            first = self.judgement(claim, metrics[0]) if metrics else self.untested(claim)
+            return ClaimResult(claim=claim, judged=(first,), others=self.others(claim, metrics[1:]))
+        named, alpha = {metric.name: metric for metric in metrics}, SIGNIFICANT / len(claim.outcomes)
+        judged = [
+            self.judgement(claim, named[outcome.metric], outcome.of, alpha)
+            if outcome.metric in named
+            else self.untested(claim, outcome.of, outcome.metric if metrics else "", alpha)
+            for outcome in claim.outcomes
+        ]
+        outcomes = {outcome.metric for outcome in claim.outcomes}
+        others = [metric for metric in metrics if metric.name not in outcomes]
+        return ClaimResult(claim=claim, judged=tuple(judged), others=self.others(claim, others))
+
+    def others(self, claim: Claim, metrics: Sequence[Metric]) -> tuple[Judgement, ...]:
+        return tuple(self.judgement(claim, metric) for metric in metrics)
+
+    def judgement(self, claim: Claim, metric: Metric, of: str = "", alpha: float = SIGNIFICANT) -> Judgement:
+        contrasts = self.contrasts(metric)
+        compared = adjusted([contrasts.gain(it.better.cells, it.worse.cells, alpha) for it in claim.pairs])
+        pairs = tuple(
+            _pair(pair, claim, comparison, _absent(pair, self.recorded, metric.name))
+            for pair, comparison in zip(claim.pairs, compared, strict=True)
+        )
+        verdict = verdict_of([pair.comparison for pair in pairs])
+        sentence = sentence_of(verdict, pairs, metric)
+        return Judgement(of=of, metric=metric.label, verdict=verdict, sentence=sentence, pairs=pairs, alpha=alpha)
+
+    def untested(self, claim: Claim, of: str = "", metric: str = "", alpha: float = SIGNIFICANT) -> Judgement:
+        """Of a metric that no cell has, or of no cell at all."""
+        pairs = tuple(_pair(pair, claim, Comparison(), _absent(pair, self.recorded, None)) for pair in claim.pairs)
+        why = f"none of its cells has {metric}" if metric else "none of its cells is finished"
+        sentence = f"not tested: {why}"
+        return Judgement(of=of, metric=metric, verdict="not tested", sentence=sentence, pairs=pairs, alpha=alpha)
+
+    def contrasts(self, metric: Metric) -> Contrasts[Cells]:
+        """All sides of the plan's claims, by their cells: what may be pooled does not hang on further rows."""
+        sides = [side for claim in self.plan.claims for pair in claim.pairs for side in (pair.better, pair.worse)]
+        values = {side.cells: self.recorded.by_seed(side.cells, metric.name) for side in sides}
+        labels = {side.label: values[side.cells] for side in sides if values[side.cells]}
+        self.estimator.check(labels)
+        return Contrasts.of(values, metric, self.estimator, _groups(sides))
 
 
-def _judge(claim: Claim, metric: Metric, recorded: Recorded, estimator: Estimator) -> Judgement:
-    compared = []
-    for pair in claim.pairs:
-        better, worse = (recorded.by_seed(side.cells, metric.name) for side in (pair.better, pair.worse))
-        compared.append(compare(worse, better, estimator, metric.better))
-    pairs = tuple(
-        _pair(pair, claim, comparison, _absent(pair, recorded, metric.name))
-        for pair, comparison in zip(claim.pairs, adjusted(compared), strict=True)
-    )
-    verdict, sentence = _verdict(pairs, metric)
-    return Judgement(metric=metric.label, verdict=verdict, sentence=sentence, pairs=pairs)
+def _groups(sides: Sequence[Side]) -> Mapping[Cells, Hashable]:
+    """Sides that may share a spread: those of one k_sample where a row has several."""
+    ks: dict[str, set[int | None]] = {}
+    for side in sides:
+        ks.setdefault(side.row, set()).add(side.k_sample)
+    return {side.cells: side.k_sample if len(ks[side.row]) > 1 else None for side in sides}
 
 
 def _pair(pair: Pair, claim: Claim, comparison: Comparison, missing: str) -> PairResult:
-    settled = comparison.significant or len(comparison.differences) < 2
     return PairResult(
         better=_name(pair.better, claim),
         worse=_name(pair.worse, claim),
         factors=pair.factors,
         comparison=comparison,
-        needed=None if settled else _needed(comparison.differences, 1 - SIGNIFICANT / len(claim.pairs)),
+        needed=comparison.needed(len(claim.pairs)),
         missing=missing if comparison.interval is None else None,
     )
-
-
-def _needed(differences: Sequence[float], level: float) -> int | None:
-    """More than there are: these did not suffice."""
-    estimate = seeds_needed(differences, level)
-    return None if estimate is None else max(estimate, len(differences) + 1)
 
 
 def _name(side: Side, claim: Claim) -> str:
@@ -130,66 +130,23 @@ def _absent(pair: Pair, recorded: Recorded, metric: str | None) -> str:
     return "; ".join(parts) or "the two sides share no seed"
 
 
-def _verdict(pairs: Sequence[PairResult], metric: Metric) -> tuple[Verdict, str]:
-    """The verdict over all pairs, and one sentence of evidence."""
-    against = [pair for pair in pairs if pair.comparison.significant and (pair.mean or 0.0) < 0]
-    if against:
-        return "not reproduced", f"not reproduced: {_told(against, metric)}, significantly the other way"
-    absent = [pair for pair in pairs if pair.missing is not None]
-    if absent:
-        return "not tested", f"not tested: {absent[0].missing}"
-    if all(pair.comparison.significant for pair in pairs):
-        return "reproduced", f"reproduced: {_told(pairs, metric)}"
-    counts = sorted({len(pair.comparison.differences) for pair in pairs})
-    after = f"after {formatting.listing(counts)} seed{'s' if counts != [1] else ''}"
-    return "undecided", f"undecided {after}: {_open(pairs, metric)}"
-
-
-def _told(pairs: Sequence[PairResult], metric: Metric) -> str:
-    """The weakest of the pairs in numbers, and how many there are."""
-    weakest = max(pairs, key=lambda pair: (pair.comparison.adjusted or 0.0, -abs(pair.mean or 0.0)))
-    more = f" (the weakest of {len(pairs)} pairs)" if len(pairs) > 1 else ""
-    return f"{_difference(weakest, metric)}{more}"
-
-
-def _open(pairs: Sequence[PairResult], metric: Metric) -> str:
-    undecided = [pair for pair in pairs if not pair.comparison.significant]
-    hardest = max(undecided, key=lambda pair: (pair.needed or math.inf, pair.comparison.adjusted or 0.0))
-    told = _difference(hardest, metric)
-    if len(pairs) > 1:
-        as_claimed = sum((pair.mean or 0.0) > 0 for pair in pairs)
-        told += (
-            f" (the least certain of {len(pairs)} pairs; {as_claimed} of {len(pairs)} differ as claimed, "
-            f"{len(pairs) - len(undecided)} of them separably)"
+def how_judged(results: Sequence[ClaimResult], estimator: Estimator) -> tuple[str, ...]:
+    """What the verdicts rest on, in sentences."""
+    named = [result.claim.outcomes for result in results if result.claim.outcomes]
+    sentences = []
+    if named:
+        alpha = SIGNIFICANT / len(named[0])
+        outcomes = dict.fromkeys(f"{outcome.of} ({outcome.metric})" for own in named for outcome in own)
+        sentences.append(
+            f"Each claim is judged by {' and '.join(outcomes)}, named in the plan before anything ran, each with a "
+            f"verdict of its own: {estimator.of_differences(1 - alpha)}s, and Holm's p over the pairs below {alpha:g}, "
+            f"so that {'both' if len(named[0]) == 2 else 'all'} together decide falsely in at most {SIGNIFICANT:.0%}."
         )
-    return f"{told}; {_advice(undecided)}"
-
-
-def _advice(undecided: Sequence[PairResult]) -> str:
-    if any(len(pair.comparison.differences) < 2 for pair in undecided):
-        return "a single seed has no interval; run at least three"
-    wrong = [pair for pair in undecided if pair.mean is not None and pair.mean <= 0]
-    known = [pair.needed for pair in undecided if pair.needed is not None]
-    seeds = "more seeds than can be estimated would be needed"
-    if len(known) == len(undecided):
-        seeds = f"about {max(known)} seeds would decide it"
-    if wrong:
-        verb = "points" if len(wrong) == 1 else "point"
-        seeds += f", and would be expected to refute it: {len(wrong)} of its differences {verb} the other way"
-    return f"{seeds}, if these means and spreads are the true ones"
-
-
-def _difference(pair: PairResult, metric: Metric) -> str:
-    interval, comparison = pair.comparison.interval, pair.comparison
-    if interval is None:
-        return f"{pair.better} and {pair.worse} cannot be compared"
-    ends = [interval.mean, *(end for end in (interval.low, interval.high) if end is not None)]
-    places = formatting.decimals(ends)
-    direction = "better" if interval.mean > 0 else "worse" if interval.mean < 0 else "different"
-    size = formatting.fixed(abs(interval.mean), places)
-    spread = ""
-    if interval.low is not None and interval.high is not None:
-        low, high = sorted((interval.low, interval.high) if interval.mean >= 0 else (-interval.high, -interval.low))
-        spread = f" [{formatting.fixed(low, places)}, {formatting.fixed(high, places)}]"
-    p = "" if comparison.adjusted is None else f", Holm {formatting.p_value(comparison.adjusted)}"
-    return f"{pair.better} is {size}{spread} {direction} than {pair.worse} in {metric.label}{p}"
+    if any(not result.claim.outcomes and result.claim.pairs for result in results):
+        sentences.append(
+            f"Where a plan names no outcome the first metric decides: {estimator.of_differences()}s, Holm's p below "
+            f"{SIGNIFICANT}."
+        )
+    if any(result.claim.limit for result in results):
+        sentences.append(f"A limit is judged by the {estimator.words()} of its own number.")
+    return tuple(sentences)

@@ -1,11 +1,12 @@
 """Two sets of results of the same seeds, compared: the difference, its interval, its p value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.schema.records import Better
-from prism_bench.analysis.stats.statistics import Estimator, Interval, differences, holm, p_value
+from prism_bench.analysis.stats.paired import Paired, Seeds
+from prism_bench.analysis.stats.statistics import Interval, holm
 
 SIGNIFICANT = 0.05
 
@@ -14,19 +15,57 @@ SIGNIFICANT = 0.05
 class Comparison:
     """A paired difference in one metric over the seeds that both sides have.
 
-    `interval` is None where they share no finished seed. `p` is that of the two-sided paired t test, None without two
-    shared seeds; `adjusted` is Holm's over the comparisons it was made with.
+    `interval`, at 1 - alpha, is None where they share no finished seed, and has no ends with one seed or where all
+    differences are equal. `p` is that of the two-sided paired t test, None without such ends; `adjusted` is Holm's over
+    the comparisons it was made with. `unit`: "%" where the difference is one of logarithms, spelled in percent.
     """
 
     interval: Interval | None = None
-    differences: tuple[float, ...] = ()
+    paired: Paired | None = None
     p: float | None = None
     adjusted: float | None = None
+    alpha: float = SIGNIFICANT
+    unit: str = ""
 
     @property
     def significant(self) -> bool:
-        """Whether the adjusted p value is below 0.05."""
-        return self.adjusted is not None and self.adjusted < SIGNIFICANT
+        """Whether the adjusted p value is below alpha."""
+        return self.adjusted is not None and self.adjusted < self.alpha
+
+    @property
+    def above(self) -> bool:
+        """Whether the whole interval lies above 0."""
+        return self.interval is not None and self.interval.excludes_zero() and self.interval.mean > 0
+
+    @property
+    def seeds(self) -> int:
+        """How many both sides have."""
+        return 0 if self.paired is None else self.paired.n
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be decided: one seed, or differences that are all equal; empty otherwise."""
+        if self.seeds == 1:
+            return "a single seed has no interval; run at least three"
+        if self.paired is not None and self.paired.spread == 0:
+            return f"the differences of all {self.seeds} seeds are equal, which tells nothing of their spread; run more"
+        return ""
+
+    def needed(self, comparisons: int) -> Seeds | None:
+        """The seeds that would decide it beside so many comparisons; None where it is decided or nothing is known."""
+        if self.significant or self.paired is None:
+            return None
+        return self.paired.seeds(1 - self.alpha / comparisons)
+
+    @property
+    def negated(self) -> "Comparison":
+        """The difference the other way round."""
+        if self.interval is None or self.paired is None:
+            return self
+        ends = (None if end is None else -end for end in (self.interval.high, self.interval.low))
+        low, high = ends
+        interval = replace(self.interval, mean=-self.interval.mean, low=low, high=high)
+        return replace(self, interval=interval, paired=replace(self.paired, mean=-self.paired.mean))
 
     @property
     def spelled(self) -> tuple[str, str, str]:
@@ -35,19 +74,10 @@ class Comparison:
             return "--", "", ""
         ends = [end for end in (self.interval.low, self.interval.high) if end is not None]
         places = formatting.decimals([self.interval.mean, *ends])
-        spread = f"[{formatting.listing(formatting.fixed(end, places) for end in ends)}]" if ends else ""
+        spelled = (f"{formatting.fixed(end, places)}{self.unit}" for end in ends)
+        spread = f"[{formatting.listing(spelled)}]" if ends else ""
         p = "" if self.adjusted is None else formatting.p_value(self.adjusted)
-        return f"{self.interval.mean:+.{places}f}", spread, p
-
-
-def compare(
-    one: Mapping[int, float], other: Mapping[int, float], estimator: Estimator, better: Better = "lower"
-) -> Comparison:
-    """one - other by seed; the other way round where more is better."""
-    if not one.keys() & other.keys():
-        return Comparison()
-    paired = differences(one, other) if better == "lower" else differences(other, one)
-    return Comparison(interval=estimator.interval(paired), differences=tuple(paired), p=p_value(paired))
+        return f"{self.interval.mean:+.{places}f}{self.unit}", spread, p
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:

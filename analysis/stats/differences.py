@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
-from prism_bench.analysis.stats.comparison import Comparison, adjusted, compare
+from prism_bench.analysis.stats.comparison import Comparison, adjusted
+from prism_bench.analysis.stats.contrasts import HOW_POOLED, contrasts_of
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 
 
@@ -32,9 +33,10 @@ class Differences:
     @property
     def caption(self) -> str:
         """What the numbers are."""
+        pooled = f" {HOW_POOLED}" if self.estimator.pooled else ""
         return (
-            f"Row minus baseline over the seeds that both have: mean [{self.estimator.words}], and the p value of the "
-            "paired t test after Holm's correction over the rows of a metric. Bold: below 0.05."
+            f"Row minus baseline over the seeds that both have: mean [{self.estimator.of_differences()}], and the p "
+            f"value of the paired t test after Holm's correction over the rows of a metric. Bold: below 0.05.{pooled}"
         )
 
 
@@ -51,15 +53,15 @@ def differences_of(lines: TableLines, estimator: Estimator = STUDENT_T) -> Diffe
         metrics=tuple(
             MetricDifferences(
                 metric=metric,
-                rows=tuple(zip(titles[others], _against(lines, name, baseline, others, estimator), strict=True)),
+                rows=tuple(zip(titles[others], _against(lines, metric, baseline, others, estimator), strict=True)),
             )
-            for name, metric in metrics.items()
+            for metric in metrics.values()
         ),
     )
 
 
 def _against(
-    lines: TableLines, metric: str, baseline: int, others: list[int], estimator: Estimator
+    lines: TableLines, metric: Metric, baseline: int, others: list[int], estimator: Estimator
 ) -> list[Comparison]:
-    base = lines.of(metric, baseline)
-    return adjusted([compare(lines.of(metric, line), base, estimator) for line in others])
+    contrasts = contrasts_of(lines, metric, estimator)
+    return adjusted([contrasts.difference(line, baseline) for line in others])

@@ -1,14 +1,15 @@
 """Claims that a number stays below a limit: each row's mean over seeds, with its interval, against it."""
 
 import math
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.recorded import Recorded
 from prism_bench.analysis.schema.records import Limit, Side
-from prism_bench.analysis.stats.statistics import Estimator, Interval
-
-Verdict = Literal["reproduced", "not reproduced", "undecided", "not tested"]
+from prism_bench.analysis.stats.statistics import LEVEL, Estimator, Interval, share_interval
+from prism_bench.analysis.stats.verdicts import Verdict
 
 
 class _Found(NamedTuple):
@@ -22,7 +23,8 @@ def judge_limit(limit: Limit, recorded: Recorded, estimator: Estimator) -> tuple
     """The metric's label, the verdict, and one sentence of evidence.
 
     Not reproduced where an interval lies above the limit; otherwise not tested where a row does not meet the condition,
-    and reproduced where every interval lies below the limit.
+    and reproduced where every interval lies below the limit. Equal values have no spread to make an interval of; equal
+    shares are taken as one share of the images of all seeds (`share_interval`), and other equal values decide nothing.
     """
     found: list[_Found] = []
     conditions: list[_Found] = []
@@ -33,23 +35,39 @@ def judge_limit(limit: Limit, recorded: Recorded, estimator: Estimator) -> tuple
             if missing or not values:
                 which = f"seed{'s' * (len(missing) > 1)} {formatting.listing(missing)}"
                 return "", "not tested", f"not tested: {side.label} has no such measurement for {which}"
-            numbers = [line.value for _, line in sorted(values.items())]
-            kept.append(_Found(side, next(iter(values.values())), estimator.interval(numbers)))
+            lines = [line for _, line in sorted(values.items())]
+            kept.append(_Found(side, lines[0], _interval(lines, estimator)))
     worst = max(found, key=lambda one: one.interval.mean)
     unfit = min(conditions, key=lambda one: one.interval.mean)
     told = f"{_told(worst, limit)}{f' (the highest of {len(found)} rows)' if len(found) > 1 else ''}"
-    label = worst.value.metric_label
+    verdict, why = _verdict(limit, found, unfit, told)
+    return worst.value.metric_label, verdict, why
+
+
+def _verdict(limit: Limit, found: Sequence[_Found], unfit: _Found, told: str) -> tuple[Verdict, str]:
     if any(one.interval.low is not None and one.interval.low > limit.most for one in found):
-        return label, "not reproduced", f"not reproduced: {told}"
+        return "not reproduced", f"not reproduced: {told}"
     if unfit.interval.mean < limit.least:
         share = f"{unfit.interval.mean:.3g}{_unit(unfit.value)} {unfit.value.metric_label}"
-        return label, "not tested", f"not tested: {unfit.side.label} has {share}, too few to tell; {told}"
-    if any(one.interval.high is None for one in found):
-        return label, "undecided", f"undecided after 1 seed: {told}; a single seed has no interval, run at least three"
+        return "not tested", f"not tested: {unfit.side.label} has {share}, too few to tell; {told}"
     if all(one.interval.high is not None and one.interval.high < limit.most for one in found):
-        return label, "reproduced", f"reproduced: {told}"
-    counts = formatting.listing(sorted({one.interval.n for one in found}))
-    return label, "undecided", f"undecided after {counts} seeds: {told}; the interval holds the limit"
+        return "reproduced", f"reproduced: {told}"
+    seeds = max(len(side.cells) for side in limit.sides)
+    why = "the interval holds the limit"
+    if seeds == 1:
+        why = "a single seed has no interval, run at least three"
+    elif any(one.interval.high is None for one in found):
+        why = "all seeds have the same value, which tells nothing of their spread"
+    return "undecided", f"undecided after {seeds} seed{'s' * (seeds > 1)}: {told}; {why}"
+
+
+def _interval(lines: Sequence[Any], estimator: Estimator) -> Interval:
+    interval = estimator.interval([line.value for line in lines], LEVEL)
+    if interval.half_width != 0:
+        return interval
+    if lines[0].unit == "%":
+        return share_interval(interval.mean, sum(int(line.n) for line in lines))
+    return replace(interval, low=None, high=None, half_width=None)
 
 
 def _told(found: _Found, limit: Limit) -> str:

@@ -1,6 +1,6 @@
 """Build a table: a pure function of a plan and its frame."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -9,7 +9,9 @@ from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.schema.records import Better, Plan
-from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
+from prism_bench.analysis.stats.contrasts import Contrasts, pool_groups
+from prism_bench.analysis.stats.ranking import ranking
+from prism_bench.analysis.stats.statistics import LEVEL, STUDENT_T, Estimator
 from prism_bench.analysis.table.caption import QUOTED_MARK, SMALL_SCALE_MARK, caption, remarks
 from prism_bench.analysis.table.efficiency import efficiency_table
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
@@ -90,12 +92,13 @@ def measured_columns(lines: TableLines, metrics: Mapping[str, Metric], mark: str
     if not metrics:
         nothing = Column(key="measured", label="Measured", kind="measured", mark=mark)
         return [(nothing, [_hole(lines, line, None) for line in numbers])]
-    labels = [metric.label for metric in metrics.values()]
+    labels, groups = [metric.label for metric in metrics.values()], pool_groups(lines)
     blocks = []
     for name, metric in metrics.items():
         label = metric.label if labels.count(metric.label) == 1 else f"{metric.label} [{name}]"
         label = f"{label} ({metric.unit})" if metric.unit else label
-        cells = with_best([mean_cell(lines, line, name, estimator) for line in numbers], metric.better, estimator)
+        means = {line: mean_cell(lines, line, name, estimator) for line in numbers}
+        cells = with_best(means, metric, estimator, groups)
         blocks.append((measured_column(name, label, metric, mark, cells), cells))
     return blocks
 
@@ -133,7 +136,7 @@ def mean_cell(lines: TableLines, line: int, metric: str, estimator: Estimator) -
 
 
 def _mean(values: Mapping[int, float], note: str | None, estimator: Estimator) -> Measured:
-    interval = estimator.interval(list(values.values()))
+    interval = estimator.interval(list(values.values()), LEVEL)
     return Measured(mean=interval.mean, half_width=interval.half_width, values=tuple(values.items()), note=note)
 
 
@@ -142,16 +145,16 @@ def _hole(lines: TableLines, line: int, metric: str | None, otherwise: str = "no
     return Hole(reason=lines.summary(line, metric) or otherwise)
 
 
-def with_best(cells: list[TableCell], better: Better, estimator: Estimator) -> list[TableCell]:
-    """Mark the best cell where the paired interval of its difference to the next best excludes 0."""
-    sign = 1 if better == "lower" else -1
-    ranked = [(sign * cell.mean, index, cell) for index, cell in enumerate(cells) if isinstance(cell, Measured)]
-    ranked.sort(key=lambda item: item[:2])
-    if len(ranked) > 1:
-        (_, index, first), (_, _, second) = ranked[:2]
-        if estimator.separable(dict(first.values), dict(second.values)):
-            cells[index] = replace(first, best=True)
-    return cells
+def with_best(
+    cells: Mapping[int, TableCell], metric: Metric, estimator: Estimator, groups: Mapping[int, Hashable]
+) -> list[TableCell]:
+    """The cells, by the numbers of their lines, with the best and the second best marked where they can be told."""
+    values = {line: dict(cell.values) for line, cell in cells.items() if isinstance(cell, Measured)}
+    found = ranking(Contrasts.of(values, metric, estimator, groups))
+    return [
+        replace(cell, best=line == found.best, second=line == found.second) if isinstance(cell, Measured) else cell
+        for line, cell in cells.items()
+    ]
 
 
 def _costs(lines: TableLines) -> list[Block]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.schema.records import Plan
+from prism_bench.analysis.stats.contrasts import HOW_POOLED
 from prism_bench.analysis.stats.statistics import Estimator
 
 SMALL_SCALE_MARK = "†"
@@ -98,14 +99,16 @@ def ways(metrics: Mapping[str, Metric]) -> list[str]:
 
 
 def _estimator(plan: Plan, estimator: Estimator) -> str:
+    pooled = f" {HOW_POOLED}" if estimator.pooled else ""
     if len(plan.seeds) < 2:
         seeds = f"One seed ({plan.seeds[0]})" if plan.seeds else "No seed"
         return f"{seeds}: single values without an interval, so nothing is bold."
     return (
-        f"Cells are mean ± half-width of the {estimator.words} over seeds {formatting.listing(plan.seeds)} "
+        f"Cells are mean ± half-width of the {estimator.words()} over seeds {formatting.listing(plan.seeds)} "
         f"({estimator.note}); "
-        f"a variant without ± has a single seed. Bold: the best measured row, only where the {estimator.words} of its "
-        "paired difference to the next best excludes 0."
+        f"a variant without ± has a single seed. Bold: the best measured row, only where the "
+        f"{estimator.of_differences()} of its paired difference to every other row excludes 0; underlined: then the "
+        f"second best, where the same holds of every row but the best.{pooled}"
     )
 
 

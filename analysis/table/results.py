@@ -68,6 +68,12 @@ class Results:
         """The paper's claims with their verdicts."""
         return judge_claims(self.plan, claims_frame(self.plan, self.records), self.estimator)
 
+    def check(self) -> None:
+        """AnalysisError where a row has fewer seeds than the intervals that were asked for need."""
+        for metric in () if self.plan.kind == "grid" else self.lines.measured["metric"].unique():
+            values = {line: self.lines.of(metric, line) for line in self.lines.lines.index}
+            self.estimator.check({str(self.lines.lines.at[line, "title"]): own for line, own in values.items() if own})
+
     @cached_property
     def differences(self) -> Differences | None:
         """Each row against the baseline."""

@@ -1,9 +1,12 @@
 """The schedule sweep in the paper's form: k_sample down, schedules across, one metric (Table 4)."""
 
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
-from prism_bench.analysis.schema.records import Plan
+from prism_bench.analysis.schema.records import Better, Plan
+from prism_bench.analysis.stats.contrasts import pool_groups
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.build import (
     lettered,
@@ -19,6 +22,19 @@ from prism_bench.analysis.table.table_model import Hole, Row, Table, TableCell
 HEADING = "k_sample"
 
 
+class Published(NamedTuple):
+    """A column of published numbers: its title, its metric and the direction in which that improves."""
+
+    column: str
+    metric: str
+    better: Better
+
+    @property
+    def heading(self) -> str:
+        """The metric alone, with its direction."""
+        return f"{self.metric.removeprefix(f'{self.column} ')} {'↓' if self.better == 'lower' else '↑'}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A sweep's cells by schedule and k_sample, in the first metric: `cells` and `quoted` are [schedule][k_sample]."""
@@ -29,7 +45,7 @@ class Sweep:
     k_samples: tuple[int, ...]
     cells: tuple[tuple[TableCell, ...], ...]
     quoted: tuple[tuple[TableCell, ...], ...]
-    source: str
+    source: Published | None
 
 
 def sweep_of(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) -> Sweep | None:
@@ -43,18 +59,16 @@ def sweep_of(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) ->
     numbers = {(line.row, line.k_sample): line.Index for line in swept.itertuples()}
     k_samples = tuple(sorted(swept["k_sample"].dropna().unique().tolist()))
     quoted = lines.quoted[lines.quoted["of_row"].isin(rows["of_row"])].head(1)
-    source = next(iter(zip(quoted["metric"], quoted["better"], strict=True)), None)
+    source = next((Published(*one) for one in quoted[["group", "metric", "better"]].itertuples(index=False)), None)
 
     def published(line: int | None) -> TableCell:
         if line is None or source is None:
             return Hole(reason="no published number")
-        return published_cell(lines, line, *source)
-
-    def measured(line: int | None) -> TableCell:
-        return Hole(reason="not in the plan") if line is None else mean_cell(lines, line, metric.name, estimator)
+        return published_cell(lines, line, source.metric, source.better)
 
     at = [[numbers.get((row, k)) for k in k_samples] for row in rows["row"]]
-    by_k = [with_best([measured(own[i]) for own in at], metric.better, estimator) for i in range(len(k_samples))]
+    groups = pool_groups(lines)
+    by_k = [_ranked([own[i] for own in at], lines, metric, estimator, groups) for i in range(len(k_samples))]
     return Sweep(
         plan=plan,
         metric=metric,
@@ -62,19 +76,32 @@ def sweep_of(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) ->
         k_samples=k_samples,
         cells=tuple(zip(*by_k, strict=True)),
         quoted=tuple(tuple(published(line) for line in own) for own in at),
-        source="" if quoted.empty else quoted["group"].iloc[0],
+        source=source,
     )
+
+
+def _ranked(
+    at: Sequence[int | None],
+    lines: TableLines,
+    metric: Metric,
+    estimator: Estimator,
+    groups: Mapping[int, Hashable],
+) -> list[TableCell]:
+    """The cells of one k_sample, the best of them marked."""
+    cells = {line: mean_cell(lines, line, metric.name, estimator) for line in at if line is not None}
+    marked = dict(zip(cells, with_best(cells, metric, estimator, groups), strict=True))
+    return [Hole(reason="not in the plan") if line is None else marked[line] for line in at]
 
 
 def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T) -> Table:
     """A table with a row for each k_sample and a column for each schedule, measured, then quoted."""
     plan = sweep.plan
-    small = SMALL_SCALE_MARK if plan.scale != "paper" and sweep.source else ""
+    small = SMALL_SCALE_MARK if plan.scale != "paper" and sweep.source is not None else ""
     measured, quoted = ([cell for own in blocks for cell in own] for blocks in (sweep.cells, sweep.quoted))
     columns = [measured_column(f"measured: {it}", it, sweep.metric, small, measured) for it in sweep.schedules]
     blocks = list(sweep.cells)
-    if sweep.source:
-        columns += [quoted_column(label, "lower", quoted) for label in sweep.schedules]
+    if sweep.source is not None:
+        columns += [quoted_column(label, sweep.source.better, quoted) for label in sweep.schedules]
         blocks += sweep.quoted
     rows = [
         Row(id=f"k{k}", label=str(k), kind="variant", cells=tuple(block[index] for block in blocks))
@@ -82,7 +109,8 @@ def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T) -> Table:
     ]
     marked, notes = lettered(rows)
     title, *rest = caption(plan, {sweep.metric.name: sweep.metric}, estimator)
-    said = f"Cells: {sweep.metric.label} {sweep.metric.arrow}; bold is decided within a row."
+    quotes = "" if sweep.source is None else f", quoted: {sweep.source.heading}"
+    said = f"Cells: {sweep.metric.label} {sweep.metric.arrow}{quotes}; bold and underlined are decided within a row."
     return Table(
         name=f"{plan.experiment} {plan.panel}".strip(),
         scale=plan.scale,

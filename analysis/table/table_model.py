@@ -11,12 +11,16 @@ from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Mean over seeds; half the width of its 95% interval, None with one seed; `values` are (seed, value)."""
+    """Mean over seeds; half the width of its 95% interval, None with one seed; `values` are (seed, value).
+
+    best, second: see `ranking`.
+    """
 
     mean: float
     half_width: float | None
     values: tuple[tuple[int, float], ...]
     best: bool = False
+    second: bool = False
     note: str | None = None
 
     @property

@@ -82,9 +82,10 @@ def write_tables(plan: "Plan", store: Path, folder: Path) -> "tuple[Results, lis
 
 
 def table_text(results: "Results", width: int) -> str:
-    """The main table as plain text, in the paper's form where that is another, and where the others stand."""
+    """Verdicts, the main table as plain text, in the paper's form where that is another, and where the others stand."""
     from prism_bench.analysis.formats.console import table_text as as_text
+    from prism_bench.analysis.formats.console import verdicts_text
 
-    text = as_text(results.paper_form or results.table, width)
+    text = "\n".join(filter(None, (verdicts_text(results, width), as_text(results.paper_form or results.table, width))))
     others, name = [other.group for other in results.further], results.plan.experiment
     return f"{text}\nFurther tables ({', '.join(others)}) stand in {name}.md and {name}.tex.\n" if others else text

@@ -69,8 +69,8 @@ def _measured(cell: Measured, column: Column) -> Markup:
     if cell.half_width is not None:
         spread = tag("span", f" ± {formatting.fixed(cell.half_width, column.decimals)}", class_="spread")
     seeds = formatting.listing(f"seed {seed}: {value:.6g}" for seed, value in cell.values)
-    best = tag("b", mean) if cell.best else text(mean)
-    return tag("td", best, spread, _note(cell.note), class_=_kind(column), title=seeds)
+    marked = tag("b", mean) if cell.best else tag("u", mean) if cell.second else text(mean)
+    return tag("td", marked, spread, _note(cell.note), class_=_kind(column), title=seeds)
 
 
 def _note(letter: str | None) -> Markup:

@@ -13,7 +13,7 @@ from prism_bench.analysis.formats.html.details import (
     environment_html,
     total_cost,
 )
-from prism_bench.analysis.formats.html.evidence import badge, claims_html, differences_html
+from prism_bench.analysis.formats.html.evidence import claims_html, differences_html, verdicts_html
 from prism_bench.analysis.formats.html.html_escape import Markup, figure, join, simple_table, tag
 from prism_bench.analysis.formats.html.html_table import table_html
 from prism_bench.analysis.table.results import Results
@@ -33,9 +33,10 @@ FIGURES = {
 def page_html(parts: Sequence[Results]) -> str:
     """The whole page: a summary, then a section for each part."""
     body = [
-        tag("header", tag("h1", "PRISM: what was measured, and what the paper says"), _asked(parts)),
-        tag("nav", *(tag("a", _short(part), href=f"#{_anchor(part)}") for part in parts)),
+        tag("header", tag("h1", "PRISM: what was measured, and what the paper says")),
         tag("section", tag("h2", "Verdicts on the paper's claims"), _verdicts(parts)),
+        tag("nav", *(tag("a", _short(part), href=f"#{_anchor(part)}") for part in parts)),
+        tag("section", tag("h2", "What was asked"), _asked(parts)),
         *(_section(part) for part in parts),
         tag(
             "section",
@@ -98,9 +99,7 @@ def _verdicts(parts: Sequence[Results]) -> Markup:
     items = []
     for part in parts:
         for result in part.claims if part.plan.kind == "table" else ():
-            claim = tag("a", result.claim.text, href=f"#{_anchor(part)}")
-            said = f" ({result.claim.source}): {result.evidence}"
-            items.append(tag("li", badge(result.primary.verdict), " ", claim, said))
+            items.append(tag("li", verdicts_html(result, tag("a", result.claim.text, href=f"#{_anchor(part)}"))))
     return tag("ul", *items, class_="verdicts") if items else tag("p", "None of these tables carries a claim.")
 
 
@@ -130,7 +129,7 @@ def _section(part: Results) -> Markup:
 def _evidence(part: Results) -> list[Markup]:
     content: list[Markup] = []
     if part.claims:
-        content += [tag("h3", "Claims"), claims_html(part.claims)]
+        content += [tag("h3", "Claims"), claims_html(part.claims, part.estimator)]
     if part.differences is not None:
         content += [tag("h3", f"Differences to {part.differences.baseline}"), differences_html(part.differences)]
     if part.agreements:
