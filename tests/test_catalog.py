@@ -20,6 +20,7 @@ from prism_bench.experiments.paper.published import paper_numbers
 from prism_bench.experiments.paper.scales import SCALES
 from prism_bench.experiments.paper.schedule_sweep import ScheduleSweep
 from prism_bench.experiments.planning.plan import Plan, compile_plans, distinct_trainings, table_cells
+from prism_bench.experiments.planning.plan_document import with_digest
 from prism_bench.experiments.planning.resolve_options import requests_of
 from prism_bench.prism.component import Component
 from prism_bench.prism.engine.store import Store
@@ -166,6 +167,31 @@ def test_every_claim_has_its_pairs_and_says_what_differs(paper: list[Plan]) -> N
     assert (second, set(third)) == (["aggregator"], {"schedule", "k_sample"})
     assert all(pair.factors == ("schedule",) for pair in claims["decreasing-best"].pairs)
     assert all(pair.factors == ("k_sample",) for pair in claims["k-sample-one-best"].pairs)
+
+
+def test_claims_name_their_outcomes_before_anything_runs(paper: list[Plan], tmp_path: Path) -> None:
+    claims = [claim for plan in paper for claim in plan.document.claims]
+    for claim in claims:
+        named = [(outcome.of, outcome.metric) for outcome in claim.outcomes]
+        both = [("appearance", "fid_clean"), ("global coherence", "far_dependence")]
+        assert named == (both if claim.pairs else []), claim.id
+    (plan,) = planned(tmp_path, "ablation-table3", scale="smoke")
+    assert {outcome.metric for claim in plan.document.claims for outcome in claim.outcomes} == {
+        "fd_efficientnet_lite0",
+        "far_correlation",
+    }
+    (digits,) = planned(tmp_path, "ablation-table3", scale="smoke", dataset="digits")
+    assert digits.document.claims[0].outcomes[1].metric == "far_dependence", "where no truth is known"
+
+
+def test_other_outcomes_than_the_usual_change_a_plans_digest(tmp_path: Path) -> None:
+    (plan,) = planned(tmp_path, "ablation-table3", scale="smoke")
+    first, *others = plan.document.claims
+    usual = first.outcomes
+    for outcomes, same in ((usual, True), ((), True), (usual[:1], False), (usual[::-1], False)):
+        claims = (first.model_copy(update={"outcomes": outcomes}), *others)
+        changed = with_digest(plan.document.model_copy(update={"claims": claims}), usual=usual)
+        assert (changed.plan == plan.digest) == same, outcomes
 
 
 def test_controls_differ_from_their_row_in_one_factor(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from conftest import TINY, Cli
 from handmade import Json, cells, claim, document, plan_of, record_json, row
 from PIL import Image
 
+from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.formats.html.html_escape import tag, text
 from prism_bench.analysis.formats.rerun_command import cell_command
 from prism_bench.analysis.report.write_report import Source, write_reports
 from prism_bench.analysis.schema.records import load_plan
-from prism_bench.analysis.stats.statistics import BOOTSTRAP
+from prism_bench.analysis.stats.statistics import BOOTSTRAP, POOLED
 
 VOID = {"meta", "img", "br", "hr"}
 NASTY = "<script>alert('x')</script> & \"quotes\""
@@ -167,11 +168,25 @@ def test_partial_results_and_none_are_shown_as_such(tmp_path: Path) -> None:
     assert "0 of 4" in page
 
 
-def test_the_estimator_is_the_one_that_was_asked_for(tmp_path: Path, store: Path) -> None:
-    assert "95% t interval" in page_of(tmp_path / "t", [table3()], store)
-    page = page_of(tmp_path / "b", [table3()], store, estimator=BOOTSTRAP)
+def test_the_estimator_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    store = store_with(tmp_path / "store", {"a": [30.0, 31.0, 33.0, 30.5, 31.5], "b": [20.0, 20.5, 22.0, 21.0, 20.2]})
+    assert "95% t interval" in page_of(tmp_path / "t", [table3(5)], store)
+    page = page_of(tmp_path / "b", [table3(5)], store, estimator=BOOTSTRAP)
     assert "95% bootstrap interval" in page
     assert "95% t interval" not in page
+    page = page_of(tmp_path / "p", [table3(5)], store, estimator=POOLED)
+    assert "95% pooled t interval" in page
+    assert "Pooled: the spread of differences is one for all rows" in page
+
+
+def test_a_bootstrap_of_too_few_seeds_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """One row has a seed less than the others, which would do."""
+    numbers = [30.0, 31.0, 33.0, 30.5, 31.5]
+    store = store_with(tmp_path / "store", {"a": numbers, "b": numbers[:4], "c": numbers})
+    whole = document([row("a", 5), row("c", 5)], [], 5)
+    with pytest.raises(AnalysisError, match=r"needs at least 5 seeds, and .* has 4"):
+        page_of(tmp_path / "out", [whole, table3(5)], store, estimator=BOOTSTRAP)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_phone_scrolls_tables_and_not_the_page(tmp_path: Path, store: Path) -> None:
@@ -239,7 +254,7 @@ def test_the_command_of_a_cell_computes_that_cell_and_leaves_the_report_whole(cl
 def test_a_whole_report_through_the_command_line(cli: Cli, tmp_path: Path) -> None:
     line = TINY.replace("training.images=128", "training.images=32")
     assert cli(f"run table2 figure3 schedule-sweep {line} --set k_samples=1,2").code == 0
-    said = cli("report all --format latex,markdown,csv,parquet,html --out report --interval bootstrap")
+    said = cli("report all --format latex,markdown,csv,parquet,html --out report --pool")
     assert said.code == 0, said.err
     report = tmp_path / "report"
     assert {path.name for path in report.iterdir()} == {
@@ -254,7 +269,13 @@ def test_a_whole_report_through_the_command_line(cli: Cli, tmp_path: Path) -> No
     # Two tables, one of them in the form of the paper too, and three further tables of each.
     assert (report / "all.tex").read_text().count(r"\begin{table}") == 9
     Page((report / "index.html").read_text())
-    for words, code in (("report all --interval nothing", 2), ("report all --format pdf", 2), ("report all", 0)):
+    for words, code in (
+        ("report all --interval nothing", 2),
+        ("report all --interval bootstrap", 2),
+        ("report all --interval bootstrap --pool", 2),
+        ("report all --format pdf", 2),
+        ("report all", 0),
+    ):
         assert cli(words).code == code
     first = (tmp_path / "prism-bench-store" / "reports" / "index.html").read_bytes()
     assert cli("report all").code == 0

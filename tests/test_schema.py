@@ -22,6 +22,10 @@ COMMAND = (
     "--only 'variant=patchd|prism' --store g"
 )
 """The command that made it."""
+OUTCOMES = [
+    {"of": "appearance", "metric": "fd_efficientnet_lite0"},
+    {"of": "global coherence", "metric": "far_correlation"},
+]
 
 
 FILES: dict[Any, str] = {
@@ -68,6 +72,14 @@ def test_what_is_written_is_what_the_schema_holds(made: Path) -> None:
             assert value.model_dump(mode="json") == contents(path)
             assert model.model_validate_json(value.model_dump_json()) == value
             assert contents(path)["schema_version"] == model.newest
+
+
+def test_what_claims_are_judged_by_is_measured(made: Path) -> None:
+    (plan,) = map(load_plan, made.glob(FILES[Plan]))
+    (claim,) = [claim for claim in plan.claims if claim.pairs]
+    assert [outcome.model_dump() for outcome in claim.outcomes] == OUTCOMES
+    for path in made.glob(FILES[Record]):
+        assert {outcome.metric for outcome in claim.outcomes} <= {value.name for value in load_record(path).values}
 
 
 def test_the_printed_schema_names_every_key(cli: Cli, made: Path) -> None:
@@ -147,13 +159,21 @@ def test_a_store_of_0_4_0_opens(cli: Cli, old: Path) -> None:
 def test_nothing_in_a_store_of_0_4_0_is_made_again(cli: Cli, old: Path) -> None:
     before, records = files_of(old), {path: contents(path) for path in old.glob("records/*")}
     plans = {path: contents(path) for path in old.glob("experiments/*/*.json")}
+    assert cli("report ablation-table3 --store g --out before").code == 0
+    assert "Where a plan names no outcome the first metric decides" in (old.parent / "before/index.html").read_text()
     said = cli(COMMAND)
     assert said.code == 0, said.err
     assert ", 0 to do" in said.out
     assert files_of(old) == before
     assert {path: contents(path) for path in old.glob("experiments/*/*.json")} == {
-        path: {**plan, "command": f"prism-bench {COMMAND}", "schema_version": 2} for path, plan in plans.items()
-    }, "the same digest, and nothing else is new"
+        path: {
+            **plan,
+            "claims": [{**claim, "outcomes": OUTCOMES} if claim["pairs"] else claim for claim in plan["claims"]],
+            "command": f"prism-bench {COMMAND}",
+            "schema_version": 2,
+        }
+        for path, plan in plans.items()
+    }, "the same digest; claims name their outcomes, and nothing else is new"
     assert {path: contents(path) for path in old.glob("records/*")} == {
         path: {**record, "schema_version": 2} for path, record in records.items()
     }

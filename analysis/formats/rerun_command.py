@@ -4,7 +4,9 @@ import shlex
 
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow
 
-FLAGS = {"--skip-bad", "--controls", "--dry-run", "--stratify", "--no-stratify", "--mlflow", "--no-mlflow"}
+FLAGS = {
+    "--skip-bad", "--controls", "--pool", "--dry-run", "--stratify", "--no-stratify", "--mlflow", "--no-mlflow",
+}  # fmt: skip
 """Options that take no value."""
 NOT_KEPT = ("--dry-run", "--only")
 ONE_ROW, NARROWED = "train", ("run", "schedule-sweep")

@@ -44,10 +44,13 @@ class Comparison:
 
     @property
     def reason(self) -> str:
-        """Why nothing can be decided: one seed, or differences that are all equal; empty otherwise."""
+        """Why nothing can be decided: one seed, or differences that are all equal; empty otherwise.
+
+        Differences that are all 0 say that there is none.
+        """
         if self.seeds == 1:
             return "a single seed has no interval; run at least three"
-        if self.paired is not None and self.paired.spread == 0:
+        if self.paired is not None and self.paired.spread == 0 and self.paired.mean != 0:
             return f"the differences of all {self.seeds} seeds are equal, which tells nothing of their spread; run more"
         return ""
 

@@ -71,7 +71,7 @@ def _run(prepared: Prepared) -> bool:
         ok = all(record.status == "done" for of_plan in records.values() for record in of_plan.values())
         outcome = "FINISHED" if ok else "FAILED"
         for view in views:
-            tables, files[view.plan.digest] = _write(view.plan, store)
+            tables, files[view.plan.digest] = _write(view.plan, store, pool=prepared.options.pool)
             results.append(tables)
             view.finish_cells(records[view.plan.digest], report_folder(view.plan.document, store.root))
     except KeyboardInterrupt:
@@ -108,10 +108,10 @@ def _compute(prepared: Prepared, views: Sequence[MlflowView]) -> "dict[str, dict
         return run_plans(prepared.plans, todo, scheduler, recorded)
 
 
-def _write(plan: Plan, store: Store) -> "tuple[Results, list[Path]]":
+def _write(plan: Plan, store: Store, *, pool: bool) -> "tuple[Results, list[Path]]":
     folder = report_folder(plan.document, store.root)
     pictures = [write(plan, store, folder) for write in (write_pictures, write_figures, write_resemblances)]
-    results, tables = write_tables(plan.document, store.root, folder)
+    results, tables = write_tables(plan.document, store.root, folder, pool=pool)
     return results, [*(path for written in pictures for path in written), *tables]
 
 
@@ -136,5 +136,6 @@ def _conclude(prepared: Prepared, results: "Sequence[Results]", *, failed: bool)
         say("Some cells failed; the reasons stand in the table. The same command tries them again.")
     names = dict.fromkeys(plan.document.experiment for plan in prepared.plans)
     which = " ".join(names) if len(names) <= NAMED else "all"
-    say(f"\nOne page of everything: prism-bench report {which} --format html{option}")
+    pooled = " --pool" if prepared.options.pool else ""
+    say(f"\nOne page of everything: prism-bench report {which} --format html{pooled}{option}")
     say(f"Compare the runs: prism-bench ui{option}")

@@ -66,10 +66,11 @@ class RunResult:
         return concat(frames, ignore_index=True)
 
     @as_input_errors()
-    def table(self, columns: Iterable[str] | None = None, *, interval: str = "t") -> "DataFrame":
+    def table(self, columns: Iterable[str] | None = None, *, interval: str = "t", pool: bool = False) -> "DataFrame":
         """Mean, half-width of the 95% interval, n and number of seeds of each row and metric.
 
-        columns: which metrics (default: all). interval: how intervals are made, t or bootstrap.
+        columns: which metrics (default: all). interval: how intervals are made, t or bootstrap. pool: whether rows are
+        compared by one spread over rows and seeds; `attrs["interval"]` says so.
 
         Raises:
             InputError: no metric, or several, of such a name; an unknown estimator.
@@ -77,7 +78,7 @@ class RunResult:
         from prism_bench.analysis.report.table_frame import table_frame
 
         wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
-        return table_frame(self.results, wanted, estimator=estimator_called(interval))
+        return table_frame(self.results, wanted, estimator=estimator_called(interval, pool=pool))
 
     @property
     def figures(self) -> dict[str, Path]:
@@ -104,7 +105,7 @@ class RunResult:
     def report(self, out: str | Path | None = None, **options: Any) -> list[Path]:
         """Write the run's report, as `prism-bench report` does; the paths of its files.
 
-        options: formats and interval, as for `prism_bench.report`.
+        options: formats, interval and pool, as for `prism_bench.report`.
         """
         given = options_of(ReportOptions, {**options, "experiments": self._names, "out": out, "store": self.store})
         return report_plans(self.plans, given)

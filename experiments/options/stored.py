@@ -29,6 +29,11 @@ class PluginOptions:
     ] = ()
 
 
+Pool = Annotated[
+    bool, Option(flag="--pool", help="Compare rows by one spread over rows and seeds (docs/statistics.md).")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(StoreOptions):
     """The options of `prism-bench report`."""
@@ -40,7 +45,8 @@ class ReportOptions(StoreOptions):
         tuple[str, ...], Option(flag="--format", read=names, help="latex, markdown, csv, parquet, html; with commas.")
     ] = ("latex", "markdown", "csv", "html")
     out: Annotated[Path | None, Option(help="Folder for the files (default: the store's own).")] = None
-    interval: Annotated[str, Option(help="How intervals are made: t or bootstrap.")] = "t"
+    interval: Annotated[str, Option(help="How intervals are made: t, or bootstrap from five seeds on.")] = "t"
+    pool: Pool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prism_bench.experiments.options.option import Option, text_of
-from prism_bench.experiments.options.stored import PluginOptions, StoreOptions
+from prism_bench.experiments.options.stored import PluginOptions, Pool, StoreOptions
 from prism_bench.experiments.options.texts import names, numbers, numbers_or_none, pairs
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class RunOptions(TrainingOptions):
     ] = False
     only: Only = ()
     metrics: Metrics = ()
+    pool: Pool = False
     dry_run: DryRun = False
 
 
@@ -109,6 +110,7 @@ class SweepOptions(TrainingOptions):
     ] = None
     only: Only = ()
     metrics: Metrics = ()
+    pool: Pool = False
     dry_run: DryRun = False
 
     @property
@@ -127,6 +129,7 @@ class SweepOptions(TrainingOptions):
             settings=(*settings, *self.settings),
             only=self.only,
             metrics=self.metrics,
+            pool=self.pool,
             dry_run=self.dry_run,
         )
 

@@ -1,10 +1,14 @@
 """What an experiment consists of: rows, the paper's numbers for them, and the paper's claims about them."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.metrics.coherence import Coherence
+from prism_bench.prism.metrics.far_dependence import FarDependence
+from prism_bench.prism.metrics.frechet import FrechetDistance
 from prism_bench.prism.metrics.memorisation import COPIED_QUERY, NEAR_D
 from prism_bench.prism.variants.scale import Scale, ScalePart
 from prism_bench.prism.variants.variant import Variant
@@ -64,14 +68,44 @@ class Limit(NamedTuple):
     least: float
 
 
+def _distance(scale: Scale) -> str | None:
+    """The first Fréchet distance of a scale."""
+    return next((it.encoder.frechet_name[0] for it in scale.metrics if isinstance(it, FrechetDistance)), None)
+
+
+def _coherence(scale: Scale) -> str | None:
+    """Far correlation where the data's truth is known, far dependence otherwise."""
+    if any(isinstance(it, Coherence) and it.applies(scale.dataset) is None for it in scale.metrics):
+        return "far_correlation"
+    return "far_dependence" if any(isinstance(it, FarDependence) for it in scale.metrics) else None
+
+
+class Outcome(NamedTuple):
+    """What a claim is judged by: what it says, and the name of its number at a scale (None: it is not measured)."""
+
+    of: str
+    metric: Callable[[Scale], str | None]
+
+
+APPEARANCE = Outcome("appearance", _distance)
+COHERENCE = Outcome("global coherence", _coherence)
+BOTH = (APPEARANCE, COHERENCE)
+"""What the paper's claims speak of: that samples look real, and that far parts of an image belong together."""
+
+
 class Claim(NamedTuple):
-    """What the paper claims: as pairs (better, worse) that must all hold, or as a limit that must not be passed."""
+    """What the paper claims: as pairs (better, worse) that must all hold, or as a limit that must not be passed.
+
+    outcomes: what pairs are judged by, each with a verdict of its own; they share the 5%, and stand in the plan before
+    anything runs. A limit is judged by its own number.
+    """
 
     id: str
     text: str
     source: str
     pairs: tuple[tuple[RowAt, RowAt], ...] = ()
     limit: Limit | None = None
+    outcomes: tuple[Outcome, ...] = BOTH
 
 
 COPIES = 2.0

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator, Sequence
 
 from prism_bench.analysis.schema import records as schema
-from prism_bench.experiments.paper.experiment import Claim, RowAt
+from prism_bench.experiments.paper.experiment import BOTH, Claim, Outcome, RowAt
 from prism_bench.experiments.planning.cells import Cell, Layout
 from prism_bench.experiments.planning.request import Entry, Request, factors
 from prism_bench.prism.component import Json, diff, digest_of
 from prism_bench.prism.methods.method import Method
+from prism_bench.prism.variants.scale import Scale
 
 IN_SIGHT = ("k_samples", "schedules")
 """Settings that a table shows as an axis of its own, so that row labels need not."""
@@ -48,13 +49,20 @@ def document(layout: Layout, cells: Sequence[Cell]) -> schema.Plan:
             rows=tuple(_rows(request, cells)),
             claims=tuple(_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit),
             command=options.command,
-        )
+        ),
+        usual=_outcomes(BOTH, request.scale),
     )
 
 
-def with_digest(plan: schema.Plan, *without: str) -> schema.Plan:
-    """The plan with its digest, under `plan`, which leaves out the command that asked for it and what is named."""
-    hashed = plan.model_dump(mode="json", exclude={"schema_version", "plan", "command", *without})
+def with_digest(plan: schema.Plan, *without: str, usual: tuple[schema.Outcome, ...] = ()) -> schema.Plan:
+    """The plan with its digest, under `plan`, which leaves out the command that asked for it and what is named.
+
+    Claims that are judged by the usual outcomes have the digest of 0.4.0, which named none.
+    """
+    claims = tuple(it.model_copy(update={"outcomes": ()}) if it.outcomes == usual else it for it in plan.claims)
+    hashed = plan.model_copy(update={"claims": claims}).model_dump(
+        mode="json", exclude={"schema_version", "plan", "command", *without}
+    )
     finished = plan.model_copy(update={"plan": digest_of(hashed)[:32]})
     # In the order in which the file will be read again, so that every report of it is the same.
     return schema.Plan.model_validate_json(json.dumps(finished.model_dump(mode="json"), sort_keys=True))
@@ -102,7 +110,14 @@ def _claim(claim: Claim, layout: Layout) -> schema.Claim:
             condition=limit.condition,
             least=limit.least,
         ),
+        outcomes=_outcomes(claim.outcomes, layout.request.scale) if claim.pairs else (),
     )
+
+
+def _outcomes(outcomes: Sequence[Outcome], scale: Scale) -> tuple[schema.Outcome, ...]:
+    """Those that are measured at a scale."""
+    named = ((outcome.of, outcome.metric(scale)) for outcome in outcomes)
+    return tuple(schema.Outcome(of=of, metric=metric) for of, metric in named if metric is not None)
 
 
 def _pair(better: RowAt, worse: RowAt, layout: Layout) -> schema.Pair:

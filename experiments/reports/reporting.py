@@ -42,18 +42,20 @@ def report_plans(plans: "Iterable[Plan]", options: ReportOptions) -> list[Path]:
         Source(plan=plan, folder=folder if out is None else out / place_name(plan), pictures=folder)
         for plan, folder in folders
     ]
-    estimator = estimator_called(options.interval)
+    estimator = estimator_called(options.interval, pool=options.pool)
     return write_reports(sources, store, out or store / "reports", options.formats, estimator)
 
 
-def estimator_called(name: str) -> "Estimator":
-    """The way intervals are made: t or bootstrap."""
+def estimator_called(name: str = "t", *, pool: bool = False) -> "Estimator":
+    """The way intervals are made: t or bootstrap, or t with a spread that the rows share."""
     from prism_bench.analysis.errors import AnalysisError
-    from prism_bench.analysis.stats.statistics import ESTIMATORS
+    from prism_bench.analysis.stats.statistics import ESTIMATORS, POOLED, STUDENT_T
 
     if name not in ESTIMATORS:
         raise AnalysisError(f"--interval {name}: known are {', '.join(ESTIMATORS)}")
-    return ESTIMATORS[name]
+    if pool and ESTIMATORS[name] != STUDENT_T:
+        raise AnalysisError(f"--pool makes t intervals; leave out --interval {name}")
+    return POOLED if pool else ESTIMATORS[name]
 
 
 def _experiments(names: tuple[str, ...], store: Path) -> list[str]:
@@ -73,11 +75,11 @@ def place_name(plan: "Plan") -> str:
     return "-".join(f"{plan.experiment} {plan.panel}".split()).lower()
 
 
-def write_tables(plan: "Plan", store: Path, folder: Path) -> "tuple[Results, list[Path]]":
+def write_tables(plan: "Plan", store: Path, folder: Path, *, pool: bool = False) -> "tuple[Results, list[Path]]":
     """Write the plan's table in each format, after the pictures of its numbers; its results, and the paths."""
     from prism_bench.analysis.report.write_report import Source, draw, results_of, write_files
 
-    results = results_of(Source(plan=plan, folder=folder), store)
+    results = results_of(Source(plan=plan, folder=folder), store, estimator_called(pool=pool))
     return results, [*draw(results, folder), *write_files(results)]
 
 

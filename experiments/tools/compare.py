@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prism_bench.analysis.formatting import decimals, fixed, p_value
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record
 from prism_bench.analysis.stats.differences import Differences
 from prism_bench.analysis.table.results import Results
@@ -203,13 +202,11 @@ def _differences(found: Differences | None) -> list[str]:
     for one in found.metrics:
         arrow = "lower is better" if one.metric.better == "lower" else "higher is better"
         for label, comparison in one.rows:
-            interval = comparison.interval
-            if interval is None:
+            if comparison.interval is None:
                 lines.append(f"  {one.metric.label}: {label} shares no seed")
                 continue
-            ends = [end for end in (interval.low, interval.high) if end is not None]
-            places = decimals([interval.mean, *ends])
-            spread = f" [{', '.join(fixed(end, places) for end in ends)}]" if ends else " (one seed: no interval)"
-            p = "" if comparison.adjusted is None or not ends else f", {p_value(comparison.adjusted)}"
-            lines.append(f"  {one.metric.label} ({arrow}): {label} {interval.mean:+.{places}f}{spread}{p}")
+            mean, spread, p = comparison.spelled
+            why = f"({comparison.reason})" if comparison.reason else ""
+            told = ", ".join(filter(None, (" ".join(filter(None, (mean, spread, why))), p)))
+            lines.append(f"  {one.metric.label} ({arrow}): {label} {told}")
     return lines
