@@ -27,7 +27,7 @@ def verdicts_markdown(results: Results) -> str:
     lines = []
     for result in results.claims if results.plan.kind == "table" else ():
         verdicts = "; ".join(f"{escape(one.title)}: **{one.verdict}**" for one in result.judged)
-        lines.append(f"- {escape(result.claim.text)} ({escape(result.claim.source)}). {verdicts}.")
+        lines.append(f"- {escape(result.claim.text)} ({escape(result.claim.source)}): {verdicts}.")
     return "\n".join(lines)
 
 

@@ -30,40 +30,45 @@ def _weakest(pairs: Sequence[PairResult], metric: Metric) -> str:
 
 
 def _open(pairs: Sequence[PairResult], metric: Metric) -> str:
+    """The pair that the verdict waits for, and how many seeds would give it.
+
+    One pair the other way refutes: the surest of them. Otherwise all pairs are needed: the least certain.
+    """
     undecided = [pair for pair in pairs if not pair.comparison.significant]
-    hardest = max(undecided, key=lambda pair: (_most(pair), pair.comparison.adjusted or 0.0))
-    told = _difference(hardest, metric)
+    wrong = [pair for pair in undecided if (pair.mean or 0.0) < 0 and pair.needed is not None]
+    awaited = min(wrong, key=_most) if wrong else max(undecided, key=_certainty)
+    told = _difference(awaited, metric)
     if len(pairs) > 1:
         as_claimed = sum((pair.mean or 0.0) > 0 for pair in pairs)
-        told += (
-            f" (the least certain of {len(pairs)} pairs; {as_claimed} of {len(pairs)} differ as claimed, "
-            f"{len(pairs) - len(undecided)} of them separably)"
-        )
-    return f"{told}; {_advice(undecided)}"
+        which = f"the least certain of {len(pairs)} pairs"
+        if wrong:
+            which = f"the surest of {len(wrong)} pair{'s' * (len(wrong) > 1)} the other way"
+        separably = len(pairs) - len(undecided)
+        told += f" ({which}; {as_claimed} of {len(pairs)} differ as claimed, {separably} of them separably)"
+    return f"{told}; {_advice(undecided, wrong)}"
 
 
-def _advice(undecided: Sequence[PairResult]) -> str:
-    """How many seeds would decide: one pair the other way refutes, and all pairs are needed to confirm."""
+def _advice(undecided: Sequence[PairResult], wrong: Sequence[PairResult]) -> str:
+    needed = [pair.needed for pair in wrong or undecided if pair.needed is not None]
     reasons = [pair.comparison.reason for pair in undecided if pair.comparison.reason]
-    if reasons:
+    if not wrong and reasons:
         return reasons[0]
-    wrong = [pair.needed for pair in undecided if (pair.mean or 0.0) < 0 and pair.needed is not None]
-    given = ", if the mean differences are the true ones"
-    if wrong:
-        seeds = Seeds(*(_chosen(min, ends) for ends in zip(*wrong, strict=True)))
-        points = "points" if len(wrong) == 1 else "point"
-        return f"{seeds.words} would be expected to refute it{given}: {len(wrong)} of them {points} the other way"
-    known = [pair.needed for pair in undecided if pair.needed is not None]
-    if len(known) < len(undecided):
+    if len(needed) < len(wrong or undecided):
         return "more seeds than can be estimated would be needed"
-    seeds = Seeds(*(_chosen(max, ends) for ends in zip(*known, strict=True)))
-    return f"{seeds.words} would decide it{given}"
+    seeds = Seeds(*(_chosen(min if wrong else max, ends) for ends in zip(*needed, strict=True)))
+    verb = "would be expected to refute it" if wrong else "would decide it"
+    return f"{seeds.words} {verb}, if the mean differences are the true ones"
 
 
 def _chosen(choose: Callable[..., int], ends: Iterable[int | None]) -> int | None:
     """The smallest or largest of some numbers of seeds, None standing for more than are counted."""
     found = choose(LIMIT + 1 if end is None else end for end in ends)
     return None if found > LIMIT else found
+
+
+def _certainty(pair: PairResult) -> tuple[int, float]:
+    """The larger, the less certain."""
+    return _most(pair), pair.comparison.adjusted or 0.0
 
 
 def _most(pair: PairResult) -> int:
@@ -82,6 +87,6 @@ def _difference(pair: PairResult, metric: Metric) -> str:
     spread = ""
     if interval.low is not None and interval.high is not None:
         low, high = sorted((interval.low, interval.high) if interval.mean >= 0 else (-interval.high, -interval.low))
-        spread = f" [{formatting.fixed(low, places)}, {formatting.fixed(high, places)}]"
+        spread = f" [{formatting.listing(formatting.fixed(end, places) + comparison.unit for end in (low, high))}]"
     p = "" if comparison.adjusted is None else f", Holm {formatting.p_value(comparison.adjusted)}"
     return f"{pair.better} is {size}{spread} {direction} than {pair.worse} in {metric.label}{p}"
