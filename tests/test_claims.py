@@ -244,6 +244,7 @@ def test_rank_agreement_is_kendalls_tau() -> None:
     assert found.n == 4
     assert found.measured == ("A", "B", "D", "C")
     assert found.published == ("A", "B", "C", "D")
+    assert "over 4 rows, FD measured here against FID as published." in found.sentence
     (few,) = results(plan, records[:2]).agreements
     assert few.tau is None
     assert "too few rows to compare (2 have both numbers)" in "".join(evidence_markdown(results(plan, records[:2])))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from handmade import plan_of, record, results, row
+from handmade import cells, claim, plan_of, record, results, row
 from scipy import stats
 
 from prism_bench.analysis.errors import AnalysisError
@@ -16,7 +16,7 @@ from prism_bench.analysis.formats.markdown import table_markdown
 from prism_bench.analysis.frame.table_lines import Metric
 from prism_bench.analysis.stats import statistics
 from prism_bench.analysis.stats.comparison import adjusted
-from prism_bench.analysis.stats.contrasts import Contrasts
+from prism_bench.analysis.stats.contrasts import Contrasts, pool_groups
 from prism_bench.analysis.stats.paired import Paired, Seeds, seeds_needed
 from prism_bench.analysis.stats.ranking import ranking
 from prism_bench.analysis.stats.statistics import BOOTSTRAP, POOLED, STUDENT_T, Estimator, share_interval
@@ -169,3 +169,29 @@ def test_best_and_second_best_are_marked_in_every_format() -> None:
         assert second in page
     (said,) = [sentence for sentence in found.table.caption if "Bold" in sentence]
     assert "to every other row excludes 0; underlined: then the second best, where the same holds of every row" in said
+
+
+def test_controls_and_lines_of_one_training_keep_their_own_spread() -> None:
+    swept = [{**row(name, 0), "cells": [*cells(name, 3, 1), *cells(name, 3, 4)]} for name in "ab"]
+    plan = plan_of([*swept, row("c", 3), row("x", 3, control=True)], [], 3)
+    found = results(plan, [])
+    groups = {found.lines.lines.at[line, "title"]: group[-1] for line, group in pool_groups(found.lines).items()}
+    assert groups == {
+        "A, k_sample 1": 1, "A, k_sample 4": 4, "B, k_sample 1": 1, "B, k_sample 4": 4, "C": None,
+    }  # fmt: skip
+
+
+def test_a_claim_pools_the_rows_that_claims_speak_of() -> None:
+    """The same verdict, to the last digit, with a noisy row more in the table."""
+    fds = {"a": [30.0, 33.1, 31.0], "b": [20.0, 22.9, 21.2], "c": [9.9, 13.2, 11.0], "d": [50.0, 1.0, 90.0]}
+    records = [record(f"{name}s{seed}", fd) for name, own in fds.items() for seed, fd in enumerate(own)]
+    told = claim(("b", "a"), ("c", "b"), seeds=3)
+    plans = [plan_of([row(name, 3) for name in names], [told], 3) for names in ("abc", "abcd")]
+    (small,), (large,) = (results(plan, records, POOLED).claims for plan in plans)
+    assert small == large
+    table = np.array([fds[name] for name in "abc"])
+    rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    (paired, *_) = [pair.comparison.paired for pair in small.judged[0].pairs]
+    assert paired is not None
+    assert (paired.rows, paired.degrees) == (3, 4)
+    assert paired.spread == pytest.approx(math.sqrt(2 * np.square(rest).sum() / 4))

@@ -14,6 +14,7 @@ from prism_bench.analysis.frame.frame import claims_frame, frame_of, read_frame
 from prism_bench.analysis.report.table_frame import table_frame
 from prism_bench.analysis.report.write_report import Source, frame_csv, frame_parquet, write_reports
 from prism_bench.analysis.schema.records import Plan, Record, load_plan
+from prism_bench.analysis.stats.statistics import POOLED, STUDENT_T
 
 DOCS = Path(__file__).parents[1] / "docs" / "frame.md"
 K = (1, 4)
@@ -147,6 +148,14 @@ def test_a_table_has_a_level_for_k_sample_and_for_experiments_where_there_are_se
     both = table_frame(pd.concat([swept, other], ignore_index=True), ["fd"])
     assert both.index.names == ["experiment", "label", "k_sample"]
     assert both["fd"]["mean"].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_table_says_whether_its_rows_share_a_spread() -> None:
+    frame = frame_of(*results())
+    own, pooled = (table_frame(frame, ["fd"], estimator) for estimator in (STUDENT_T, POOLED))
+    assert (own.attrs["interval"], pooled.attrs["interval"]) == ("95% t interval", "95% pooled t interval")
+    assert "Pooled: the spread of differences is one" in pooled._repr_html_()
+    assert own.equals(pooled), "half-widths are those of a row's own seeds"
 
 
 def test_metrics_are_called_by_their_beginning() -> None:

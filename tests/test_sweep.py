@@ -42,6 +42,7 @@ def test_rows_are_k_sample_and_columns_schedules_measured_then_quoted() -> None:
     ]  # fmt: skip
     means = [[cell.mean for cell in line.cells[:2] if isinstance(cell, Measured)] for line in table.rows]
     assert means == [[pytest.approx(11.0), pytest.approx(21.0666667)], [pytest.approx(15.0), pytest.approx(14.9666667)]]
+    assert "Cells: FD ↓, quoted: FID ↓; bold and underlined are decided within a row." in table.caption
     quoted = [[cell.value for cell in line.cells[2:] if isinstance(cell, Quoted)] for line in table.rows]
     assert quoted == [[43.5, 55.0], [45.0, 54.7]]
 

@@ -130,10 +130,13 @@ def pool_groups(lines: TableLines) -> dict[int, Hashable]:
     """The lines of a table that may share a spread.
 
     Controls keep their own: real images and noise spread otherwise. So does a row sampled with several k_sample, whose
-    lines share a training; lines of one k_sample belong together.
+    lines share a training; lines of one k_sample belong together. Several tables in one frame are apart.
     """
     shown = lines.lines[~lines.lines["control"].astype(bool)]
-    return {line.Index: line.k_sample if line.several else None for line in shown.itertuples()}
+    return {
+        line.Index: (line.experiment, line.panel, line.k_sample if line.several else None)
+        for line in shown.itertuples()
+    }
 
 
 def contrasts_of(lines: TableLines, metric: Metric, estimator: Estimator) -> Contrasts[int]:
