@@ -50,7 +50,7 @@ def _cell(cell: TableCell, column: Column) -> str:
     if isinstance(cell, Hole):
         return f"--{_note(cell.note)}"
     if isinstance(cell, Quoted):
-        return f"*{formatting.fixed(cell.value, column.decimals)}*"
+        return f"*{column.published(cell)}*"
     if isinstance(cell, Measured):
         mean = formatting.fixed(cell.mean, column.decimals)
         spread = "" if cell.half_width is None else f" ± {formatting.fixed(cell.half_width, column.decimals)}"

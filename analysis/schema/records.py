@@ -154,19 +154,21 @@ class Cell(Model):
 
 
 class QuotedNumber(Model):
-    """A published number. `k_sample` is given where a row has several."""
+    """A published number; `better` is None for a size or a time. `k_sample` is given where a row has several."""
 
     column: str
     metric: str = _left_out("FID")
     value: float
-    better: Better = _left_out("lower")
+    better: Better | None = _left_out("lower")
     k_sample: int | None = _left_out(None)
+    unit: str = _left_out("")
 
 
 class PlanRow(Model):
     """One variant: `changes` maps a dotted field to its value in the base row and in this one.
 
-    `declined` says why a row is not computed; `factors` names the parts of its method.
+    `declined` says why a row is not computed; `factors` names the parts of its method. `train_images` are those that it
+    is trained on and `retrieval_images` those that it retrieves from, in plans whose table shows them.
     """
 
     id: str
@@ -180,6 +182,8 @@ class PlanRow(Model):
     control: bool = False
     declined: str | None = None
     factors: dict[str, str] = Field(default_factory=dict)
+    train_images: int | None = _left_out(None)
+    retrieval_images: int | None = _left_out(None)
 
 
 class Side(Model):

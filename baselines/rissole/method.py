@@ -108,13 +108,17 @@ class Rissole(Method, name="rissole"):
                 f"RISSOLE trained on {self.training_set.words} with database=train would not hold the images of D, "
                 "which samples are guided by; use database=D or training_set=X"
             )
-        held = len(ids) if self.database == "train" else len(parts.retrieval)
+        held = self.retrieved_from(parts)
         itself = self.database == "train" and self.exclude_self
         if self.k > held - itself:
             raise InputError(
                 f"RISSOLE's k = {self.k} is more than its database holds: {held} latents"
                 f"{', the query itself not counted' if itself else ''}; use k <= {held - itself}, or more images"
             )
+
+    @override
+    def retrieved_from(self, parts: Parts) -> int:
+        return len(self.training_set.ids(parts) if self.database == "train" else parts.retrieval)
 
     @override
     def check_sampler(self, sampler: Sampler) -> None:

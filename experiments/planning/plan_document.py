@@ -8,6 +8,7 @@ from prism_bench.experiments.paper.experiment import Claim, RowAt
 from prism_bench.experiments.planning.cells import Cell, Layout
 from prism_bench.experiments.planning.request import Entry, Request, factors
 from prism_bench.prism.component import Json, diff, digest_of
+from prism_bench.prism.data.split import Parts
 from prism_bench.prism.methods.method import Method
 
 IN_SIGHT = ("k_samples", "schedules")
@@ -78,7 +79,13 @@ def _rows(request: Request, cells: Sequence[Cell]) -> Iterator[schema.PlanRow]:
             quoted=tuple(schema.QuotedNumber(**quoted._asdict()) for quoted in row.quoted),
             control=row.control,
             declined=row.declined,
+            **({} if method is None or not request.experiment.set_sizes else _set_sizes(method, request.parts)),
         )
+
+
+def _set_sizes(method: Method, parts: Parts) -> dict[str, int]:
+    """How many images a row is trained on and retrieves from."""
+    return {"train_images": len(method.training_set.ids(parts)), "retrieval_images": method.retrieved_from(parts)}
 
 
 def _brief(setting: str) -> str:

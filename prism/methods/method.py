@@ -173,6 +173,10 @@ class Method(Component, family="method"):
         """A method that is trained before this one, on the same data and seed, and whose result this one builds on."""
         return None
 
+    def retrieved_from(self, parts: Parts) -> int:
+        """How many images samples are guided by the neighbours of; 0 where there are none."""
+        return len(parts.retrieval) if self.guided else 0
+
     @property
     def guided(self) -> bool:
         """Whether samples are guided by a pseudo-query."""

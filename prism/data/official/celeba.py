@@ -26,7 +26,7 @@ class CelebA(PaperDataset, name="celeba"):
     EDM and Patch Diffusion do with `--transform=center-crop`. Where list_eval_partition.txt and list_attr_celeba.txt
     lie beside the pictures, the partition (0 train, 1 validation, 2 test) and the forty attributes (-1 or 1) are kept.
 
-    Differs from the paper: it counts 232K images, the aligned release has 202,599.
+    Differs from the paper: it counts 232K images, the aligned release has 202,599 (with CelebA-HQ's 30,000: 232,599).
     """
 
     title: ClassVar[str] = "CelebA"
