@@ -232,11 +232,25 @@ class Claim(Model):
         return (*(side for pair in self.pairs for side in (pair.better, pair.worse)), *limited)
 
 
+class OpenChoice(Model):
+    """A setting that the paper leaves open or has otherwise, or that its component does not describe.
+
+    `path` is its name, `words` say what is open or differs, `rows` are the labels of the rows that have it, none: all.
+    """
+
+    path: str
+    value: JsonValue
+    status: Literal["open", "differs", "not described"]
+    words: str = ""
+    rows: tuple[str, ...] = ()
+
+
 class Plan(Document):
     """What was asked for: rows, seeds, data, claims, and the choices in force. `plan` is its digest.
 
     `kind`: a table, a grid of samples without numbers, or curves over k_sample. `panel`: the paper's dataset where one
-    experiment has a table for each; empty otherwise. `settings` and `only` are the options --set and --only.
+    experiment has a table for each; empty otherwise. `settings` and `only` are the options --set and --only. `ledger`,
+    which is no part of the digest: what of the rows' methods, their sampling and the data is not as the paper says.
     """
 
     newest: ClassVar[int] = 2
@@ -259,6 +273,7 @@ class Plan(Document):
     choices: dict[str, JsonValue] = Field(default_factory=dict)
     rows: Annotated[tuple[PlanRow, ...], _once("id", complaint="{count} rows have the id {!r}; give each its own")]
     claims: tuple[Claim, ...] = ()
+    ledger: tuple[OpenChoice, ...] = _left_out(())
     command: str
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.paper.experiment import Claim, RowAt
 from prism_bench.experiments.planning.cells import Cell, Layout
+from prism_bench.experiments.planning.ledger import ledger
 from prism_bench.experiments.planning.request import Entry, Request, factors
 from prism_bench.prism.component import Json, diff, digest_of
 from prism_bench.prism.data.split import Parts
@@ -48,14 +49,15 @@ def document(layout: Layout, cells: Sequence[Cell]) -> schema.Plan:
             choices=_choices(request),
             rows=tuple(_rows(request, cells)),
             claims=tuple(_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit),
+            ledger=ledger(request, cells),
             command=options.command,
         )
     )
 
 
 def with_digest(plan: schema.Plan, *without: str) -> schema.Plan:
-    """The plan with its digest, under `plan`, which leaves out the command that asked for it and what is named."""
-    hashed = plan.model_dump(mode="json", exclude={"schema_version", "plan", "command", *without})
+    """The plan with its digest, under `plan`, which leaves out what is said of it (its command) and what is named."""
+    hashed = plan.model_dump(mode="json", exclude={"schema_version", "plan", "command", "ledger", *without})
     finished = plan.model_copy(update={"plan": digest_of(hashed)[:32]})
     # In the order in which the file will be read again, so that every report of it is the same.
     return schema.Plan.model_validate_json(json.dumps(finished.model_dump(mode="json"), sort_keys=True))
