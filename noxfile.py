@@ -82,6 +82,13 @@ SMOKE = (
 
 
 @nox.session(venv_backend="none")
+def results(session: nox.Session) -> None:
+    """docs/results anew: its runs, its bundle, its pages. Hours; the same command resumes. Arguments after --."""
+    install(session)
+    run(session, "python", "benchmarks/results.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def smoke(session: nox.Session) -> None:
     """What a user types, in an empty folder: Table 3 at smoke scale twice, then every command on a tiny store."""
     install(session)

@@ -41,6 +41,15 @@ def parameters(number: int) -> str:
     return str(number)
 
 
+def published(number: float, unit: str, places: int) -> str:
+    """A published number with no more figures than it was published with: 13M, 232,000, 1.5 h, and so many decimals."""
+    if unit == "parameters":
+        return f"{number / 1e6:g}M"
+    if unit == "images":
+        return count(round(number))
+    return f"{number:g} {unit}" if unit else fixed(number, places)
+
+
 def duration(seconds: float) -> str:
     """A time in the largest unit that leaves at least one: 31 s, 3.3 min, 5.0 h."""
     if seconds < 60:

@@ -105,7 +105,7 @@ def test_a_column_of_table_4_is_one_training_and_shared_rows_are_shared(paper: l
 def test_the_quoted_numbers_are_the_papers_in_its_order(paper: list[Plan]) -> None:
     def quoted(table: str) -> list[float]:
         plans = [plan for plan in paper if plan.document.paper_table == table]
-        return [number.value for plan in plans for row in plan.document.rows for number in row.quoted]
+        return [number.value for plan in plans for row in plan.document.rows for number in row.quoted if number.better]
 
     numbers = paper_numbers()
     assert sorted(quoted("Table 1")) == sorted(row["fid"] for row in numbers["table1"])
@@ -157,6 +157,7 @@ def test_every_claim_has_its_pairs_and_says_what_differs(paper: list[Plan]) -> N
     sizes = {name: len(claim.pairs) for name, claim in claims.items()}
     assert sizes == {
         "fewer-images": 3,
+        "better-than-rissole": 1,
         "components-help": 3,
         "decreasing-best": 18,
         "k-sample-one-best": 5,
@@ -220,6 +221,25 @@ def test_smaller_sets_are_nested_parts_of_x_train_and_leave_d_alone(tmp_path: Pa
     assert used[2] < used[1] < used[0] == set(parts.train.tolist())
     assert [len(ids) for ids in used] == [77, 38, 8]
     assert not used[0] & set(parts.retrieval.tolist())
+
+
+def test_table_1_says_how_many_images_each_row_learns_from_and_retrieves_from(tmp_path: Path) -> None:
+    (plan,) = planned(tmp_path, "table1", scale="smoke", controls=True)
+    d, train = len(plan.request.parts.retrieval), len(plan.request.parts.train)
+    sizes = {row.id: (row.train_images, row.retrieval_images) for row in plan.document.rows if row.cells}
+    assert sizes["patchd"] == (d + train, 0)
+    assert sizes["prism"] == (train, d)
+    assert sizes["rissole"] == (d + train, d + train), "all images are its database"
+    assert sizes["rissole-x-train"] == (train, d)
+    (other,) = planned(tmp_path, "table3", scale="smoke")
+    assert {row.train_images for row in other.document.rows} == {None}, "its plans are those of 0.4.0"
+
+
+def test_rissole_is_no_claims_side_where_a_scale_has_none(tmp_path: Path) -> None:
+    (plan,) = planned(tmp_path, "table1", scale="smoke")
+    assert [claim.id for claim in plan.document.claims] == ["fewer-images", "better-than-rissole"]
+    (without,) = planned(tmp_path, "table1", scale="smoke", settings=("rissole=null",))
+    assert [claim.id for claim in without.document.claims] == ["fewer-images"]
 
 
 def test_settings_become_part_of_identity_and_label(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def _cell(cell: TableCell, column: Column) -> tuple[str, str, str]:
     if isinstance(cell, Hole):
         return "--", _note(cell.note), ""
     if isinstance(cell, Quoted):
-        return formatting.fixed(cell.value, column.decimals), "", ""
+        return column.published(cell), "", ""
     if isinstance(cell, Measured):
         mean = formatting.fixed(cell.mean, column.decimals) + ("*" if cell.best else "+" if cell.second else "")
         if cell.half_width is None:

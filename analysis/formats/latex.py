@@ -120,7 +120,7 @@ def _cell(cell: TableCell, column: Column) -> str:
     if isinstance(cell, Hole):
         return f"--{_note(cell.note)}"
     if isinstance(cell, Quoted):
-        return rf"\textit{{{formatting.fixed(cell.value, column.decimals)}}}"
+        return rf"\textit{{{column.published(cell)}}}"
     if isinstance(cell, Measured):
         mean = formatting.fixed(cell.mean, column.decimals)
         if cell.half_width is None:  # room for an interval keeps the mean under the means above

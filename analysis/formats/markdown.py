@@ -8,6 +8,7 @@ from prism_bench.analysis import formatting
 from prism_bench.analysis.formats.claims_markdown import evidence_markdown, verdicts_markdown
 from prism_bench.analysis.formats.markdown_escape import code, escape, markdown_table
 from prism_bench.analysis.schema.records import Plan
+from prism_bench.analysis.table.ledger import LEDGER, ledger_lines
 from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Table, TableCell
 
@@ -51,7 +52,7 @@ def _cell(cell: TableCell, column: Column) -> str:
     if isinstance(cell, Hole):
         return f"--{_note(cell.note)}"
     if isinstance(cell, Quoted):
-        return f"*{formatting.fixed(cell.value, column.decimals)}*"
+        return f"*{column.published(cell)}*"
     if isinstance(cell, Measured):
         mean = formatting.fixed(cell.mean, column.decimals)
         spread = "" if cell.half_width is None else f" ± {formatting.fixed(cell.half_width, column.decimals)}"
@@ -81,7 +82,9 @@ def _choices(plan: Plan) -> str:
     if not plan.choices:
         return ""
     lines = [[escape(name), _plain(value)] for name, value in plan.choices.items()]
-    return "## Open choices in force\n\n" + markdown_table("ll", ["Choice", "Value"], *lines)
+    choices = "## Open choices in force\n\n" + markdown_table("ll", ["Choice", "Value"], *lines)
+    ledger = [[code(path), *map(escape, rest)] for path, *rest in ledger_lines(plan)]
+    return f"{choices}\n\n{markdown_table('lllll', list(LEDGER), *ledger)}" if ledger else choices
 
 
 def _cells(results: Results) -> str:

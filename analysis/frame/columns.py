@@ -36,8 +36,10 @@ COLUMNS: dict[str, Column] = {
     "floor_n": _count("real images in place of generated ones in the real-data baseline"),
     "n": _count("generated images that were measured"),
     "reference_n": _count("real images that they were measured against; 0 where there is no such set"),
-    "better": _text("`lower` or `higher`: where the metric is better"),
-    "unit": _text("unit of the metric, empty where it has none"),
+    "better": _text("`lower` or `higher`: where the metric is better; empty for a quoted size or time"),
+    "unit": _text(
+        "unit of the metric, empty where it has none; of a quoted size `parameters` or `images`, of a time `h`"
+    ),
     "about": _text("what the metric is; of a quoted number its source"),
     "fingerprint": _text("identifies the way of measuring: only values of one fingerprint compare"),
     "scale": _text("scale at which the value was recorded, or the plan's"),
@@ -47,6 +49,8 @@ COLUMNS: dict[str, Column] = {
     "images": _count("images of the dataset X"),
     "retrieval": _count("those of them in the retrieval set D"),
     "train": _count("those of them in X_train"),
+    "train_images": _count("images that the row is trained on, where its table shows it"),
+    "retrieval_images": _count("images that the row retrieves from, where its table shows it"),
     "parameters": _count("parameters of the networks"),
     "active_parameters": _count("those of them that take part in sampling"),
     "train_seconds": _number("time of all trainings that the row rests on, seconds"),

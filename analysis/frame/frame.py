@@ -98,7 +98,7 @@ def _of_row(row: PlanRow) -> Line:
 
 def _cells(row: PlanRow) -> list[Line]:
     """The cells of a row by k_sample in order of appearance; one line without a record where it has none."""
-    line = _of_row(row)
+    line = _of_row(row) | {"train_images": row.train_images, "retrieval_images": row.retrieval_images}
     if not row.cells:
         reason = row.declined or "no cell of this row is in the plan"
         return [line | {"record": None, "status": "declined" if row.declined else "absent", "reason": reason}]
@@ -145,7 +145,8 @@ def _quoted(plan: Plan) -> list[Line]:
         | {
             "kind": "quoted", "metric": f"{number.column} {number.metric}",
             "metric_label": f"{number.column} {number.metric}", "group": number.column, "value": number.value,
-            "better": number.better, "k_sample": number.k_sample, "about": plan.quoted_source, "status": "done",
+            "better": number.better, "unit": number.unit or None,
+            "k_sample": number.k_sample, "about": plan.quoted_source, "status": "done",
         }
         for row in plan.rows
         for number in row.quoted

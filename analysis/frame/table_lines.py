@@ -61,12 +61,14 @@ class TableLines:
     `cells`: its measured lines, `line` and `of_row` counting table lines and rows. `lines`, by number: row, label as
     tables show it, title (the label without the mark of controls), row_label (without its k_sample too), control,
     trained_on, k_sample, of_row, several (whether the row has lines of other k_sample) and seeds (how many it was
-    asked for). `quoted`: the quoted numbers.
+    asked for). `quoted`: the quoted numbers. `quoted_sizes`: the quoted sizes and times, which are no metric's;
+    `size_of` calls them without their column.
     """
 
     cells: pd.DataFrame
     lines: pd.DataFrame
     quoted: pd.DataFrame
+    quoted_sizes: pd.DataFrame
 
     @cached_property
     def measured(self) -> pd.DataFrame:
@@ -176,7 +178,10 @@ def table_lines(frame: pd.DataFrame) -> TableLines:
     seeds = cells.groupby("line")["seed"].nunique()
     shown = title.where(~lines["control"].astype(bool), title + " (control)")
     lines = lines.assign(several=several, title=title, row_label=lines["label"], label=shown, seeds=seeds)
-    return TableLines(cells, lines, frame[~measured])
+    scored = frame["better"].notna()
+    sizes = frame[~measured & ~scored]
+    names = [metric.removeprefix(f"{group} ") for metric, group in zip(sizes["metric"], sizes["group"], strict=True)]
+    return TableLines(cells, lines, frame[~measured & scored], sizes.assign(size_of=pd.array(names, dtype="string")))
 
 
 def why_missing(status: str, reason: str | None) -> str:

@@ -154,19 +154,21 @@ class Cell(Model):
 
 
 class QuotedNumber(Model):
-    """A published number. `k_sample` is given where a row has several."""
+    """A published number; `better` is None for a size or a time. `k_sample` is given where a row has several."""
 
     column: str
     metric: str = _left_out("FID")
     value: float
-    better: Better = _left_out("lower")
+    better: Better | None = _left_out("lower")
     k_sample: int | None = _left_out(None)
+    unit: str = _left_out("")
 
 
 class PlanRow(Model):
     """One variant: `changes` maps a dotted field to its value in the base row and in this one.
 
-    `declined` says why a row is not computed; `factors` names the parts of its method.
+    `declined` says why a row is not computed; `factors` names the parts of its method. `train_images` are those that it
+    is trained on and `retrieval_images` those that it retrieves from, in plans whose table shows them.
     """
 
     id: str
@@ -180,6 +182,8 @@ class PlanRow(Model):
     control: bool = False
     declined: str | None = None
     factors: dict[str, str] = Field(default_factory=dict)
+    train_images: int | None = _left_out(None)
+    retrieval_images: int | None = _left_out(None)
 
 
 class Side(Model):
@@ -239,11 +243,25 @@ class Claim(Model):
         return (*(side for pair in self.pairs for side in (pair.better, pair.worse)), *limited)
 
 
+class OpenChoice(Model):
+    """A setting that the paper leaves open or has otherwise, or that its component does not describe.
+
+    `path` is its name, `words` say what is open or differs, `rows` are the labels of the rows that have it, none: all.
+    """
+
+    path: str
+    value: JsonValue
+    status: Literal["open", "differs", "not described"]
+    words: str = ""
+    rows: tuple[str, ...] = ()
+
+
 class Plan(Document):
     """What was asked for: rows, seeds, data, claims, and the choices in force. `plan` is its digest.
 
     `kind`: a table, a grid of samples without numbers, or curves over k_sample. `panel`: the paper's dataset where one
-    experiment has a table for each; empty otherwise. `settings` and `only` are the options --set and --only.
+    experiment has a table for each; empty otherwise. `settings` and `only` are the options --set and --only. `ledger`,
+    which is no part of the digest: what of the rows' methods, their sampling and the data is not as the paper says.
     """
 
     newest: ClassVar[int] = 2
@@ -266,6 +284,7 @@ class Plan(Document):
     choices: dict[str, JsonValue] = Field(default_factory=dict)
     rows: Annotated[tuple[PlanRow, ...], _once("id", complaint="{count} rows have the id {!r}; give each its own")]
     claims: tuple[Claim, ...] = ()
+    ledger: tuple[OpenChoice, ...] = _left_out(())
     command: str
 
     @property

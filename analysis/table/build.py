@@ -14,16 +14,17 @@ from prism_bench.analysis.stats.ranking import ranking
 from prism_bench.analysis.stats.statistics import LEVEL, STUDENT_T, Estimator
 from prism_bench.analysis.table.caption import QUOTED_MARK, SMALL_SCALE_MARK, caption, remarks
 from prism_bench.analysis.table.efficiency import efficiency_table
-from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
+from prism_bench.analysis.table.sizes import published_sizes, quoted_size_blocks, size_blocks, size_remarks
+from prism_bench.analysis.table.table_model import Block, Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
 
 FLOOR_LABEL = "Real images (baseline)"
 
 
 def further(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) -> tuple[Table, ...]:
     """The further tables of a plan: one for each group of values that is not in the main one, and what rows cost."""
-    costs = efficiency_table(plan, lines, estimator)
     groups = [build(plan, lines, estimator, group) for group in lines.groups]
-    return (*groups, *([] if costs is None else [costs]))
+    others = (published_sizes(plan, lines), efficiency_table(plan, lines, estimator))
+    return (*groups, *(table for table in others if table is not None))
 
 
 def build(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T, group: str = "") -> Table:
@@ -39,18 +40,15 @@ def build(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T, group
     if plan.kind != "grid":
         blocks += measured_columns(lines, metrics, SMALL_SCALE_MARK if marked(plan.scale, lines) else "", estimator)
     if not group:
-        blocks += [*_costs(lines), *_quoted(lines)]
+        blocks += [*size_blocks(lines), *_quoted(lines), *quoted_size_blocks(lines)]
     return replace(
         table_of(lines, blocks, metrics, estimator),
         name=f"{plan.experiment} {plan.panel}".strip(),
         scale=plan.scale,
         caption=caption(plan, metrics, estimator, group),
-        remarks=() if group else remarks(plan, lines, metrics),
+        remarks=() if group else (*remarks(plan, lines, metrics), *size_remarks(plan, lines)),
         group=group,
     )
-
-
-Block = tuple[Column, list[TableCell]]
 
 
 def table_of(lines: TableLines, blocks: list[Block], metrics: Mapping[str, Metric], estimator: Estimator) -> Table:
@@ -154,24 +152,6 @@ def with_best(
     return [
         replace(cell, best=line == found.best, second=line == found.second) if isinstance(cell, Measured) else cell
         for line, cell in cells.items()
-    ]
-
-
-def _costs(lines: TableLines) -> list[Block]:
-    sizes = lines.finished.dropna(subset="parameters").groupby("line")["parameters"].unique()
-    spelled = sizes.map(lambda own: formatting.listing(formatting.parameters(size) for size in sorted(own)))
-    times = lines.costs["train_seconds"].dropna().map(formatting.duration)
-    columns = (("parameters", "Parameters", spelled), ("train_seconds", "Training time", times))
-    return [
-        (
-            Column(key=key, label=label, kind="count"),
-            [
-                Text(text=texts[line]) if line in texts.index else _hole(lines, line, None, "not recorded")
-                for line in lines.lines.index
-            ],
-        )
-        for key, label, texts in columns
-        if len(texts)
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from prism_bench.analysis import formatting
 from prism_bench.analysis.schema.records import Better
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 
@@ -58,7 +59,8 @@ TableCell = Measured | Quoted | Hole | Text
 class Column:
     """One column after the label. `mark` refers to a sentence of the caption.
 
-    `decimals` spell its numbers; `widest` is its largest half-width, None where no cell has an interval.
+    `decimals` spell its numbers; `widest` is its largest half-width, None where no cell has an interval. `unit` is that
+    of a quoted size or time.
     """
 
     key: str
@@ -69,6 +71,11 @@ class Column:
     mark: str = ""
     decimals: int = 0
     widest: float | None = None
+    unit: str = ""
+
+    def published(self, cell: Quoted) -> str:
+        """A quoted number of the column, spelled."""
+        return formatting.published(cell.value, self.unit, self.decimals)
 
     @property
     def arrow(self) -> str:
@@ -84,6 +91,10 @@ class Column:
     def heading(self) -> str:
         """Label, arrow and mark in plain text."""
         return " ".join(part for part in (self.label, self.arrow, self.mark) if part)
+
+
+Block = tuple[Column, list[TableCell]]
+"""A column and its cells."""
 
 
 @dataclass(frozen=True, kw_only=True)

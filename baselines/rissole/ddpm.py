@@ -12,6 +12,7 @@ from torch import Tensor
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.sampling import Sampler
+from prism_bench.prism.sources import WHOLE, Sources, left_open
 
 Predict = Callable[[Tensor, int], Tensor]
 """(noisy [b, ...], time step from 0) -> the noise in it."""
@@ -54,6 +55,8 @@ class DDPMSampler(Sampler):
 
     One step is DDIM's generalised step (Song et al. 2021, arXiv:2010.02502, eq. 12 and 16), eta of the noise fresh.
     """
+
+    sources: ClassVar[Sources] = {WHOLE: left_open("of RISSOLE the paper names a number alone; see docs/baselines.md")}
 
     eta: ClassVar[float]
 

@@ -36,6 +36,7 @@ from prism_bench.prism.methods.method import AllImages, Fitted, Method, Training
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.patch_diffusion.flops import BACKWARD
 from prism_bench.prism.rng import seed_for
+from prism_bench.prism.sources import WHOLE, Sources, left_open
 from prism_bench.prism.training.checkpoint import Checkpoints
 from prism_bench.prism.training.loop import Training, train
 
@@ -55,6 +56,10 @@ class Rissole(Method, name="rissole"):
     from it: images at their own resolution, every image encoded once (the authors' database mixes blocks of mirrored
     and plain copies), exact search, and see `BlockUNet`, `DDPM` and `VQGAN`.
     """
+
+    sources: ClassVar[Sources] = {
+        WHOLE: left_open("another publication's method, of which the paper names a number alone; see docs/baselines.md")
+    }
 
     sampled_by: ClassVar[type] = DDPMSampler
     guided: ClassVar[bool] = True
@@ -108,13 +113,17 @@ class Rissole(Method, name="rissole"):
                 f"RISSOLE trained on {self.training_set.words} with database=train would not hold the images of D, "
                 "which samples are guided by; use database=D or training_set=X"
             )
-        held = len(ids) if self.database == "train" else len(parts.retrieval)
+        held = self.retrieved_from(parts)
         itself = self.database == "train" and self.exclude_self
         if self.k > held - itself:
             raise InputError(
                 f"RISSOLE's k = {self.k} is more than its database holds: {held} latents"
                 f"{', the query itself not counted' if itself else ''}; use k <= {held - itself}, or more images"
             )
+
+    @override
+    def retrieved_from(self, parts: Parts) -> int:
+        return len(self.training_set.ids(parts) if self.database == "train" else parts.retrieval)
 
     @override
     def check_sampler(self, sampler: Sampler) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
+from prism_bench.analysis.schema.records import Better
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.coherence import Coherence
 from prism_bench.prism.metrics.far_dependence import FarDependence
@@ -15,11 +16,17 @@ from prism_bench.prism.variants.variant import Variant
 
 
 class Quoted(NamedTuple):
-    """A number of the paper's, never merged with a measured one. `k_sample` where a row has several."""
+    """A number of the paper's, never merged with a measured one. `k_sample` where a row has several.
+
+    `better` is None for what is no metric (a size, a time); `unit` is then parameters, images or h.
+    """
 
     column: str
     value: float
     k_sample: int | None = None
+    metric: str = "FID"
+    better: Better | None = "lower"
+    unit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +142,8 @@ class Experiment(ScalePart, family="experiment"):
     paper_table: ClassVar[str]
     quoted_source: ClassVar[str] = ""
     kind: ClassVar[Literal["table", "grid", "curves"]] = "table"
+    set_sizes: ClassVar[bool] = False
+    """Whether the table shows how many images each row is trained on and retrieves from."""
     panels: ClassVar[tuple[str, ...]]
 
     @property

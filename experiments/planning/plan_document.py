@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.paper.experiment import BOTH, Claim, Outcome, RowAt
 from prism_bench.experiments.planning.cells import Cell, Layout
+from prism_bench.experiments.planning.ledger import ledger
 from prism_bench.experiments.planning.request import Entry, Request, factors
 from prism_bench.prism.component import Json, diff, digest_of
+from prism_bench.prism.data.split import Parts
 from prism_bench.prism.methods.method import Method
 from prism_bench.prism.variants.scale import Scale
 
@@ -48,6 +50,7 @@ def document(layout: Layout, cells: Sequence[Cell]) -> schema.Plan:
             choices=_choices(request),
             rows=tuple(_rows(request, cells)),
             claims=tuple(_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit),
+            ledger=ledger(request, cells),
             command=options.command,
         ),
         usual=_outcomes(BOTH, request.scale),
@@ -55,13 +58,13 @@ def document(layout: Layout, cells: Sequence[Cell]) -> schema.Plan:
 
 
 def with_digest(plan: schema.Plan, *without: str, usual: tuple[schema.Outcome, ...] = ()) -> schema.Plan:
-    """The plan with its digest, under `plan`, which leaves out the command that asked for it and what is named.
+    """The plan with its digest, under `plan`, which leaves out what is said of it (its command) and what is named.
 
     Claims that are judged by the usual outcomes have the digest of 0.4.0, which named none.
     """
     claims = tuple(it.model_copy(update={"outcomes": ()}) if it.outcomes == usual else it for it in plan.claims)
     hashed = plan.model_copy(update={"claims": claims}).model_dump(
-        mode="json", exclude={"schema_version", "plan", "command", *without}
+        mode="json", exclude={"schema_version", "plan", "command", "ledger", *without}
     )
     finished = plan.model_copy(update={"plan": digest_of(hashed)[:32]})
     # In the order in which the file will be read again, so that every report of it is the same.
@@ -86,7 +89,13 @@ def _rows(request: Request, cells: Sequence[Cell]) -> Iterator[schema.PlanRow]:
             quoted=tuple(schema.QuotedNumber(**quoted._asdict()) for quoted in row.quoted),
             control=row.control,
             declined=row.declined,
+            **({} if method is None or not request.experiment.set_sizes else _set_sizes(method, request.parts)),
         )
+
+
+def _set_sizes(method: Method, parts: Parts) -> dict[str, int]:
+    """How many images a row is trained on and retrieves from."""
+    return {"train_images": len(method.training_set.ids(parts)), "retrieval_images": method.retrieved_from(parts)}
 
 
 def _brief(setting: str) -> str:

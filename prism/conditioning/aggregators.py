@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from prism_bench.prism.component import Component, Json
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given, left_open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,8 @@ class Aggregator(Component, family="aggregator"):
 class NoConditioning(Aggregator, name="none"):
     """No conditioning: Patch Diffusion."""
 
+    sources: ClassVar[Sources] = {OF_ITSELF: given("section 6.1: PatchD")}
+
     conditional: ClassVar[bool] = False
 
     def output_dim(self, embedding_dim: int, channels: int) -> int:
@@ -64,6 +67,10 @@ class MeanPool(Aggregator, name="mean"):
     unit variance per element.
     """
 
+    sources: ClassVar[Sources] = {
+        OF_ITSELF: differs("the paper averages the embeddings; here the average is scaled to length sqrt(d) once more")
+    }
+
     def output_dim(self, embedding_dim: int, channels: int) -> int:
         """The embedding's own width."""
         return embedding_dim
@@ -79,6 +86,15 @@ class SetTransformer(Aggregator, name="set_transformer"):
 
     Attributes: inducing (points of each ISAB), heads. About 2.1M parameters at width 256 and 7.6M at 512.
     """
+
+    sources: ClassVar[Sources] = {
+        OF_ITSELF: left_open(
+            "blocks and widths are chosen for the paper's model sizes (section 5.3: 2M and 7M more); every embedding "
+            "is scaled to length sqrt(d) first, so that one drives the network as much whatever the encoder"
+        ),
+        "inducing": left_open("the number of inducing points m of section 3.3"),
+        "heads": left_open("the number of attention heads of section 3.3"),
+    }
 
     inducing: int = 32
     heads: int = 4

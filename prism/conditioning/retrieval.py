@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -13,6 +14,7 @@ from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.sources import Sources, given, left_open
 
 QUERY_BATCH = 1024
 """Queries per search, fixed: faiss distances differ in the last bits between batch sizes."""
@@ -26,6 +28,12 @@ class Retrieval(Component, family="retrieval"):
     exclude_self: an image of D is not its own neighbour (excluded by id; the paper's pseudo-query finds itself).
     Law: top-k lists are nested, so that one table serves every smaller k.
     """
+
+    sources: ClassVar[Sources] = {
+        "encoder": given("section 4.1: CLIP ViT-B/32"),
+        "normalise": left_open("whether embeddings have unit length when neighbours are searched"),
+        "exclude_self": left_open("whether a pseudo-query is its own first neighbour; excluded it is not"),
+    }
 
     encoder: Encoder = PixelsPCA()
     normalise: bool = True

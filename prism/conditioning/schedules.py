@@ -7,13 +7,14 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import ClassVar, Self
 
 from typing_extensions import override
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.sources import Sources, differs, given, left_open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class Schedule(Component, family="schedule"):
 @dataclass(frozen=True, kw_only=True)
 class UpToKMax(Schedule):
     """What the schedules share whose k lies in 1..k_max."""
+
+    sources: ClassVar[Sources] = {"k_max": given("appendix A, Table 6; for Table 4 it is not named")}
 
     k_max: int = 32
 
@@ -85,6 +88,10 @@ class Random(UpToKMax, name="random"):
 class Fixed(Schedule, name="fixed"):
     """The same k all the time."""
 
+    sources: ClassVar[Sources] = {
+        "k_train": left_open("the fixed k of RAG, ST + RAG and Table 4 is not named; here k_max / 2")
+    }
+
     k_train: int = 16
 
     def __post_init__(self) -> None:
@@ -103,6 +110,8 @@ class Fixed(Schedule, name="fixed"):
 @dataclass(frozen=True, kw_only=True)
 class Tabulated(Schedule, name="tabulated"):
     """Any function of progress, kept as its values at equal steps: `Tabulated.of(function)`."""
+
+    sources: ClassVar[Sources] = {"values": differs("a schedule that the paper does not have")}
 
     values: tuple[int, ...] = (1,)
 

@@ -1,7 +1,7 @@
 """The seeded, stratified partition of X into the retrieval set D and the training set X_train (paper section 4.1)."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from prism_bench.prism.component import Component
 from prism_bench.prism.data.base import PAPER_RETRIEVAL_FRACTION
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.sources import Sources, given, left_open
 
 Ids = npt.NDArray[np.int64]
 
@@ -24,6 +25,12 @@ class Parts(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class Split(Component, family="split", name="stratified"):
     """D and X_train by class, proportions kept to within one image; depends on the data and this seed alone."""
+
+    sources: ClassVar[Sources] = {
+        "retrieval_fraction": given("section 5.1, Table 1"),
+        "seed": left_open("one random partition, whose seed is not named"),
+        "by_class": given("section 4.1", True, otherwise="the paper's partition is stratified by class"),
+    }
 
     retrieval_fraction: float = PAPER_RETRIEVAL_FRACTION
     seed: int = 0

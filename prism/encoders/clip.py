@@ -16,6 +16,7 @@ from prism_bench.prism.encoders.base import Embed, EmbedTexts, Encoder, Vectors
 from prism_bench.prism.encoders.batching import in_batches
 from prism_bench.prism.errors import InputError, first_line
 from prism_bench.prism.images import Pixels
+from prism_bench.prism.sources import Sources, given, left_open
 from prism_bench.prism.weights.published_files import kept_digest
 from prism_bench.prism.weights.user_files import PREFIX
 
@@ -37,6 +38,12 @@ class CLIP(Encoder, name="clip"):
     `pretrained` may also be "sha256:" and the digest of a weight file (`prism.encoders.clip_files`).
     precision: what the network computes in; float16 and bfloat16 are for a GPU.
     """
+
+    sources: ClassVar[Sources] = {
+        "model": given("section 4.1", "ViT-B-32-quickgelu", "ViT-B-32", otherwise="the paper's CLIP is ViT-B/32"),
+        "pretrained": left_open("which weights of ViT-B/32"),
+        "precision": left_open("what CLIP computes in"),
+    }
 
     batch: ClassVar[int] = 256
     model: str = "ViT-B-32-quickgelu"

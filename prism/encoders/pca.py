@@ -7,6 +7,7 @@ import numpy as np
 
 from prism_bench.prism.encoders.base import Embed, Encoder, Vectors
 from prism_bench.prism.images import Pixels
+from prism_bench.prism.sources import WHOLE, Sources, differs
 
 FIT_ON = 20_000
 """At most this many images of D, evenly spaced, decide the components."""
@@ -18,6 +19,8 @@ class PixelsPCA(Encoder, name="pixels-pca"):
 
     components: how many (capped by the number of pixels and of images). Units: pixel values in [0, 1].
     """
+
+    sources: ClassVar[Sources] = {WHOLE: differs("the paper's neighbours are CLIP's")}
 
     fitted: ClassVar[bool] = True
     batch: ClassVar[int] = 1024

@@ -17,6 +17,7 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class TrainingSet(Component, family="training_set"):
 class AllImages(TrainingSet, name="X"):
     """The whole dataset X, retrieval set included."""
 
+    sources: ClassVar[Sources] = {OF_ITSELF: given("section 5.3, Table 1")}
+
     def ids(self, parts: Parts) -> Ids:
         """D and X_train together, X_train first."""
         return np.concatenate([parts.train, parts.retrieval])
@@ -45,6 +48,8 @@ class AllImages(TrainingSet, name="X"):
 @dataclass(frozen=True, kw_only=True)
 class TrainSplit(TrainingSet, name="X_train"):
     """X_train, that is X without D, or its first `size` images (nested and stratified, as Table 2 needs)."""
+
+    sources: ClassVar[Sources] = {"size": given("sections 4.1 and 5.4, Table 2")}
 
     size: int | None = None
 
@@ -73,6 +78,8 @@ class TrainShare(TrainingSet, name="X_train-share"):
 
     The paper's 5K and 1K of CIFAR-10's 10K are shares of 0.5 and 0.1; |share * X_train| is rounded, at least one image.
     """
+
+    sources: ClassVar[Sources] = {"share": differs("shares of X_train in place of the sizes of Table 2")}
 
     share: float = 1.0
 
@@ -147,6 +154,8 @@ class Fitted(Protocol):
 class Method(Component, family="method"):
     """A way to learn from images and make new ones. Training and sampling parameters are its fields."""
 
+    sources: ClassVar[Sources] = {"training_set": given("sections 4.1 and 5.3, Table 1")}
+
     sampled_by: ClassVar[type] = Sampler
     """What it can be sampled by."""
     sees_held_out: ClassVar[bool] = False
@@ -172,6 +181,10 @@ class Method(Component, family="method"):
     def first(self) -> "Method | None":
         """A method that is trained before this one, on the same data and seed, and whose result this one builds on."""
         return None
+
+    def retrieved_from(self, parts: Parts) -> int:
+        """How many images samples are guided by the neighbours of; 0 where there are none."""
+        return len(parts.retrieval) if self.guided else 0
 
     @property
     def guided(self) -> bool:

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.sources import OF_ITSELF, Sources, left_open
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(noisy [b, c, h, w], sigma scalar tensor) -> denoised [b, c, h, w]."""
@@ -19,6 +21,10 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 @dataclass(frozen=True, kw_only=True)
 class Sampler(Component, family="sampler"):
     """How a trained method makes images, in so many steps. A method says which kind fits it (`sampled_by`)."""
+
+    sources: ClassVar[Sources] = {
+        "steps": left_open("the number of steps is not named; EDM has 18, Patch Diffusion 50")
+    }
 
     steps: int = 18
 
@@ -34,6 +40,12 @@ class Sampler(Component, family="sampler"):
 @dataclass(frozen=True, kw_only=True)
 class ODESampler(Sampler):
     """Integrates from noise of standard deviation sigma_max to an image, on EDM's grid (Karras et al. 2022, eq. 5)."""
+
+    sources: ClassVar[Sources] = {
+        "sigma_min": left_open("the noise levels of sampling are not named; EDM's"),
+        "sigma_max": left_open("the noise levels of sampling are not named; EDM's"),
+        "rho": left_open("the noise levels of sampling are not named; EDM's"),
+    }
 
     sigma_min: float = 0.002
     sigma_max: float = 80.0
@@ -66,6 +78,8 @@ class ODESampler(Sampler):
 class Heun(ODESampler, name="heun"):
     """EDM's deterministic second-order sampler (Karras et al. 2022, algorithm 1): 18 steps are 35 evaluations."""
 
+    sources: ClassVar[Sources] = {OF_ITSELF: left_open("the sampler is not named; Heun is EDM's")}
+
     @property
     def evaluations(self) -> int:
         """Two a step, one in the last, which ends at sigma = 0."""
@@ -90,6 +104,10 @@ class DPMSolverPP2M(ODESampler, name="dpm++2m"):
     One evaluation a step: half the cost of Heun on the same grid. The first step and the last (into sigma = 0,
     where lambda is infinite) are of first order.
     """
+
+    sources: ClassVar[Sources] = {
+        OF_ITSELF: left_open("the sampler is not named; Heun is EDM's, and this one takes half as many evaluations")
+    }
 
     def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
         """Two-step multistep: the denoised image is extrapolated linearly in lambda to the middle of the step."""

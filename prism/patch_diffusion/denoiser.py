@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.sources import Sources, given
 
 INPUT_CHANNELS = 5
 """Three colours and the two coordinates."""
@@ -21,6 +22,8 @@ OUTPUT_CHANNELS = 3
 @dataclass(frozen=True, kw_only=True)
 class Denoiser(Component, family="denoiser"):
     """Builds the raw network F(x, c_noise, condition) that the preconditioning wraps."""
+
+    sources: ClassVar[Sources] = {"channels": given("appendix A, Table 6")}
 
     channels: int = 64
 
@@ -47,6 +50,14 @@ class DDPMpp(Denoiser, name="ddpm++"):
     Differs from the paper with norm_tiles (off by default): a network trained on patches meets, in a full image,
     normalisation statistics of an area that it has never seen. Over tiles of half the side they are those of training.
     """
+
+    sources: ClassVar[Sources] = {
+        "multipliers": given("appendix A, Table 6"),
+        "blocks": given("appendix A, Table 6"),
+        "attention": given("appendix A, Table 6"),
+        "dropout": given("appendix A, Table 6"),
+        "norm_tiles": given("section 4.5", False, otherwise="in the paper GroupNorm sees the whole image at sampling"),
+    }
 
     multipliers: tuple[int, ...] = (2, 2, 2)
     blocks: int = 3

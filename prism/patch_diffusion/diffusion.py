@@ -1,7 +1,7 @@
 """EDM preconditioning, noise distribution and loss (Karras et al. 2022, Table 1), and the conditioned network."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.sources import OF_ITSELF, Sources, differs, left_open
 
 
 class Coefficients(NamedTuple):
@@ -27,6 +28,13 @@ class EDM(Component, family="diffusion", name="edm"):
     sigma is in units of the images, which span [-1, 1]; sigma_data is their standard deviation.
     Differs from the paper: its eq. 2 predicts the noise; with this backbone the two differ by the weight alone.
     """
+
+    sources: ClassVar[Sources] = {
+        OF_ITSELF: differs("equation 2 predicts the noise, EDM the image; the two differ by the weight alone"),
+        "sigma_data": left_open("no constants of EDM's are named; these are its own"),
+        "p_mean": left_open("no distribution of noise levels is named; this is EDM's"),
+        "p_std": left_open("no distribution of noise levels is named; this is EDM's"),
+    }
 
     sigma_data: float = 0.5
     p_mean: float = -1.2

@@ -24,6 +24,7 @@ from prism_bench.prism.patch_diffusion.flops import Networks
 from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe, step_rng
 from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes, coordinate_grid
 from prism_bench.prism.rng import seed_for, torch_rng
+from prism_bench.prism.sources import Sources, given
 from prism_bench.prism.training.checkpoint import Checkpoints
 from prism_bench.prism.training.loop import Training, train
 
@@ -37,6 +38,16 @@ class PatchMethod(Method, name="patch"):
     With aggregator `none` it is Patch Diffusion; with `mean` and a fixed k the paper's RAG; with the Set Transformer
     ST+RAG; with the decreasing schedule PRISM.
     """
+
+    sources: ClassVar[Sources] = {
+        "aggregator": given("sections 4.3 and 6.1"),
+        "schedule": given("sections 4.4 and 6.2"),
+        "retrieval": given("sections 4.1 and 4.2"),
+        "patches": given("section 4.2, equation 1"),
+        "denoiser": given("section 5.2"),
+        "diffusion": given("section 5.2"),
+        "training": given("appendix A, Table 6"),
+    }
 
     sampled_by: ClassVar[type] = ODESampler
     aggregator: Aggregator = SetTransformer()

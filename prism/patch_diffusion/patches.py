@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given, left_open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,15 @@ class Patches(Component, family="patches"):
     With full-image probability p: R with p, R/2 with 3/5 (1 - p), R/4 with 2/5 (1 - p) (paper eq. 1; p = 0.5 in
     Table 5). `enlarge` multiplies the batch by 2 at R/2 and by 4 at R/4, as Patch Diffusion does.
     """
+
+    sources: ClassVar[Sources] = {
+        "full": given("equation 1 and section 6.3, Table 5"),
+        "half": given("equation 1", 0.6, otherwise="the paper draws half-size patches with probability 3/5"),
+        "enlarge": left_open(
+            "a step on patches of R/2 takes 2 times the batch and one on patches of R/4 4 times, as in Patch "
+            "Diffusion's public code, which has no entry for CIFAR-10's quarter patches (8 pixels) and cannot run them"
+        ),
+    }
 
     full: float = 0.0
     half: float = 0.6
@@ -70,6 +81,8 @@ class ProgressivePatches(Patches, name="progressive-patches"):
 
     Patch Diffusion's progressive schedule (Wang et al. 2023, arXiv:2304.12526, section 3.2); the draw is not used.
     """
+
+    sources: ClassVar[Sources] = {OF_ITSELF: differs("Patch Diffusion's schedule of patch sizes, not the paper's")}
 
     full: float = 0.5
 

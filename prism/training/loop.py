@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, Protocol, Self, TypeVar
+from typing import ClassVar, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.rng import numpy_rng, seed_for
+from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given, left_open
 from prism_bench.prism.training.checkpoint import Checkpoints, Position
 from prism_bench.prism.training.training_log import TrainingLog
 
@@ -34,6 +35,18 @@ class Training(Component, family="training", name="adam"):
     learning_rate: after the ramp-up over `rampup_images`, falling to `final_fraction` of itself (1: constant, the
     paper's). ema_halflife: images, at most `ema_rampup` of those seen so far. precision of the forward pass.
     """
+
+    sources: ClassVar[Sources] = {
+        OF_ITSELF: left_open("the optimiser is not named; Adam (0.9, 0.999, eps 1e-8) is EDM's"),
+        "images": given("appendix A, Table 6"),
+        "batch": given("appendix A, Table 6"),
+        "learning_rate": given("appendix A, Table 6"),
+        "rampup_images": given("appendix A, Table 6"),
+        "final_fraction": left_open("no decay of the learning rate is named; 1 is none"),
+        "ema_halflife": given("appendix A, Table 6"),
+        "ema_rampup": left_open("no ramp-up of the EMA is named; EDM's half-life is at most 5% of the images seen"),
+        "precision": differs("FP16 in the paper; bfloat16 needs no scaling of the loss, float32 rounds less"),
+    }
 
     images: int = 32_000_000
     batch: int = 512

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from prism_bench.analysis import formatting
-from prism_bench.analysis.formats.html.html_escape import Markup, simple_table, tag, text
+from prism_bench.analysis.formats.html.html_escape import Markup, join, simple_table, tag, text
 from prism_bench.analysis.formats.rerun_command import cell_command
 from prism_bench.analysis.schema.records import Plan, Record, index_records
+from prism_bench.analysis.table.ledger import LEDGER, ledger_lines
 from prism_bench.analysis.table.results import Results
 
 SHORT = 12
@@ -26,7 +27,9 @@ def total_cost(results: Results) -> tuple[float, float]:
 def choices_html(plan: Plan) -> Markup:
     """The paper's open choices, with the values in force."""
     rows = [[name, formatting.setting(value)] for name, value in plan.choices.items()]
-    return simple_table(["Choice", "Value"], rows, 9)
+    choices = simple_table(["Choice", "Value"], rows, 9)
+    ledger = ledger_lines(plan)
+    return join([choices, simple_table(LEDGER, ledger, 9)]) if ledger else choices
 
 
 def changes_html(plan: Plan) -> Markup:

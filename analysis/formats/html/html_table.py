@@ -57,7 +57,7 @@ def _cell(cell: TableCell, column: Column) -> Markup:
     if isinstance(cell, Measured):
         return _measured(cell, column)
     if isinstance(cell, Quoted):
-        return tag("td", tag("i", formatting.fixed(cell.value, column.decimals)), class_=_kind(column))
+        return tag("td", tag("i", column.published(cell)), class_=_kind(column))
     if isinstance(cell, Hole):
         return tag("td", "--", _note(cell.note), class_=f"{_kind(column)} hole", title=cell.reason)
     return tag("td", cell.text, class_=_kind(column))

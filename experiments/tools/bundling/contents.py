@@ -27,10 +27,15 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What goes along: samples (images.npy) and models (weights) are large."""
+    """What goes along: samples (images.npy) and models (weights) are large.
+
+    stages: manifests, values and logs. reports: files below the store, by name; None: every report there is.
+    """
 
     samples: bool = False
     models: bool = False
+    stages: bool = True
+    reports: tuple[str, ...] | None = None
 
     @property
     def words(self) -> str:
@@ -86,8 +91,12 @@ def gather(inventory: Inventory, plans: Sequence[StoredPlan], choice: Choice) ->
     clean = Anonymous(inventory.store.root)
     _plans(plans, clean, contents)
     records = _records(plans, inventory, clean, contents)
-    _stages(inventory, records, choice, clean, contents)
-    _reports(inventory, plans, clean, contents)
+    if choice.stages:
+        _stages(inventory, records, choice, clean, contents)
+    if choice.reports is None:
+        _reports(inventory, plans, clean, contents)
+    else:
+        _named(inventory.store.root, choice.reports, contents)
     _front(plans, records, choice, contents)
     for name, data in contents.held.items():
         _check(name, clean.left(data))
@@ -169,6 +178,15 @@ def _reports(inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous
             contents.held[name] = clean.text(text).encode(errors="surrogateescape")
         elif path.suffix in PICTURES:
             contents.files[name] = path
+
+
+def _named(root: Path, names: Sequence[str], contents: Contents) -> None:
+    """Pictures of the reports by their names below the store."""
+    for name in names:
+        if (root / name).is_file():
+            contents.files[name] = root / name
+        else:
+            contents.missing.append(f"{name}: is not in the store; `prism-bench run` draws it")
 
 
 def _front(plans: Sequence[StoredPlan], records: dict[str, Record], choice: Choice, contents: Contents) -> None:

@@ -11,6 +11,7 @@ from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, decode_pictures
 from prism_bench.prism.data.user_images.image_files import Progress, open_source
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.sources import WHOLE, Sources, differs
 
 PARTITIONS = ("train", "test")
 
@@ -21,6 +22,8 @@ class AFHQv2(PaperDataset, name="afhqv2"):
 
     The 512x512 pictures are reduced by Lanczos' filter. The partition is kept: 0 train, 1 test.
     """
+
+    sources: ClassVar[Sources] = {WHOLE: differs("15K images in the paper, 15,803 in the release with its test part")}
 
     title: ClassVar[str] = "AFHQv2"
     supply: ClassVar[Supply] = Supply(

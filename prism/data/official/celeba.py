@@ -12,6 +12,7 @@ from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, 
 from prism_bench.prism.data.user_images.image_files import Progress, open_source
 from prism_bench.prism.data.user_images.picture_sources import ONE_CLASS
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.sources import WHOLE, Sources, differs
 
 PARTITIONS = "list_eval_partition.txt"
 ATTRIBUTES = "list_attr_celeba.txt"
@@ -26,8 +27,14 @@ class CelebA(PaperDataset, name="celeba"):
     EDM and Patch Diffusion do with `--transform=center-crop`. Where list_eval_partition.txt and list_attr_celeba.txt
     lie beside the pictures, the partition (0 train, 1 validation, 2 test) and the forty attributes (-1 or 1) are kept.
 
-    Differs from the paper: it counts 232K images, the aligned release has 202,599.
+    Differs from the paper: it counts 232K images, the aligned release has 202,599 (with CelebA-HQ's 30,000: 232,599).
     """
+
+    sources: ClassVar[Sources] = {
+        WHOLE: differs(
+            "232K images in the paper, likely with CelebA-HQ: 202,599 + 30,000; here the 202,599 of the aligned release"
+        )
+    }
 
     title: ClassVar[str] = "CelebA"
     supply: ClassVar[Supply] = Supply(

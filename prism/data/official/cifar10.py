@@ -16,6 +16,7 @@ from prism_bench.prism.data.official.pickles import read_batch
 from prism_bench.prism.data.user_images.image_files import Progress
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
+from prism_bench.prism.sources import WHOLE, Sources, given
 
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
@@ -25,6 +26,8 @@ SIDE = 32
 @dataclass(frozen=True, kw_only=True)
 class Cifar10(PaperDataset, name="cifar10"):
     """CIFAR-10, 50,000 training images in ten classes, 32x32 (Krizhevsky 2009); D 40K, X_train 10K."""
+
+    sources: ClassVar[Sources] = {WHOLE: given("section 5.1")}
 
     title: ClassVar[str] = "CIFAR-10"
     supply: ClassVar[Supply] = Supply(

@@ -16,6 +16,7 @@ from prism_bench.prism.data.official.pickles import read_batch
 from prism_bench.prism.data.user_images.image_files import Progress, open_source
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
+from prism_bench.prism.sources import WHOLE, Sources, left_open
 
 SIDE = 64
 BATCHES = tuple(f"train_data_batch_{number}" for number in range(1, 11))
@@ -40,6 +41,10 @@ class ImageNet100(PaperDataset, name="imagenet100"):
     Differs from the paper: the classes are not named there, and no hundred classes have exactly 130K images; 1,300 a
     class, the most there are, are declared for planning, and what was found is used.
     """
+
+    sources: ClassVar[Sources] = {
+        WHOLE: left_open("which hundred classes; here those that are usual, about 126,000 images of 130K")
+    }
 
     title: ClassVar[str] = "ImageNet-100"
     supply: ClassVar[Supply] = Supply(

@@ -1,0 +1,173 @@
+"""docs/results: pages are what the bundle gives, and what is said of them speaks of that bundle."""
+
+import importlib.util
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from test_docs import check
+from tiny import RUN
+
+from prism_bench.analysis.schema.records import load_plan
+from prism_bench.prism.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+
+
+def _program() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("results_program", ROOT / "benchmarks" / "results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+program = _program()
+PAGE = program.Page(name="tiny", title="A tiny table", pictures=("overview.png",), runs=())
+
+
+@pytest.fixture
+def folder(store: Path, tmp_path: Path) -> Path:
+    """A folder as docs/results, with bundle and page of the tiny store."""
+    (plan,) = store.glob("experiments/*/*.json")
+    place = tmp_path / "results"
+    place.mkdir()
+    program.pack([PAGE], {"tiny": [plan.stem]}, store, place / "bundle.zip")
+    program.write_pages(place)
+    return place
+
+
+def test_the_pages_here_are_what_the_bundle_here_gives() -> None:
+    """Where there is no bundle yet there is no page either."""
+    assert (program.RESULTS / program.RUNS).is_file()
+    assert not program.faults(program.RESULTS)
+
+
+def test_every_run_of_the_list_is_a_command() -> None:
+    pages = program.read_pages(program.RESULTS / program.RUNS)
+    lines = [" ".join(words) for page in pages for words in page.commands({"emoji": "emoji.zip"})]
+    assert len(lines) == len(set(lines)) >= 8
+    for line in lines:
+        check(f"prism-bench {line}")
+    with pytest.raises(InputError, match="page emoji needs --data emoji=PATH"):
+        next(page for page in pages if page.name == "emoji").commands({})
+
+
+def test_pages_are_made_from_the_bundle_alone_to_the_same_bytes(folder: Path, store: Path) -> None:
+    shutil.rmtree(store)
+    assert not program.faults(folder)
+    text = (folder / "tiny.md").read_text()
+    digest = program.digest_of(folder / "bundle.zip")
+    assert text.startswith("# A tiny table\n\nMade by `python benchmarks/results.py` (prism-bench ")
+    assert f"bundle `{digest}`" in text
+    assert "\n## Ablation" in text
+    assert "\n### Open choices in force" in text
+    pictures = [path.relative_to(folder).as_posix() for path in folder.rglob("*.png")]
+    assert len(pictures) == 1
+    assert f"]({pictures[0]})" in text
+    with zipfile.ZipFile(folder / "bundle.zip") as archive:
+        kinds = {name.partition("/")[0] for name in archive.namelist()}
+    assert kinds == {
+        "experiments",
+        "records",
+        "reports",
+        "pages.json",
+        "environment.json",
+        "README.txt",
+        "MANIFEST.json",
+    }
+
+
+def test_the_same_store_gives_the_same_bundle(folder: Path, store: Path, tmp_path: Path) -> None:
+    (plan,) = store.glob("experiments/*/*.json")
+    program.pack([PAGE], {"tiny": [plan.stem]}, store, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (folder / "bundle.zip").read_bytes()
+
+
+def test_what_the_bundle_does_not_give_is_found(folder: Path) -> None:
+    page = folder / "tiny.md"
+    page.write_text(page.read_text().replace("A tiny table", "A better table"))
+    (folder / "old.md").write_text("# Of an earlier bundle\n")
+    assert program.faults(folder) == [
+        "tiny.md: is not what the bundle gives",
+        "old.md: is no file that the bundle gives",
+    ]
+    program.write_pages(folder)
+    assert not program.faults(folder)
+    assert not (folder / "old.md").exists()
+    (folder / "bundle.zip").unlink()
+    assert "tiny.md: there is no bundle.zip that it could be made of" in program.faults(folder)
+
+
+def test_a_commentary_names_the_bundle_that_is_there(folder: Path) -> None:
+    digest = program.digest_of(folder / "bundle.zip")
+    commentary = folder / "tiny.commentary.md"
+    for text, fault in (
+        (f"Of bundle `{digest[:12]}`: nothing is decided.", None),
+        (f"Of bundle `{'0' * 12}`: all is decided.", f"speaks of bundle {'0' * 12}, not of {digest}"),
+        ("All is decided.", f"write bundle `{digest[:12]}`"),
+    ):
+        commentary.write_text(text)
+        found = program.faults(folder)
+        assert len(found) == (fault is not None)
+        assert fault is None or fault in found[0]
+    commentary.rename(folder / "other.commentary.md")
+    assert "other.commentary.md: there is no such page" in program.faults(folder)
+    program.write_pages(folder)
+    assert (folder / "other.commentary.md").exists(), "what an author wrote is not removed"
+
+
+def test_what_cannot_be_a_bundle_is_refused(store: Path, tmp_path: Path) -> None:
+    (path,) = store.glob("experiments/*/*.json")
+    out = tmp_path / "b.zip"
+    with pytest.raises(InputError, match="page tiny: none of its reports has a picture portrait"):
+        program.pack(
+            [program.Page(name="tiny", title="", pictures=("portrait.png",), runs=())],
+            {"tiny": [path.stem]},
+            store,
+            out,
+        )
+    first, second = (store / "records" / f"{name}.json" for name in load_plan(path).records[:2])
+    record = json.loads(first.read_text())
+    first.write_text(json.dumps({**record, "environment": {**record["environment"], "prism-bench": "0.4.0"}}))
+    with pytest.raises(InputError, match=r"records of several versions, 0\.4\.0, "):
+        program.pack([PAGE], {"tiny": [path.stem]}, store, out)
+    second.unlink()
+    with pytest.raises(InputError, match=r"1 things are missing, the first: .*no record yet"):
+        program.pack([PAGE], {"tiny": [path.stem]}, store, out)
+    assert not out.exists()
+
+
+def test_plans_of_one_experiment_stand_side_by_side(store: Path, tmp_path: Path) -> None:
+    """Two budgets of Table 3: the records of one stand for both."""
+    (path,) = store.glob("experiments/*/*.json")
+    plan = json.loads(path.read_text())
+    other = path.with_name("f" * 32 + ".json")
+    other.write_text(json.dumps({**plan, "plan": "f" * 32, "settings": ["training.images=96"]}))
+    page = program.Page(name="curve", title="A curve", pictures=(), runs=())
+    program.pack([page], {"curve": [path.stem, other.stem]}, store, tmp_path / "bundle.zip")
+    text = program.made_from(tmp_path / "bundle.zip")["curve.md"].decode()
+    (grid,) = [part for part in text.split("\n\n") if part.startswith("| FD (efficientnet-lite0)")][:1]
+    lines = grid.splitlines()
+    assert lines[0].endswith("training.images=96 |")
+    cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert cells[0] == "PatchD"
+    assert float(cells[1]) == float(cells[2]) > 0
+    assert "Settings: training.images=96." in text
+
+
+def test_a_run_says_which_plans_it_made_and_resumes(store: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (plan,) = store.glob("experiments/*/*.json")
+    options = RUN.partition("run ablation-table3 ")[2].replace(" --no-mlflow", "")
+    page = program.Page(name="tiny", title="", pictures=(), runs=((("ablation-table3",), options),))
+    assert program.run([page], store, {}) == {"tiny": [plan.stem]}
+    assert ", 0 to do" in capfd.readouterr().out
+    wrong = program.Page(name="wrong", title="", pictures=(), runs=((("ablation-table3",), "--scale huge"),))
+    with pytest.raises(InputError, match=r"page wrong: .* --scale huge .* ended with code 2"):
+        program.run([wrong], store, {})
