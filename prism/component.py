@@ -17,7 +17,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
@@ -27,6 +27,16 @@ from prism_bench.prism.old_imports import import_fault
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 ENTRY_POINT_GROUP = "prism_bench.plugins"
+BEFORE = "before"
+
+
+def added(default: Any, *, before: Any) -> Any:
+    """A dataclass field that earlier versions did not have; `before`: what they did.
+
+    At that value the canonical form leaves it out, so that digests of earlier versions stay valid; a form that leaves
+    it out is read as that value.
+    """
+    return field(default=default, metadata={BEFORE: before})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +90,16 @@ class Component:
         """The first line of the docstring: what `prism-bench list` prints."""
         return (cls.__doc__ or "").strip().splitlines()[0]
 
-    def to_json(self) -> dict[str, Json]:
-        """The canonical form: family/name and every field, defaults included."""
+    def to_json(self, *, whole: bool = False) -> dict[str, Json]:
+        """The canonical form: family/name and every field, defaults included.
+
+        whole: those fields too that `added` leaves out for the sake of earlier digests; for people, not for digests.
+        """
         values: dict[str, Json] = {"component": f"{self.family}/{self.name}", **self.retired}
-        for field in fields(self):
-            values[field.name] = _encode(getattr(self, field.name))
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if whole or BEFORE not in part.metadata or value != part.metadata[BEFORE]:
+                values[part.name] = _encode(value, whole=whole)
         return values
 
     def digest(self) -> str:
@@ -93,9 +108,9 @@ class Component:
 
     def check_least(self, path: str, **least: int) -> None:
         """Raise InputError where a field is below its least value; `path`: what `--set` calls this component."""
-        for field, bound in least.items():
-            if getattr(self, field) < bound:
-                raise InputError(f"{path}.{field} must be at least {bound}, not {getattr(self, field)}")
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise InputError(f"{path}.{name} must be at least {bound}, not {getattr(self, name)}")
 
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed (checked again at construction)."""
@@ -129,11 +144,12 @@ def from_json(data: Json) -> Any:
         return {key: from_json(item) for key, item in data.items()}
     family, _, name = str(data["component"]).partition("/")
     kind = member(family, name)
-    known = {field.name for field in fields(kind)}
+    known = {part.name: part for part in fields(kind)}
     given = {key: item for key, item in data.items() if key != "component" and (key, item) not in kind.retired.items()}
-    for key in given.keys() - known:
+    for key in given.keys() - known.keys():
         raise InputError(f"{family}/{name} has no field {key!r}; {closest(key, known)}")
-    return kind(**{key: from_json(item) for key, item in given.items()})
+    earlier = {key: part.metadata[BEFORE] for key, part in known.items() if BEFORE in part.metadata}
+    return kind(**earlier | {key: from_json(item) for key, item in given.items()})
 
 
 def member(family: str, name: str) -> type[Component]:
@@ -168,7 +184,7 @@ def leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
 
 def diff(base: Component, variant: Component) -> dict[str, tuple[Json, Json]]:
     """What `variant` changes of `base`: dotted path -> (before, after). A replaced component is one entry."""
-    return _diff(base.to_json(), variant.to_json(), "")
+    return _diff(base.to_json(whole=True), variant.to_json(whole=True), "")
 
 
 def _diff(before: Json, after: Json, path: str) -> dict[str, tuple[Json, Json]]:
@@ -202,7 +218,7 @@ def with_setting(value: C, path: str, text: str, *, said: str = "") -> C:
 
 def _with_text(value: C, path: str, text: str) -> C:
     head, _, rest = path.partition(".")
-    known = {field.name for field in fields(value)}
+    known = {part.name for part in fields(value)}
     if head not in known:
         raise InputError(f"{value.family}/{value.name} has no field {head!r}; {closest(head, known)}")
     current = getattr(value, head)
@@ -247,17 +263,17 @@ def _parse(text: str, hint: Any) -> Any:  # noqa: PLR0911 - one return per kind 
     return hint(text)
 
 
-def _encode(value: Any) -> Json:
+def _encode(value: Any, *, whole: bool) -> Json:
     if isinstance(value, Component):
-        return value.to_json()
+        return value.to_json(whole=whole)
     if isinstance(value, tuple | list):
-        return [_encode(item) for item in value]
+        return [_encode(item, whole=whole) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _encode(item) for key, item in value.items()}
+        return {str(key): _encode(item, whole=whole) for key, item in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+        return {part.name: _encode(getattr(value, part.name), whole=whole) for part in fields(value)}
     raise TypeError(f"{value!r} cannot be part of a component: use plain values, tuples and components")
 
 

@@ -77,7 +77,7 @@ def choices(value: Component, path: str) -> Iterator[Choice]:
         yield Choice(path or kind.family, value.name, "not described", "", (kind, WHOLE))
     if WHOLE in told or not told:
         return
-    encoded = value.to_json()
+    encoded = value.to_json(whole=True)
     for field in fields(value):
         item = getattr(value, field.name)
         part = isinstance(item, Component)

@@ -10,6 +10,7 @@ from prism_bench.prism.conditioning.aggregators import CrossAttention, MeanPool,
 from prism_bench.prism.conditioning.schedules import Decreasing, Fixed, Increasing, Schedule, Tabulated
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
+from prism_bench.prism.patch_diffusion.diffusion import EDM
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.training.loop import Training
 
@@ -61,6 +62,22 @@ def test_a_field_that_was_retired_stays_in_the_digest_and_is_read_past() -> None
     assert from_json(value.to_json()) == value
     with pytest.raises(InputError, match="aggregator/cross_attention has no field 'spent'"):
         from_json({**value.to_json(), "spent": 7})
+
+
+def test_a_field_that_was_added_leaves_older_digests_as_they_were() -> None:
+    """Digests of version 0.4.0, which took the mean over pixels and knew no such field."""
+    older = EDM(loss="mean")
+    assert older.digest() == "7089175d606f1156ed88c1a5c21ea005db744fa4ed755cbc525768f8cb6a9555"
+    assert SetTransformer().digest() == "bad447ec842095a662702f0ad338e32a6c37ea58c6b357d8de8dec5fb1eee1f3"
+    assert MeanPool().digest() == "99d2f88eea370151bbbd5ebace2b577b9c9daf46a5711bde3c8ebc289a25e9e7"
+    assert "loss" not in older.to_json()
+    assert older.to_json(whole=True)["loss"] == "mean"
+    assert from_json(older.to_json()) == from_json(older.to_json(whole=True)) == older
+    assert EDM().to_json()["loss"] == "sum"
+    assert from_json(EDM().to_json()) == EDM()
+    assert EDM().digest() != older.digest()
+    base = PatchMethod()
+    assert diff(base.replace(diffusion=older), base) == {"diffusion.loss": ("mean", "sum")}
 
 
 def test_diff_names_what_changed_and_a_replaced_part_once() -> None:

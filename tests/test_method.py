@@ -1,6 +1,7 @@
 """Patches, schedules, aggregators, U-Net, preconditioning: laws from the paper's equations."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from prism_bench.experiments.paper.scales import LAPTOP
 from prism_bench.prism.component import Component
-from prism_bench.prism.conditioning.aggregators import MAB, CrossAttention, MeanPool, SetTransformer
+from prism_bench.prism.conditioning.aggregators import MAB, Attention, CrossAttention, MeanPool, SetTransformer
 from prism_bench.prism.conditioning.schedules import Decreasing, Fixed, Increasing, Random, Tabulated
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp, TokenAttention, normalised
@@ -170,18 +171,24 @@ def test_a_network_attends_to_any_number_of_tokens_in_any_order() -> None:
 
 
 def test_set_transformer_sizes_are_the_papers() -> None:
-    """About 2.1M parameters at width 256 and 7.6M at 512 (method of the paper, CLIP's 512 dimensions)."""
+    """Section 5.3 counts 2M and 7M more with it (CLIP's 512 dimensions); projecting the heads is further from that."""
     assert count(SetTransformer().build(512, 64)) == 2_128_384
     assert count(SetTransformer().build(512, 128)) == 7_664_640
+    blocks = 2 + 2 + 1 + 2
+    projected = SetTransformer(projection=True)
+    assert count(projected.build(512, 64)) == 2_128_384 + blocks * (256 + 1) * 256
+    assert count(projected.build(512, 128)) == 7_664_640 + blocks * (512 + 1) * 512
 
 
-def test_attention_block_equals_its_slow_twin() -> None:
+@pytest.mark.parametrize("projection", [False, True])
+def test_attention_block_equals_its_slow_twin(projection: bool) -> None:
     torch.manual_seed(0)
-    block = MAB(6, 10, 8, heads=2).double()
+    block = MAB(6, 10, 8, Attention(2, projection)).double()
     x, y = torch.randn(1, 3, 6, dtype=torch.float64), torch.randn(1, 5, 10, dtype=torch.float64)
     allowed = [True, False, True, True, False]
     q, k, v = (part[0].detach().numpy() for part in (block.query(x), block.key(y), block.value(y)))
-    h = block.norm_attention(torch.from_numpy(q + reference.attention(q, k, v, 2, allowed)))
+    mixed = torch.from_numpy(reference.attention(q, k, v, 2, allowed))
+    h = block.norm_attention(torch.from_numpy(q) + (block.projection(mixed) if projection else mixed))
     expected = block.norm_feed(h + torch.relu(block.feed(h)))
     torch.testing.assert_close(block(x, y, torch.tensor([allowed]))[0], expected, rtol=1e-9, atol=1e-12)
 
@@ -190,6 +197,8 @@ def test_mean_is_the_mean_direction() -> None:
     pair = torch.tensor([[[1.0, 0.0], [0.0, 3.0]]])
     out = MeanPool().build(2, 8)(pair, torch.ones(1, 2, dtype=torch.bool))
     torch.testing.assert_close(out, torch.tensor([[1.0, 1.0]]))
+    plain = MeanPool(plain=True).build(2, 8)(pair, torch.ones(1, 2, dtype=torch.bool))
+    torch.testing.assert_close(plain, torch.tensor([[0.5, 0.5]]) * 2**0.5)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
@@ -321,7 +330,7 @@ def test_the_optimal_denoiser_minimises_the_loss_to_its_closed_form() -> None:
     Monte Carlo over 2 * 3 * 64 * 64 = 24,576 pixels: the mean of a chi-square variable, standard error
     sqrt(2 / 24,576) < 0.01, bound five of them. A wrong denoiser is worse.
     """
-    edm = EDM()
+    edm = EDM(loss="mean")
     rng = torch.Generator().manual_seed(0)
     clean = 0.5 * torch.randn(2, 3, 64, 64, generator=rng)
     noise = torch.randn(2, 3, 64, 64, generator=rng)
@@ -339,3 +348,50 @@ def test_the_optimal_denoiser_minimises_the_loss_to_its_closed_form() -> None:
     best = float(denoising_loss(Linear(1.0), edm, clean, noise, sigma, grid, None))
     assert abs(best - 1) < 0.05
     assert float(denoising_loss(Linear(0.8), edm, clean, noise, sigma, grid, None)) > best + 0.05
+
+
+@pytest.mark.parametrize("loss", ["sum", "mean"])
+def test_the_loss_equals_its_slow_twin(loss: Literal["sum", "mean"]) -> None:
+    """The paper's eq. 2, patch by patch and pixel by pixel in float64."""
+    edm = EDM(loss=loss)
+    rng = torch.Generator().manual_seed(1)
+    clean, noise = torch.randn(2, 3, 3, 4, 4, generator=rng, dtype=torch.float64)
+    sigma = torch.tensor([0.1, 0.7, 5.0], dtype=torch.float64)
+    grid = torch.zeros(3, 2, 4, 4, dtype=torch.float64)
+    total = 0.0
+    for image in range(3):
+        s = float(sigma[image])
+        weight = (s**2 + 0.25) / (s * 0.5) ** 2
+        errors = [
+            (0.9 * (y + s * e) - y) ** 2
+            for y, e in zip(clean[image].flatten().tolist(), noise[image].flatten().tolist(), strict=True)
+        ]
+        total += weight * sum(errors) / (1 if loss == "sum" else len(errors)) / 3
+
+    class Shrunk(nn.Module):
+        def forward(self, noisy: Tensor, *_: Tensor | None) -> Tensor:
+            return 0.9 * noisy
+
+    assert float(denoising_loss(Shrunk(), edm, clean, noise, sigma, grid, None)) == pytest.approx(total, rel=1e-12)
+
+
+def test_the_sum_weighs_patches_by_their_pixels() -> None:
+    """As Patch Diffusion's own code: the gradients of patches of 4 and 8 pixels are as 1 to 4, of the mean 1 to 1."""
+    gain = torch.tensor(0.9, requires_grad=True)
+
+    class Scaled(nn.Module):
+        def forward(self, noisy: Tensor, *_: Tensor | None) -> Tensor:
+            return gain * noisy
+
+    sigma = torch.tensor([1.0])
+    for loss, expected in (("sum", 4.0), ("mean", 1.0)):
+        slopes = []
+        for side in (4, 8):
+            clean, noise, grid = (
+                torch.ones(1, 3, side, side),
+                torch.ones(1, 3, side, side),
+                torch.zeros(1, 2, side, side),
+            )
+            found = denoising_loss(Scaled(), EDM(loss=loss), clean, noise, sigma, grid, None)
+            slopes.append(float(torch.autograd.grad(found, gain)[0]))
+        assert slopes[1] / slopes[0] == pytest.approx(expected, rel=1e-5)

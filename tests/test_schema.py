@@ -19,9 +19,9 @@ OLD = Path(__file__).parent / "golden" / "store-0.4.0.zip"
 COMMAND = (
     "run ablation-table3 --scale smoke --no-mlflow --workers 0 --set samples=8 --set training.images=64 "
     "--set training.rampup_images=16 --set sampler.steps=2 --set dataset.size=32 --set denoiser.channels=4 "
-    "--only 'variant=patchd|prism' --store g"
+    "--only 'variant=patchd|prism' --store g --set diffusion.loss=mean"
 )
-"""The command that made it."""
+"""The command that made it, and the loss that was the only one then."""
 OUTCOMES = [
     {"of": "appearance", "metric": "fd_efficientnet_lite0"},
     {"of": "global coherence", "metric": "far_correlation"},
@@ -165,19 +165,18 @@ def test_nothing_in_a_store_of_0_4_0_is_made_again(cli: Cli, old: Path) -> None:
     assert said.code == 0, said.err
     assert ", 0 to do" in said.out
     assert files_of(old) == before
-    written = {path: contents(path) for path in old.glob("experiments/*/*.json")}
-    ledgers = [plan.pop("ledger") for plan in written.values()]
-    assert ledgers, "what the paper leaves open is said of every plan, and is no part of its digest"
-    assert all(ledgers)
-    assert written == {
-        path: {
-            **plan,
-            "claims": [{**claim, "outcomes": OUTCOMES} if claim["pairs"] else claim for claim in plan["claims"]],
-            "command": f"prism-bench {COMMAND}",
-            "schema_version": 2,
-        }
-        for path, plan in plans.items()
-    }, "the same digest; claims name their outcomes, and nothing else but the ledger is new"
+    (plan,) = plans.values()
+    (new,) = (contents(path) for path in old.glob("experiments/*/*.json") if path not in plans)
+    assert new.pop("ledger"), "what the paper leaves open is said of every plan, and is no part of its digest"
+    assert new == {
+        **plan,
+        "plan": new["plan"],
+        "claims": [{**claim, "outcomes": OUTCOMES} if claim["pairs"] else claim for claim in plan["claims"]],
+        "command": f"prism-bench {COMMAND}",
+        "settings": [*plan["settings"], "diffusion.loss=mean"],
+        "rows": [{**row, "label": row["label"].replace("]", ", diffusion.loss=mean]")} for row in plan["rows"]],
+        "schema_version": 2,
+    }, "the setting that keeps the loss of then; claims name their outcomes, and nothing else but the ledger is new"
     assert {path: contents(path) for path in old.glob("records/*")} == {
         path: {**record, "schema_version": 2} for path, record in records.items()
     }

@@ -1,15 +1,15 @@
 """EDM preconditioning, noise distribution and loss (Karras et al. 2022, Table 1), and the conditioned network."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from prism_bench.prism.component import Component
+from prism_bench.prism.component import Component, added
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.sources import OF_ITSELF, Sources, differs, left_open
+from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given, left_open
 
 
 class Coefficients(NamedTuple):
@@ -25,7 +25,9 @@ class Coefficients(NamedTuple):
 class EDM(Component, family="diffusion", name="edm"):
     """EDM's preconditioning with log-normal training noise: ln sigma ~ N(p_mean, p_std^2).
 
-    sigma is in units of the images, which span [-1, 1]; sigma_data is their standard deviation.
+    sigma is in units of the images, which span [-1, 1]; sigma_data is their standard deviation. loss: the squared
+    error's `sum` over the pixels of a patch (the paper's eq. 2, and Patch Diffusion's own code) or its `mean`, the only
+    one up to version 0.4.0; under Adam the sum lets large patches weigh more, the mean weighs all alike.
     Differs from the paper: its eq. 2 predicts the noise; with this backbone the two differ by the weight alone.
     """
 
@@ -34,11 +36,17 @@ class EDM(Component, family="diffusion", name="edm"):
         "sigma_data": left_open("no constants of EDM's are named; these are its own"),
         "p_mean": left_open("no distribution of noise levels is named; this is EDM's"),
         "p_std": left_open("no distribution of noise levels is named; this is EDM's"),
+        "loss": given(
+            "equation 2, a squared norm",
+            "sum",
+            otherwise="equation 2 sums over pixels, the mean weighs every patch alike",
+        ),
     }
 
     sigma_data: float = 0.5
     p_mean: float = -1.2
     p_std: float = 1.2
+    loss: Literal["sum", "mean"] = added("sum", before="mean")
 
     def __post_init__(self) -> None:
         if self.sigma_data <= 0 or self.p_std <= 0:
@@ -110,8 +118,11 @@ def denoising_loss(
     coordinates: Float[Tensor, "b 2 h w"],
     condition: Float[Tensor, "b *k c"] | None,
 ) -> Float[Tensor, ""]:
-    """Mean over batch and pixels of weight(sigma) |D(clean + sigma noise; sigma) - clean|^2, noise standard normal."""
+    """weight(sigma) |D(clean + sigma noise; sigma) - clean|^2, noise standard normal (the paper's eq. 2).
+
+    Averaged over the patches; over the pixels and colours of each, what `diffusion.loss` says.
+    """
     noisy = clean + sigma[:, None, None, None] * noise
     denoised = network(noisy, sigma, coordinates, condition)
-    squared: Tensor = (denoised - clean) ** 2
-    return (diffusion.weight(sigma)[:, None, None, None] * squared).mean()
+    squared: Tensor = diffusion.weight(sigma)[:, None, None, None] * (denoised - clean) ** 2
+    return squared.sum((1, 2, 3)).mean() if diffusion.loss == "sum" else squared.mean()
