@@ -6,7 +6,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from prism_bench.baselines.table3 import PatchRow, set_transformer_of
-from prism_bench.prism.conditioning.aggregators import Aggregator, CrossAttention, MeanMLP, ZeroCondition
+from prism_bench.prism.conditioning.aggregators import Aggregator, CrossAttention, MeanMLP, MeanPool, ZeroCondition
 from prism_bench.prism.conditioning.retrieval import RandomNeighbours, Retrieval, ShuffledNeighbours
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.variants.scale import Scale
@@ -51,6 +51,15 @@ class ZeroConditionPrism(PatchRow, name="zero-condition"):
     control: ClassVar[bool] = True
     annealed: ClassVar[bool] = True
     aggregator: ClassVar[Aggregator | None] = ZeroCondition()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainMeanRag(PatchRow, name="rag-plain"):
+    """Control: RAG with the plain average of the embeddings, as the paper writes it, not scaled to their length."""
+
+    label: ClassVar[str] = "RAG (plain average) + PatchD"
+    control: ClassVar[bool] = True
+    aggregator: ClassVar[Aggregator | None] = MeanPool(plain=True)
 
 
 @dataclass(frozen=True, kw_only=True)

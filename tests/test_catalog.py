@@ -205,6 +205,7 @@ def test_controls_differ_from_their_row_in_one_factor(tmp_path: Path) -> None:
         ("shuffled-neighbours", "prism", "retrieval"),
         ("zero-condition", "prism", "aggregator"),
         ("mean-equal-parameters", "st-rag", "aggregator"),
+        ("rag-plain", "rag", "aggregator"),
     ):
         assert rows[control].control
         one, other = method[control], method[row]

@@ -3,6 +3,7 @@
 from prism_bench.baselines.controls import (
     CrossAttentionRag,
     MeanMLPRag,
+    PlainMeanRag,
     RandomNeighbourPrism,
     ShuffledNeighbourPrism,
     ZeroConditionPrism,
@@ -19,6 +20,7 @@ CONTROLS = tuple(
         RandomNeighbourPrism(),
         ShuffledNeighbourPrism(),
         ZeroConditionPrism(),
+        PlainMeanRag(),
         MeanMLPRag(),
         CrossAttentionRag(),
     )
