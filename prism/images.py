@@ -1,5 +1,6 @@
 """The only conversion between stored images (uint8) and what networks see (float32 in [-1, 1]); grids."""
 
+import hashlib
 import io
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pixels = npt.NDArray[np.uint8]
+
+
+def content_order(images: Pixels) -> npt.NDArray[np.int64]:
+    """The rows of uint8 [n, 3, H, W] sorted by the SHA-256 of their bytes: one order, however files are named."""
+    return np.argsort([hashlib.sha256(image.tobytes()).digest() for image in images], kind="stable")
 
 
 def to_signed(levels: "Tensor") -> "Tensor":

@@ -156,28 +156,43 @@ def test_a_store_of_0_4_0_opens(cli: Cli, old: Path) -> None:
     assert manifest.files["model.safetensors"].bytes > 1000
 
 
-def test_nothing_in_a_store_of_0_4_0_is_made_again(cli: Cli, old: Path) -> None:
+def without(value: Any, *keys: str) -> Any:
+    """A JSON value without some keys, at any depth."""
+    if isinstance(value, list):
+        return [without(item, *keys) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: without(item, *keys) for key, item in value.items() if key not in keys}
+
+
+def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli: Cli, old: Path) -> None:
     before, records = files_of(old), {path: contents(path) for path in old.glob("records/*")}
-    plans = {path: contents(path) for path in old.glob("experiments/*/*.json")}
+    (plan,) = (contents(path) for path in old.glob("experiments/*/*.json"))
     assert cli("report ablation-table3 --store g --out before").code == 0
     assert "Where a plan names no outcome the first metric decides" in (old.parent / "before/index.html").read_text()
     said = cli(COMMAND)
     assert said.code == 0, said.err
-    assert ", 0 to do" in said.out
-    assert files_of(old) == before
-    (plan,) = plans.values()
-    (new,) = (contents(path) for path in old.glob("experiments/*/*.json") if path not in plans)
+    assert ", 3 to do" in said.out
+    after = files_of(old)
+    assert after | before == after, "what was there is there"
+    made = {path.parent for path in after.keys() - before.keys()}
+    assert sorted(path.parent.name for path in made) == ["floor", "metric", "metric"]
+    assert all("metric/far-dependence" in (path / "stage.json").read_text() for path in made), "a version of its own"
+    (new,) = (it for it in map(contents, old.glob("experiments/*/*.json")) if it["plan"] != plan["plan"])
     assert new.pop("ledger"), "what the paper leaves open is said of every plan, and is no part of its digest"
-    assert new == {
-        **plan,
-        "plan": new["plan"],
-        "claims": [{**claim, "outcomes": OUTCOMES} if claim["pairs"] else claim for claim in plan["claims"]],
-        "command": f"prism-bench {COMMAND}",
-        "settings": [*plan["settings"], "diffusion.loss=mean"],
-        "rows": [{**row, "label": row["label"].replace("]", ", diffusion.loss=mean]")} for row in plan["rows"]],
-        "schema_version": 2,
-    }, "the setting that keeps the loss of then; claims name their outcomes, and nothing else but the ledger is new"
-    assert {path: contents(path) for path in old.glob("records/*")} == {
-        path: {**record, "schema_version": 2} for path, record in records.items()
-    }
+    assert without(new, "record", "plan") == without(
+        {
+            **plan,
+            "claims": [{**claim, "outcomes": OUTCOMES} if claim["pairs"] else claim for claim in plan["claims"]],
+            "command": f"prism-bench {COMMAND}",
+            "settings": [*plan["settings"], "diffusion.loss=mean"],
+            "rows": [{**row, "label": row["label"].replace("]", ", diffusion.loss=mean]")} for row in plan["rows"]],
+            "schema_version": 2,
+        },
+        "record",
+        "plan",
+    ), "the setting that keeps the loss of then; claims name their outcomes, and nothing else but the ledger is new"
+    found = {path: contents(path) for path in old.glob("records/*")}
+    assert found | records == found
+    assert len(found) == 2 * len(records)
     assert not [*(old / "work").iterdir()]

@@ -5,31 +5,36 @@ and no training patch (at most half the side) ever shows both: whatever ties the
 through its conditioning or carry across from patch to patch. There are 30 such far pairs.
 
 Each cell becomes its first few principal components (of the real cells at that place). For a far pair (a, b), the
-singular vectors (u, v) of the cross-covariance of the whitened components are the directions in which the real cells
-depend on each other most (canonical correlations, Hotelling 1936), found on one half of the real images. Along them,
+singular vectors u_i, v_j of the cross-covariance of the whitened components are the directions in which the real cells
+depend on each other most (canonical correlations, Hotelling 1936), found on one half of the real images. Of every
+direction of one cell with every direction of the other,
 
-    r = corr(u . a, v . b)      over the generated images
-    s = corr(u . a, v . b)      over the other half of the real images
+    r_ij = corr(u_i . a, v_j . b)      over the generated images
+    s_ij = corr(u_i . a, v_j . b)      over the other half of the real images
 
-and with sums over all directions of all far pairs,
+and with sums over all i and j of all far pairs,
 
     far dependence = 2 sum r s / (sum r^2 + sum s^2)
 
 It is 1 where the two patterns of correlation are equal and 0 where cells of generated images are independent; both too
-little and too much dependence lower it. A correlation of n images has a variance of about (1 - r^2) / (n - 2), which is
-taken off the squares, so that small samples are not favoured. Where sum s^2 lies within two standard errors of what
-independent cells would give, there is nothing to keep and the value is 0, that of the floor too. Correlations know
-nothing of the size of what they relate: how well each cell looks by itself does not enter.
+little and too much dependence lower it. Off the diagonal real images show next to nothing, so that a dependence of
+another kind, one brightness or one colour over the whole image, counts against it. The halves are drawn from the images
+in the order of their contents: names of files and their order change nothing. A correlation of n images has a variance
+of about (1 - r^2) / (n - 2), which is taken off the squares, so that small samples are not favoured. Where sum s^2 lies
+within three standard errors of what independent cells would give, there is nothing to keep and the value is 0, that of
+the floor too. Correlations know nothing of the size of what they relate: how well each cell looks by itself does not
+enter.
 """
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from prism_bench.prism.images import Pixels
+from prism_bench.prism.images import Pixels, content_order
 from prism_bench.prism.metrics.base import ImageMetric, MetricInputs, Value
 from prism_bench.prism.rng import numpy_rng
 
@@ -55,6 +60,7 @@ class FarDependence(ImageMetric, name="far-dependence"):
     components: principal components of each cell.
     """
 
+    version: ClassVar[int] = 2
     components: int = 8
 
     def __post_init__(self) -> None:
@@ -74,27 +80,27 @@ class FarDependence(ImageMetric, name="far-dependence"):
 
 def far_dependence(generated: Pixels, reference: Pixels, *, components: int) -> float:
     """The share defined above, for uint8 [n, 3, R, R] and [m, 3, R, R], R a multiple of 4."""
-    order = numpy_rng(0, "halves of the reference").permutation(len(reference))
-    one, other = (np.sort(half) for half in np.array_split(order, 2))
+    drawn, order = numpy_rng(0, "halves of the reference").permutation(len(reference)), content_order(reference)
+    one, other = (order[np.sort(half)] for half in np.array_split(drawn, 2))
     fitted_cells = _cells(reference, one)
     bases = [_basis(cell, components) for cell in fitted_cells]
     fitted = _covariance(fitted_cells, bases)
     compared = _covariance(_cells(reference, other), bases)
-    made = _covariance(_cells(generated, np.arange(len(generated))), bases)
+    made = _covariance(_cells(generated, content_order(generated)), bases)
     starts = np.cumsum([0, *(basis.shape[1] for _, basis in bases)])
     product = real_square = made_square = 0.0
-    directions = 0
+    entries = 0
     for first, second in FAR:
         rows, columns = (slice(starts[cell], starts[cell + 1]) for cell in (first, second))
         left, _, right = np.linalg.svd(fitted[rows, columns], full_matrices=False)
         r = _correlations(made, rows, columns, left, right.T)
         s = _correlations(compared, rows, columns, left, right.T)
-        product += float(r @ s)
+        product += float((r * s).sum())
         made_square += _squares(r, len(generated))
         real_square += _squares(s, len(other))
-        directions += len(s)
+        entries += s.size
     # The square of one correlation of m independent pairs has a standard deviation of about sqrt(2) / m.
-    if real_square <= 2 * np.sqrt(2 * directions) / len(other):
+    if real_square <= 3 * np.sqrt(2 * entries) / len(other):
         return 0.0
     return 2 * product / (max(made_square, 0.0) + real_square)
 
@@ -134,11 +140,13 @@ def _covariance(cells: list[Array], bases: list[tuple[Array, Array]]) -> Array:
 
 
 def _correlations(covariance: Array, rows: slice, columns: slice, left: Array, right: Array) -> Array:
-    """corr(u . a, v . b) for each pair of columns u of `left` and v of `right`; 0 where a side does not vary."""
-    shared = np.einsum("ik,ij,jk->k", left, covariance[rows, columns], right)
-    spread = np.einsum("ik,ij,jk->k", left, covariance[rows, rows], left)
-    spread = spread * np.einsum("ik,ij,jk->k", right, covariance[columns, columns], right)
-    found: Array = np.divide(shared, np.sqrt(np.clip(spread, 0, None)), out=np.zeros_like(shared), where=spread > 1e-20)
+    """corr(u . a, v . b) [i, j] for every column u of `left` and v of `right`; 0 where a side does not vary."""
+    shared = left.T @ covariance[rows, columns] @ right
+    spreads = (
+        np.einsum("ik,ij,jk->k", side, covariance[cell, cell], side) for side, cell in ((left, rows), (right, columns))
+    )
+    spread = np.sqrt(np.outer(*(np.clip(each, 0, None) for each in spreads)))
+    found: Array = np.divide(shared, spread, out=np.zeros_like(shared), where=spread > 1e-10)
     return found
 
 
