@@ -19,6 +19,7 @@ from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.methods.method import AllImages, Gallery, SampleRequest, TrainingData, TrainSplit, pseudo_queries
 from prism_bench.prism.methods.sampling import DPMSolverPP2M
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
+from prism_bench.prism.patch_diffusion.diffusion import EDM
 from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
 from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe
 from prism_bench.prism.training.loop import DivergedError, Training
@@ -199,12 +200,13 @@ def test_learning_rate_ramps_up_and_falls_to_its_final_fraction() -> None:
 
 
 def test_one_image_can_be_learned_by_heart(tmp_path: Path) -> None:
-    """The loss on a single image falls from about 1, that of a network that knows only the scale, to half of it."""
+    """The mean loss on one image falls from about 1, that of a network that knows only the scale, to half of it."""
     image = ToyFaces(size=1).build().images
     method = METHOD.replace(
         aggregator=type(METHOD.aggregator).members["aggregator"]["none"](),  # type: ignore[arg-type]
         training=Training(images=4000, batch=8, learning_rate=4e-3, rampup_images=200, ema_halflife=100),
         denoiser=DDPMpp(channels=16, multipliers=(1, 2), blocks=1, attention=(8,), dropout=0.0),
+        diffusion=EDM(loss="mean"),
     )
     fit(method, TrainingData(image, np.zeros(1, np.int64), np.zeros(1, np.int64)), tmp_path / "one")
     rows = list(read_log(tmp_path / "one" / "metrics.jsonl"))
