@@ -223,7 +223,7 @@ def _golden() -> Iterator[Line]:
     wrong = [
         f"{name} {found:.6g} instead of {golden:.6g}"
         for name, found, golden, tolerance in (
-            ("training loss", loss, GOLDEN_LOSS, LOSS_TOLERANCE),
+            ("training loss", loss, GOLDEN_LOSS, LOSS_TOLERANCE * GOLDEN_LOSS),
             ("floor", floor, GOLDEN_FLOOR, FLOOR_TOLERANCE * GOLDEN_FLOOR),
         )
         if abs(found - golden) > tolerance
