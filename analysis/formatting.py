@@ -25,6 +25,11 @@ def fixed(number: float, places: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def significant(number: float) -> str:
+    """A number to two figures: 0.012, 1.3, 25."""
+    return f"{number:.2g}" if abs(number) < 100 else f"{number:,.0f}"
+
+
 def count(number: int) -> str:
     """A whole number with commas between thousands."""
     return f"{number:,}"

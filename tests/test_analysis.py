@@ -215,6 +215,20 @@ def test_the_floor_is_never_the_best_nor_the_next_best() -> None:
     assert not any(cell.best for cell in _column(table, "fd").values() if isinstance(cell, Measured))
 
 
+def test_the_spread_of_the_floor_and_the_standard_error_of_a_value_are_told() -> None:
+    errors = {"a0": 0.25, "a1": 0.3216, "a2": None}
+    records = [_record(name, _value(9.0, floor_spread=0.4, standard_error=error)) for name, error in errors.items()]
+    table = build(_plan({"one": list(errors)}), records)
+    floor = _measured(_column(table, "fd")["Real images (baseline)"])
+    assert (floor.mean, floor.half_width) == (1.2, 0.4)
+    caption = " ".join(table.caption)
+    assert "against the other real ones; mean ± standard deviation over random splits of them." in caption
+    assert "Standard error of one value over its images, at most: FD 0.32." in caption
+    without = " ".join(build(_plan({"one": ["a0"]}), [_record("a0", _value(9.0))]).caption)
+    assert "Standard error" not in without
+    assert "random splits" not in without
+
+
 def test_the_floor_over_seeds_and_at_another_n() -> None:
     records = [_record(f"a{i}", _value(9.0, floor=floor, floor_n=500)) for i, floor in enumerate([1.0, 2.0, 3.0])]
     floor = _measured(_column(build(_plan(TWO), records), "fd")["Real images (baseline)"])

@@ -1,6 +1,7 @@
 """train, sample and evaluate through the command line, on the store of a tiny Table 3."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,19 @@ def test_a_set_of_pictures_is_at_distance_zero_from_itself_and_far_from_noise(cl
         assert f"{R}x{R}" in said.out, "the shorter side of the reference, at a multiple of 4"
         return {value["name"]: value["value"] for value in json.loads(Path("found.json").read_text())["values"]}
 
+    shutil.copytree(tmp_path / "noise", tmp_path / "renamed")
+    for index in range(24):
+        (tmp_path / "renamed" / f"{index}.png").rename(tmp_path / "renamed" / f"{7 * index % 24:02} other.png")
+    found = {}
+    for order in ("flat noise", "flat renamed", "noise flat"):
+        assert cli(f"evaluate {order} --input-size 64 --metrics kid,far-dependence --out found.json").code == 0
+        found[order] = json.loads(Path("found.json").read_text())["values"]
+    without = [{**value, "fingerprint": "of other files"} for value in found["flat noise"]]
+    assert without == [{**value, "fingerprint": "of other files"} for value in found["flat renamed"]], "names"
+    kids = [next(v for v in values if v["name"].startswith("kid")) for values in found.values()]
+    assert kids[0]["value"] == pytest.approx(kids[2]["value"], rel=1e-6), "order of the sets"
+    assert kids[0]["standard_error"] > 0
+    assert kids[0]["floor_spread"] > 0
     same, apart = distance("flat", "flat"), distance("noise", "flat")
     assert same["fd_efficientnet_lite0"] == pytest.approx(0, abs=1e-3 * apart["fd_efficientnet_lite0"])
     assert abs(same["kid_efficientnet_lite0"]) < 0.05 * apart["kid_efficientnet_lite0"]

@@ -13,7 +13,7 @@ from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import MetricInputs
+from prism_bench.prism.metrics.base import MetricInputs, own_order
 from prism_bench.prism.metrics.coherence import Coherence, correlation, mean_colour
 from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance
 from prism_bench.prism.metrics.kid import KernelDistance, kernel_distance
@@ -170,22 +170,36 @@ def slow_mmd2(x: Matrix, y: Matrix) -> float:
     return xx + yy - 2 * sum(kernel(a, b) for a in x for b in y) / (n * m)
 
 
-def test_the_whole_sets_give_the_double_loop() -> None:
-    x, y = normal(30, 5, 1), normal(30, 5, 2, shift=0.3)
-    assert kernel_distance(x, y, subsets=7, subset_size=1000) == pytest.approx(slow_mmd2(x, y), rel=1e-9)
+def kid(x: Matrix, y: Matrix, *, subsets: int = 100, subset_size: int = 1000) -> float:
+    return kernel_distance(x, y, subsets=subsets, subset_size=subset_size).distance
 
 
-@pytest.mark.parametrize(("subsets", "size"), [(40, 12), (3, 9)], ids=["kernel values shared", "subset by subset"])
-def test_subsets_give_the_mean_of_double_loops(subsets: int, size: int) -> None:
+def test_all_pairs_give_the_double_loop() -> None:
+    x, y = normal(30, 5, 1), normal(25, 5, 2, shift=0.3)
+    assert kid(x, y) == pytest.approx(slow_mmd2(x, y), rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "m"), [(30, 25), (6, 40)], ids=["both are cut", "all of the smaller set each time"])
+def test_more_pairs_than_the_subsets_hold_give_the_mean_of_double_loops(n: int, m: int) -> None:
     from prism_bench.prism.rng import numpy_rng
 
-    x, y = normal(30, 5, 1), normal(25, 5, 2, shift=0.3)
+    x, y = normal(n, 5, 1), normal(m, 5, 2, shift=0.3)
+    first, second = sorted((rows[own_order(rows, "kid")] for rows in (x, y)), key=len)
     loops = []
-    for subset in range(subsets):
+    for subset in range(3):
         rng = numpy_rng(0, "kid", subset)
-        i, j = rng.choice(30, size, replace=False), rng.choice(25, size, replace=False)
-        loops.append(slow_mmd2(x[i], y[j]))
-    assert kernel_distance(x, y, subsets=subsets, subset_size=size) == pytest.approx(np.mean(loops), rel=1e-9)
+        i, j = (rng.choice(len(s), min(9, len(s)), replace=False, shuffle=False) for s in (first, second))
+        loops.append(slow_mmd2(first[i], second[j]))
+    assert kid(x, y, subsets=3, subset_size=9) == pytest.approx(np.mean(loops), rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1000, 9], ids=["all pairs", "subsets"])
+def test_order_of_images_and_of_sets_does_not_show(size: int) -> None:
+    x, y = normal(60, 8, 1), normal(70, 8, 2, shift=0.1)
+    once = kernel_distance(x, y, subsets=4, subset_size=size)
+    shuffled = np.random.default_rng(3).permutation(60)
+    assert once == kernel_distance(x[shuffled], y[::-1], subsets=4, subset_size=size)
+    assert once == kernel_distance(y, x, subsets=4, subset_size=size)
 
 
 def test_blocks_of_rows_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,18 +214,36 @@ def test_the_estimate_is_unbiased() -> None:
     s / sqrt(r), s the spread of one draw; 4 of these are passed by chance once in 16,000. The biased estimate (with
     the diagonal) is off by about (E k(x, x) - E k(x, y)) 2 / n, many times that.
     """
-    draws = [
-        kernel_distance(normal(20, 4, 2 * r), normal(20, 4, 2 * r + 1), subsets=1, subset_size=20) for r in range(400)
-    ]
+    draws = [kid(normal(20, 4, 2 * r), normal(20, 4, 2 * r + 1)) for r in range(400)]
     assert abs(np.mean(draws)) < 4 * np.std(draws, ddof=1) / np.sqrt(len(draws))
     assert min(draws) < 0 < max(draws)
 
 
-def test_the_same_features_give_the_same_bytes_and_a_shift_is_seen() -> None:
+@pytest.mark.parametrize("size", [1000, 50], ids=["all pairs", "subsets"])
+def test_the_standard_error_is_the_spread_between_draws(size: int) -> None:
+    """Of sets that differ, over 300 draws: the spread of the values has a relative standard error of 1 / sqrt(600),
+    so that 4 of these are 16%; the projections' own noise adds up to 10% more at these sizes.
+    """
+    draws = [
+        kernel_distance(normal(100, 4, 2 * r), normal(80, 4, 2 * r + 1, shift=0.7), subsets=8, subset_size=size)
+        for r in range(300)
+    ]
+    spread = np.std([draw.distance for draw in draws], ddof=1)
+    told = np.sqrt(np.mean([draw.standard_error**2 for draw in draws]))
+    assert 0.84 * spread < told < 1.26 * spread
+
+
+def test_the_standard_error_at_equality_is_not_too_small() -> None:
+    draws = [
+        kernel_distance(normal(60, 4, 2 * r), normal(60, 4, 2 * r + 1), subsets=1, subset_size=99) for r in range(200)
+    ]
+    told = np.sqrt(np.mean([draw.standard_error**2 for draw in draws]))
+    assert told > np.std([draw.distance for draw in draws], ddof=1)
+
+
+def test_a_shift_is_seen() -> None:
     x, y = normal(60, 8, 1), normal(70, 8, 2)
-    one, two = (kernel_distance(x, y, subsets=20, subset_size=40) for _ in range(2))
-    assert one == two
-    assert kernel_distance(x, y + 1, subsets=20, subset_size=40) > 10 * abs(one)
+    assert kid(x, y + 1) > 10 * abs(kid(x, y))
 
 
 def test_kid_refuses_senseless_subsets() -> None:

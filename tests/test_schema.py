@@ -22,6 +22,8 @@ COMMAND = (
     "--only 'variant=patchd|prism' --store g --set diffusion.loss=mean"
 )
 """The command that made it, and the loss that was the only one then."""
+NEWER = ["metric/far-dependence", "metric/frechet-parts", "metric/kid"]
+"""What has been measured otherwise since."""
 OUTCOMES = [
     {"of": "appearance", "metric": "fd_efficientnet_lite0"},
     {"of": "global coherence", "metric": "far_correlation"},
@@ -172,12 +174,15 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
     assert "Where a plan names no outcome the first metric decides" in (old.parent / "before/index.html").read_text()
     said = cli(COMMAND)
     assert said.code == 0, said.err
-    assert ", 3 to do" in said.out
+    assert ", 12 to do" in said.out
     after = files_of(old)
     assert after | before == after, "what was there is there"
     made = {path.parent for path in after.keys() - before.keys()}
-    assert sorted(path.parent.name for path in made) == ["floor", "metric", "metric"]
-    assert all("metric/far-dependence" in (path / "stage.json").read_text() for path in made), "a version of its own"
+    measures = [(path.parent.name, contents(path / "stage.json")["identity"]["parameters"]["metric"]) for path in made]
+    of_samples = sorted(measure["component"] for kind, measure in measures if kind == "metric")
+    assert of_samples == sorted(2 * NEWER), "two cells each"
+    assert {kind for kind, _ in measures} == {"metric", "floor"}
+    assert len(measures) - len(of_samples) == 6, "the baseline of every metric is a mean over splits now"
     (new,) = (it for it in map(contents, old.glob("experiments/*/*.json")) if it["plan"] != plan["plan"])
     assert new.pop("ledger"), "what the paper leaves open is said of every plan, and is no part of its digest"
     assert without(new, "record", "plan") == without(

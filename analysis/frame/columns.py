@@ -32,7 +32,12 @@ COLUMNS: dict[str, Column] = {
         "publication"
     ),
     "value": _number("the number, in `unit`"),
-    "floor": _number("the real-data baseline: the metric of real images in place of generated ones, in `unit`"),
+    "standard_error": _number("of the value over the images that it is of, in `unit`, where the metric knows it"),
+    "floor": _number(
+        "the real-data baseline: the metric of real images in place of generated ones, in `unit`, mean over random "
+        "splits of them"
+    ),
+    "floor_spread": _number("its standard deviation between the splits"),
     "floor_n": _count("real images in place of generated ones in the real-data baseline"),
     "n": _count("generated images that were measured"),
     "reference_n": _count("real images that they were measured against; 0 where there is no such set"),

@@ -17,14 +17,15 @@ FINISHED = ("done", "declined", "absent")
 SAME = ("fingerprint", "n", "reference_n", "better", "unit")
 """What values of one metric share."""
 QUOTED = ["of_row", "label", "k_sample", "metric", "group", "better", "value"]
-OF_METRIC = (*SAME, "group", "about", "floor")
+OF_METRIC = (*SAME, "group", "about", "floor", "floor_spread", "standard_error")
 
 
 @dataclass(frozen=True)
 class Metric:
     """A metric and the way it was measured, which all values of a column share.
 
-    `floor`: the real-data baseline of the first value, NaN where it has none.
+    `floor`, `floor_spread`: the real-data baseline of the first value and its spread over splits. `standard_error`: the
+    largest of its values. NaN where there is none.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Metric:
     group: str
     about: str
     floor: float
+    floor_spread: float
+    standard_error: float
 
     @property
     def arrow(self) -> str:
@@ -91,7 +94,8 @@ class TableLines:
     @cached_property
     def floors(self) -> dict[str, pd.DataFrame]:
         """Of each metric that has them, the real-data baselines by seed and how many images each is of."""
-        known = self.measured[["metric", "seed", "floor", "floor_n", "n"]].dropna(subset="floor").drop_duplicates()
+        columns = ["metric", "seed", "floor", "floor_spread", "floor_n", "n"]
+        known = self.measured[columns].dropna(subset="floor").drop_duplicates()
         return dict(iter(known.groupby("metric")))
 
     @cached_property
@@ -110,6 +114,7 @@ class TableLines:
     @cached_property
     def _metrics(self) -> list[Metric]:
         named = self.measured[["label", "seed", "metric", "metric_label", *OF_METRIC]]
+        named = named.assign(standard_error=named.groupby("metric")["standard_error"].transform("max"))
         ways = named.drop_duplicates(["metric", "group", *SAME])
         first = ways.drop_duplicates(["metric", "group"])
         if len(ways) > len(first):

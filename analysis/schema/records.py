@@ -47,6 +47,8 @@ class Dataset(Model):
 class Value(Model):
     """One measured number, its floor (real against real images) and what identifies the way it was measured.
 
+    `floor` is a mean over random splits, `floor_spread` the standard deviation between them. `standard_error`: of the
+    value over the images that it is of, where the metric knows it.
     `group`: the further table that shows it, empty for the main one; `about`: what it is, for that table's caption.
     """
 
@@ -55,6 +57,8 @@ class Value(Model):
     value: float
     floor: float | None = None
     floor_n: int | None = None
+    floor_spread: float | None = None
+    standard_error: float | None = None
     n: int
     reference_n: int
     better: Better

@@ -1,5 +1,6 @@
 """Build a table: a pure function of a plan and its frame."""
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
@@ -195,7 +196,8 @@ def _floor(values: pd.DataFrame | None, metric: Metric, estimator: Estimator) ->
     elsewhere = f"the real-data baseline was measured at n = {formatting.listing(sorted(sizes))}"
     note = None if sizes == [metric.n] else elsewhere
     means = values.drop_duplicates(["seed", "floor"]).groupby("seed")["floor"].mean()
-    return _mean((means if means.nunique() > 1 else means.head(1)).to_dict(), note, estimator)
+    cell = _mean((means if means.nunique() > 1 else means.head(1)).to_dict(), note, estimator)
+    return cell if math.isnan(metric.floor_spread) else replace(cell, half_width=metric.floor_spread)
 
 
 def lettered(rows: list[Row]) -> tuple[list[Row], tuple[tuple[str, str], ...]]:

@@ -31,9 +31,13 @@ def caption(plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator, gro
     if plan.kind == "grid":
         sentences.append("Samples to look at; nothing is measured.")
     else:
-        sentences += [*sizes(metrics, plan.reference), *ways(metrics), _estimator(plan, estimator)]
+        sentences += [*sizes(metrics, plan.reference), *ways(metrics), *_errors(metrics), _estimator(plan, estimator)]
     if any(not math.isnan(metric.floor) for metric in metrics.values()):
-        sentences.append("Real-data baseline: real images in place of generated ones, against the other real ones.")
+        split = any(not math.isnan(metric.floor_spread) for metric in metrics.values())
+        how = "; mean ± standard deviation over random splits of them" if split else ""
+        sentences.append(
+            f"Real-data baseline: real images in place of generated ones, against the other real ones{how}."
+        )
     if any(row.quoted for row in plan.rows):
         if plan.scale != "paper":
             sentences.append(
@@ -96,6 +100,13 @@ def ways(metrics: Mapping[str, Metric]) -> list[str]:
         return ["No cell has been measured yet."]
     named = [f"{value.label} [{value.fingerprint[:8]}]" for value in metrics.values()]
     return [f"Metrics, encoder in the name, with the fingerprint of the measurement: {formatting.listing(named)}."]
+
+
+def _errors(metrics: Mapping[str, Metric]) -> list[str]:
+    """The standard errors of single values, of the metrics that know them."""
+    known = [metric for metric in metrics.values() if not math.isnan(metric.standard_error)]
+    told = [f"{metric.label} {formatting.significant(metric.standard_error)}" for metric in known]
+    return [f"Standard error of one value over its images, at most: {formatting.listing(told)}."] if told else []
 
 
 def _estimator(plan: Plan, estimator: Estimator) -> str:

@@ -58,7 +58,8 @@ def _values(cell: Cell, scale: str, store: Store) -> Iterator[schema.Value]:
     for stage in cell.metrics:
         for value in _measured(stage, store):
             floor = floors[value["name"]]
-            yield schema.Value(**value, floor=floor["value"], floor_n=floor["n"], scale=scale)
+            beside = {"floor": floor["value"], "floor_n": floor["n"], "floor_spread": floor["spread"]}
+            yield schema.Value(**value, **beside, scale=scale)
 
 
 def _metric_key(stage: MetricStage) -> str:

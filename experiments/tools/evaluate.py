@@ -24,8 +24,9 @@ from prism_bench.prism.engine.runtime import Runtime, write_json
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.images import Pixels
+from prism_bench.prism.images import Pixels, content_order
 from prism_bench.prism.metrics.base import EncodedMetric, Metric, MetricInputs, Value
+from prism_bench.prism.metrics.real_baseline import BaselineValue, real_baseline
 from prism_bench.prism.rng import numpy_rng
 
 
@@ -34,7 +35,7 @@ class Finding:
     """A value beside what real images reach, and how it was measured."""
 
     value: Value
-    floor: Value
+    floor: BaselineValue
     fingerprint: str
     width: int | None = None
 
@@ -50,16 +51,18 @@ class Evaluation:
         """A plain table, and a warning where a Frechet distance is mostly the bias of a small sample."""
         rows: list[tuple[str, ...]] = [("metric", "value", "n", "against", "real images (baseline)", "fingerprint")]
         for found in self.findings:
-            value, floor = found.value, found.floor
+            value, floor = found.value, found.floor.value
+            error = "" if value.standard_error is None else f" (standard error {value.standard_error:.2g})"
+            spread = "" if found.floor.spread is None else f" ± {found.floor.spread:.2g}"
             arrow = "down" if value.better == "lower" else "up"
             unit = f", {value.unit}" if value.unit else ""
             rows.append(
                 (
                     f"{value.label}{unit} ({arrow} is better)",
-                    f"{value.value:.6g}",
+                    f"{value.value:.6g}{error}",
                     f"{value.n:,}",
                     f"{value.reference_n:,}" if value.reference_n else "",
-                    f"{floor.value:.6g} at n = {floor.n:,}",
+                    f"{floor.value:.6g}{spread} at n = {floor.n:,}",
                     found.fingerprint,
                 )
             )
@@ -107,21 +110,21 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
     complete([one for pair in pairs for one in pair], store, runtime, options.workers, options.plugins, console)
     findings: list[Finding] = []
     for own, floor in pairs:
-        floors = {value.name: value for value, _ in _values(floor, store)}
+        floors = {value.name: BaselineValue(value, spread) for value, spread, _ in _values(floor, store)}
         width = None
         if own.features is not None:
             width = np.load(store.folder(own.features.address) / "features.npy", mmap_mode="r").shape[1]
-        findings += [Finding(value, floors[value.name], mark, width) for value, mark in _values(own, store)]
+        findings += [Finding(value, floors[value.name], mark, width) for value, _, mark in _values(own, store)]
     names = [] if trained.record is None else [value.name for value in trained.record.values]
     findings.sort(key=lambda found: names.index(found.value.name) if found.value.name in names else len(names))
     return f"{trained.label}: {n:,} samples, seed {options.seed}, against all of {dataset.label}", findings
 
 
-def _values(stage: Stage, store: Store) -> Iterator[tuple[Value, str]]:
-    """What a stage measured, with fingerprints."""
+def _values(stage: Stage, store: Store) -> Iterator[tuple[Value, float | None, str]]:
+    """What a stage measured, with the spread over splits of a baseline, and fingerprints."""
     for row in json.loads((store.folder(stage.address) / "values.json").read_text()):
-        fingerprint = str(row.pop("fingerprint"))
-        yield Value(**row), fingerprint
+        spread, fingerprint = row.pop("spread", None), str(row.pop("fingerprint"))
+        yield Value(**row), spread, fingerprint
 
 
 def _own(trained: Trained, store: Store) -> tuple[Metric, ...]:
@@ -151,7 +154,10 @@ def _through(metric: Metric, options: EvaluateOptions) -> Metric:
 
 
 def _two_sets(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[str, list[Finding]]:
-    """Generated pictures against reference pictures, and one half of the reference against the other."""
+    """Generated pictures against reference pictures, and parts of the reference against the rest.
+
+    Both sets in the order of their content, so that the names and the order of files change nothing.
+    """
     metrics = _chosen(options, METRICS)
     paths = [Path(text) for text in options.what]
     side = options.resolution or native_side(paths[1])
@@ -159,7 +165,8 @@ def _two_sets(options: EvaluateOptions, runtime: Runtime, console: Console) -> t
     for path in paths:
         console.print(f"Decoding {path} at {side}x{side} ...", markup=False)
         sets.append(ingest(path, resolution=side))
-    generated, reference = (found.images.images for found in sets)
+    unsorted = (found.images.images for found in sets)
+    generated, reference = (images[content_order(images)] for images in unsorted)
     if options.n is not None:
         if options.n > len(generated):
             raise InputError(f"--n {options.n}: {paths[0]} holds {len(generated)} pictures; ask for at most as many")
@@ -187,24 +194,15 @@ def _measured(
             np.concatenate([embed(images[at : at + size]) for at in range(0, len(images), size)])
             for images in (generated, reference)
         )
-    order = numpy_rng(0, "floor").permutation(len(reference))
-    half = min(len(generated), len(reference) // 2)
-    one, other = np.sort(order[:half]), np.sort(order[half:])
-
-    def values(a: Pixels, b: Pixels, features: tuple[Vectors | None, Vectors | None]) -> tuple[Value, ...]:
-        return metric.compute(
-            MetricInputs(
-                generated=a,
-                reference=b,
-                dataset=dataset,
-                generated_features=features[0],
-                reference_features=features[1],
-            )
-        )
-
-    halves = (None, None) if real is None else (real[one], real[other])
-    floors = {value.name: value for value in values(reference[one], reference[other], halves)}
-    for value in values(generated, reference, (fake, real)):
+    inputs = MetricInputs(
+        generated=generated,
+        reference=reference,
+        dataset=dataset,
+        generated_features=fake,
+        reference_features=real,
+    )
+    floors = real_baseline(metric, inputs, len(generated)).values
+    for value in metric.compute(inputs):
         fingerprint = metric.fingerprint(value.n, value.reference_n, fitted_on=dataset.digest())
         yield Finding(value, floors[value.name], fingerprint, None if real is None else real.shape[1])
 
@@ -212,7 +210,8 @@ def _measured(
 def _as_json(found: Finding) -> dict[str, Any]:
     return {
         **found.value._asdict(),
-        "floor": found.floor.value,
-        "floor_n": found.floor.n,
+        "floor": found.floor.value.value,
+        "floor_n": found.floor.value.n,
+        "floor_spread": found.floor.spread,
         "fingerprint": found.fingerprint,
     }

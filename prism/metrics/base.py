@@ -15,6 +15,7 @@ from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels
+from prism_bench.prism.rng import numpy_rng
 
 Better = Literal["lower", "higher"]
 
@@ -48,6 +49,7 @@ class Value(NamedTuple):
     better: the direction. label: for people. unit: of `value`, "" where it has none.
     group: the title of the further table that shows it; "" for a column of the main table.
     about: for that table's caption, what the number is, in one sentence.
+    standard_error: of `value` over the images that it is of; None where it is not known.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Value(NamedTuple):
     unit: str = ""
     group: str = ""
     about: str = ""
+    standard_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -223,3 +226,13 @@ class SplitMetric(EncodedMetric):
     @abstractmethod
     def among(self, generated: Vectors, reference: Vectors, parts: Parts, inputs: MetricInputs) -> Measurement:
         """What is found for float32 [n, d] and [m, d], both finite; `parts` are rows of the reference."""
+
+
+def own_order(features: npt.ArrayLike, purpose: str) -> Ids:
+    """An order of the rows of [n, d] that comes from what they hold: along a direction drawn at random.
+
+    A metric that draws images at random draws them in this order, so that those in which images come, or are named,
+    change nothing.
+    """
+    rows = np.asarray(features)
+    return np.argsort(rows @ numpy_rng(0, purpose).standard_normal(rows.shape[1]), kind="stable")

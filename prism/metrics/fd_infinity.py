@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.metrics.base import FeatureMetric, Value
+from prism_bench.prism.metrics.base import FeatureMetric, Value, own_order
 from prism_bench.prism.metrics.frechet import frechet_between
 from prism_bench.prism.rng import numpy_rng
 
@@ -66,8 +66,7 @@ class FrechetInfinity(FeatureMetric, name="fd-infinity"):
 def at_infinity(generated: npt.ArrayLike, reference: npt.ArrayLike, *, smallest: int, points: int) -> Line:
     """The extrapolated distance of [n, d] to [m, d], by `points` subsets of `smallest` to n images."""
     features = np.asarray(generated)
-    # In an order of their own, so that the order in which images come does not decide who shares a subset.
-    features = features[np.argsort(features @ numpy_rng(0, "fd-infinity").standard_normal(features.shape[1]))]
+    features = features[own_order(features, "fd-infinity")]
     sizes = np.round(1 / np.linspace(1 / smallest, 1 / len(features), points)).astype(np.int64)
     distances = []
     for number, size in enumerate(sizes):

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Vectors
-from prism_bench.prism.metrics.base import Measurement, MetricInputs, SplitMetric, Value
+from prism_bench.prism.metrics.base import Measurement, MetricInputs, SplitMetric, Value, own_order
 from prism_bench.prism.metrics.frechet import frechet_between
 from prism_bench.prism.rng import numpy_rng
 
@@ -24,6 +24,7 @@ GROUP = "Other reference sets"
 class FrechetParts(SplitMetric, name="frechet-parts"):
     """Fréchet distance to equally many images of D, of X_train and, where the data have them, held out."""
 
+    version: ClassVar[int] = 2
     uses_held_out: ClassVar[bool] = True
 
     @override
@@ -51,6 +52,6 @@ class FrechetParts(SplitMetric, name="frechet-parts"):
 
 
 def drawn(features: Vectors, size: int) -> Vectors:
-    """`size` rows, the same ones each time."""
+    """`size` rows, the same ones each time, in whatever order they come."""
     chosen = numpy_rng(0, "reference part").permutation(len(features))[:size]
-    return features[np.sort(chosen)]
+    return features[own_order(features, "reference part")[np.sort(chosen)]]

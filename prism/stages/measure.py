@@ -1,18 +1,21 @@
 """From samples to numbers, and the floor that real images reach."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import numpy as np
+import numpy.typing as npt
 from typing_extensions import override
 
 from prism_bench.prism.component import Json
-from prism_bench.prism.data.split import Ids, Parts
+from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.metrics.base import Metric, MetricInputs
-from prism_bench.prism.rng import numpy_rng
+from prism_bench.prism.metrics.real_baseline import SPLITS, real_baseline
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
 
@@ -64,17 +67,16 @@ class _Measuring(Stage):
         asked = {"split": self.metric.uses_split, "held_out": self.metric.uses_held_out}
         return {name: stage for name, stage in super().inputs().items() if asked.get(name, True)}
 
-    def _save(self, inputs: MetricInputs, context: StageContext) -> None:
-        """The metric's values with their fingerprints, and its details where there are any."""
+    def _save(self, values: Iterable[dict[str, Json]], details: Mapping[str, npt.NDArray[Any]], folder: Path) -> None:
+        """Values with their fingerprints, and the metric's details where there are any."""
         rows: list[Json] = []
-        found = self.metric.measure(inputs)
-        for value in found.values:
-            facts: dict[str, Json] = value._asdict()
-            fingerprint = self.metric.fingerprint(value.n, value.reference_n, fitted_on=self.data.address.key)
-            rows.append({**facts, "fingerprint": fingerprint})
-        write_json(context.folder / "values.json", rows)
-        if found.details:
-            np.savez(context.folder / "details.npz", **found.details)  # type: ignore[arg-type]
+        for facts in values:
+            n, reference_n = cast("int", facts["n"]), cast("int", facts["reference_n"])
+            mark = self.metric.fingerprint(n, reference_n, fitted_on=self.data.address.key)
+            rows.append({**facts, "fingerprint": mark})
+        write_json(folder / "values.json", rows)
+        if details:
+            np.savez(folder / "details.npz", **details)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,42 +99,35 @@ class MetricStage(_Measuring):
             pseudo_queries=np.load(samples / "pseudo_queries.npy"),
             held_out_features=_vectors(context, "held_out"),
         )
-        self._save(inputs, context)
+        found = self.metric.measure(inputs)
+        self._save((value._asdict() for value in found.values), found.details, context.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FloorStage(_Measuring):
-    """values.json: the metric for real images against the other real images, at the same n where the data allow.
+    """values.json: the metric for real images against other real images, mean and `spread` over random splits.
 
-    n real images, drawn once, are taken for samples; the reference is the rest of X, and what is left of D and X_train.
-    Each stands for a sample that was guided by an image of D drawn at random. Where X holds fewer than 2n images, half
-    of it is drawn, and the value says its own n.
+    See `real_baseline`. details.npz: those of the first split.
     """
 
     kind: ClassVar[str] = "floor"
     samples: int
+    splits: int = SPLITS
 
     @override
     def run(self, context: StageContext) -> None:
         images = open_images(context.inputs["data"])
-        features = _vectors(context, "reference", "embeddings.npy")
-        order = numpy_rng(0, "floor").permutation(len(images))
-        n = min(self.samples, len(images) // 2)
-        one, other = np.sort(order[:n]), np.sort(order[n:])
-        parts = _parts(context)
-        left = None if parts is None else Parts(*(_places(ids, other) for ids in parts))
-        guides = None if left is None else left.retrieval
-        inputs = MetricInputs(
-            generated=images[one],
-            reference=images[other],
-            generated_features=_rows(features, one),
-            reference_features=_rows(features, other),
+        real = MetricInputs(
+            generated=images[:0],
+            reference=images,
+            reference_features=_vectors(context, "reference", "embeddings.npy"),
             dataset=self.data.dataset,
-            parts=left,
-            pseudo_queries=None if guides is None else numpy_rng(0, "floor's pseudo-queries").choice(guides, n),
+            parts=_parts(context),
             held_out_features=_vectors(context, "held_out"),
         )
-        self._save(inputs, context)
+        found = real_baseline(self.metric, real, self.samples, splits=self.splits)
+        values = ({**value._asdict(), "spread": spread} for value, spread in found.values.values())
+        self._save(values, found.first.details, context.folder)
 
 
 def _parts(context: StageContext) -> Parts | None:
@@ -141,12 +136,3 @@ def _parts(context: StageContext) -> Parts | None:
 
 def _vectors(context: StageContext, name: str, file: str = "features.npy") -> Vectors | None:
     return np.load(context.inputs[name] / file) if name in context.inputs else None
-
-
-def _places(ids: Ids, kept: Ids) -> Ids:
-    """Where those of `ids` that were kept stand among the kept (sorted)."""
-    return np.flatnonzero(np.isin(kept, ids))
-
-
-def _rows(features: Vectors | None, ids: Ids) -> Vectors | None:
-    return None if features is None else features[ids]
