@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from prism_bench.baselines.altered import blurred, flat, levels, repaired
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.data.user_images.image_files import ingest
 from prism_bench.prism.images import Pixels
@@ -44,35 +44,21 @@ def alterations(real: Pixels) -> Iterator[tuple[str, Pixels]]:
     yield "untouched", real
     for share in (0.25, 0.5, 0.75, 1.0):
         mixed, chosen = real.copy(), np.arange(int(share * n))
-        mixed[chosen, :, :, half:] = real[np.roll(chosen, 1)][:, :, :, half:]
+        mixed[chosen] = repaired(real[chosen], real[np.roll(chosen, 1)])
         yield f"right halves of {share:.0%} from other images", mixed
     quarters = mixed.copy()
     quarters[:, :, half:] = mixed[rng.permutation(n)][:, :, half:]
     yield "all four quarters from different images", quarters
     yield "the same, one shift of brightness each, SD 60", levels(quarters + rng.normal(0, 60, (n, 1, 1, 1)))
     yield "the same, one colour cast each, SD 60", levels(quarters + rng.normal(0, 60, (n, 3, 1, 1)))
-    flat = np.ones_like(real, dtype=np.float64)
-    yield "flat, one random colour each", levels(flat * rng.integers(0, 256, (n, 3, 1, 1)))
-    yield "flat, the mean colour of a real image", levels(flat * real.mean(axis=(2, 3), keepdims=True))
+    everywhere = np.ones_like(real, dtype=np.float64)
+    yield "flat, one random colour each", levels(everywhere * rng.integers(0, 256, (n, 3, 1, 1)))
+    yield "flat, the mean colour of a real image", flat(real)
     yield "left half mirrored into the right one", np.concatenate([real[..., :half], real[..., half - 1 :: -1]], -1)
     yield "mirrored", real[..., ::-1].copy()
     yield "blurred, 3 x 3", blurred(real)
     yield "noise of SD 10", levels(real + rng.normal(0, 10, real.shape))
     yield "half the contrast", levels(real / 2 + 64)
-
-
-def levels(values: npt.NDArray[np.float64]) -> Pixels:
-    """Rounded and clipped to uint8."""
-    clipped: Pixels = np.clip(values.round(), 0, 255).astype(np.uint8)
-    return clipped
-
-
-def blurred(images: Pixels) -> Pixels:
-    """The mean over windows of 3 x 3, the border repeated."""
-    side = images.shape[-1]
-    padded = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-    windows = [padded[:, :, top : top + side, left : left + side] for top in range(3) for left in range(3)]
-    return levels(np.mean(windows, axis=0))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import Cli
 
+from prism_bench.baselines.altered import Altered, Blurred, Flat, PixelNoise, RepairedHalves, blurred, flat
 from prism_bench.baselines.controls import CrossAttentionRag
 from prism_bench.baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
 from prism_bench.baselines.table3 import PatchD, SetTransformerRag
@@ -163,3 +164,70 @@ def test_their_numbers_say_what_metrics_are_worth(cli: Cli) -> None:
     assert {record["parameters"] for record in records} == {0}
     said = cli("sample table1/return-nearest --n 3 --workers 0 --out copies.png")
     assert said.code == 0, said.err
+
+
+# --- real images, altered -------------------------------------------------------------------------------------------
+
+
+ALTERED = (RepairedHalves(), PixelNoise(sd=5), Blurred(), Flat())
+
+
+@pytest.mark.parametrize("method", ALTERED, ids=lambda method: method.name)
+def test_an_alteration_is_of_its_index_and_seed_alone(method: Altered, small_images: Pixels, tmp_path: Path) -> None:
+    draw = fitted(method, small_images, tmp_path)
+    drawn = draw(range(10))
+    assert (drawn.dtype, drawn.shape) == (np.uint8, (10, *small_images.shape[1:]))
+    assert np.array_equal(np.concatenate([draw(range(3)), draw(range(3, 10))]), drawn)
+    assert not np.array_equal(draw(range(10), seed=1), drawn)
+
+
+def test_the_halves_of_an_image_are_those_of_two_real_ones(small_images: Pixels, tmp_path: Path) -> None:
+    half = small_images.shape[-1] // 2
+    rights = {image[..., half:].tobytes(): place for place, image in enumerate(small_images)}
+    lefts = {image[..., :half].tobytes(): place for place, image in enumerate(small_images)}
+    drawn = fitted(RepairedHalves(), small_images, tmp_path)(range(7))
+    from_left, from_right = (
+        [where[image[..., side].tobytes()] for image in drawn]
+        for where, side in ((lefts, slice(half)), (rights, slice(half, None)))
+    )
+    assert sorted(from_left) == sorted(from_right) == list(range(5, 12)), "X_train's, each half once a round"
+    assert all(left != right for left, right in zip(from_left, from_right, strict=True))
+
+
+def test_noise_has_the_stated_spread() -> None:
+    """Of N values with SD s a standard deviation is off by s / sqrt(2 N); rounding adds 1/12 to the variance."""
+    grey = np.full((40, 3, 16, 16), 128, np.uint8)
+    request = SampleRequest(range(40), 0, Heun(), 1, np.arange(40), None)
+    for sd in (5.0, 10.0):
+        drawn = PixelNoise(sd=sd).draw(grey, request, 16).astype(np.float64) - 128
+        expected = np.sqrt(sd**2 + 1 / 12)
+        assert drawn.std() == pytest.approx(expected, abs=4 * expected / np.sqrt(2 * drawn.size))
+        assert abs(drawn.mean()) < 4 * expected / np.sqrt(drawn.size)
+
+
+def test_flat_images_keep_the_mean_alone_and_blur_keeps_a_plane() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 16, 16), dtype=np.uint8)
+    made = flat(images)
+    assert np.ptp(made, axis=(2, 3)).max() == 0
+    assert np.abs(made[:, :, 0, 0] - images.mean(axis=(2, 3))).max() <= 0.5
+    slope = np.broadcast_to(np.arange(0, 160, 10, dtype=np.uint8), (1, 3, 16, 16))
+    assert np.array_equal(blurred(slope)[..., 1:-1], slope[..., 1:-1])
+    smooth = blurred(images)[:, :, 1:-1, 1:-1].astype(np.float64)
+    assert smooth.var() == pytest.approx(images.astype(np.float64).var() / 9, rel=0.1)
+
+
+def test_the_paper_tables_with_controls_say_how_large_a_distance_is(cli: Cli) -> None:
+    """Distance over pixels is blind to noise and sees lost coherence: both tables show it."""
+    rows = ("real-images", "noise-5", "noise-10", "blurred", "repaired-halves", "flat-images")
+    for table in ("table1", "ablation-table3"):
+        said = cli(f"run {table} --controls {SMALL} --only variant={'|'.join(rows)}")
+        assert said.code == 0, said.err
+        assert "FD (pixels-pca)" in said.out
+    records = [json.loads(path.read_text()) for path in Path("prism-bench-store/records").iterdir()]
+    found = {record["row"]: {value["name"]: value["value"] for value in record["values"]} for record in records}
+    assert set(found) == set(rows)
+    pixels = {row: found[row]["fd_pixels_pca"] for row in rows}
+    assert pixels["noise-10"] < 1.2 * pixels["real-images"] + 0.1
+    assert pixels["repaired-halves"] > 2 * pixels["real-images"]
+    network = {row: found[row]["fd_efficientnet_lite0"] for row in rows}
+    assert network["real-images"] < network["noise-5"] < network["noise-10"] < network["flat-images"]

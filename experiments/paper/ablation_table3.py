@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from prism_bench.baselines.table3 import PatchD, Prism, Rag, SetTransformerRag
-from prism_bench.experiments.paper.controls import CONTROLS
+from prism_bench.experiments.paper.controls import CONTROLS, REAL
 from prism_bench.experiments.paper.experiment import Claim, Experiment, Quoted, Row, RowAt, no_copies
 from prism_bench.experiments.paper.published import FID_50K, TITLES, paper_numbers
 from prism_bench.prism.variants.scale import Scale
@@ -34,5 +34,5 @@ class AblationTable3(Experiment, name="ablation-table3"):
         return (Claim("components-help", text, "section 6.1, Table 3", pairs), no_copies(rows[-1]))
 
     def controls(self) -> tuple[Row, ...]:
-        """See `CONTROLS`."""
-        return CONTROLS
+        """See `CONTROLS` and `REAL`."""
+        return CONTROLS + REAL

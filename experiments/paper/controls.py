@@ -1,5 +1,6 @@
 """The rows of `--controls`: they separate factors in which the paper's rows differ together."""
 
+from prism_bench.baselines.altered import BlurredRow, FlatRow, NoiseOf5Row, NoiseOf10Row, RepairedHalvesRow
 from prism_bench.baselines.controls import (
     CrossAttentionRag,
     MeanMLPRag,
@@ -27,9 +28,23 @@ CONTROLS = tuple(
 )
 
 
+REAL = tuple(
+    Row.of(variant)
+    for variant in (
+        RealImagesRow(),
+        NoiseOf5Row(),
+        NoiseOf10Row(),
+        BlurredRow(),
+        RepairedHalvesRow(),
+        FlatRow(),
+    )
+)
+"""How large a distance is: real images as they are, and altered."""
+
+
 def baselines() -> tuple[Row, ...]:
     """Table 1's further baselines, and rows that learn nothing."""
     from prism_bench.baselines.rissole.rows import FirstStageRow, RissoleOnTrain
 
     patches = (PatchDiffusion(), ProgressivePatchDiffusion(), FullResolution(), RissoleOnTrain(), FirstStageRow())
-    return tuple(Row.of(it) for it in (*patches, HeldOutRow(), RealImagesRow(), NearestImageRow(), NoiseRow()))
+    return tuple(Row.of(it) for it in (*patches, HeldOutRow(), NearestImageRow(), NoiseRow()))

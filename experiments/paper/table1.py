@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from prism_bench.baselines.table3 import PatchD, Prism
-from prism_bench.experiments.paper.controls import CONTROLS, baselines
+from prism_bench.experiments.paper.controls import CONTROLS, REAL, baselines
 from prism_bench.experiments.paper.experiment import Claim, Experiment, Quoted, Row, RowAt
 from prism_bench.experiments.paper.published import FID_50K, quoted_fid, quoted_sizes
 from prism_bench.prism.variants.scale import Scale
@@ -40,7 +40,7 @@ class Table1(Experiment, name="table1"):
 
     def controls(self) -> tuple[Row, ...]:
         """Those of the ablation, and further baselines."""
-        return CONTROLS + baselines()
+        return CONTROLS + baselines() + REAL
 
 
 def _quoted(panel: str, method: str) -> tuple[Quoted, ...]:
