@@ -22,6 +22,7 @@ COMMAND = (
     "--only 'variant=patchd|prism' --store g --set diffusion.loss=mean"
 )
 """The command that made it, and the loss that was the only one then."""
+METRICS = "metrics (metrics)"
 NEWER = ["metric/far-dependence", "metric/frechet-parts", "metric/kid"]
 """What has been measured otherwise since."""
 OUTCOMES = [
@@ -174,15 +175,18 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
     assert "Where a plan names no outcome the first metric decides" in (old.parent / "before/index.html").read_text()
     said = cli(COMMAND)
     assert said.code == 0, said.err
-    assert ", 12 to do" in said.out
+    assert ", 18 to do" in said.out
     after = files_of(old)
     assert after | before == after, "what was there is there"
     made = {path.parent for path in after.keys() - before.keys()}
-    measures = [(path.parent.name, contents(path / "stage.json")["identity"]["parameters"]["metric"]) for path in made]
-    of_samples = sorted(measure["component"] for kind, measure in measures if kind == "metric")
-    assert of_samples == sorted(2 * NEWER), "two cells each"
-    assert {kind for kind, _ in measures} == {"metric", "floor"}
-    assert len(measures) - len(of_samples) == 6, "the baseline of every metric is a mean over splits now"
+    identities = [(path.parent.name, contents(path / "stage.json")["identity"]["parameters"]) for path in made]
+    measures = sorted((kind, it["metric"]["component"]) for kind, it in identities if "metric" in it)
+    floors = [measure for kind, measure in measures if kind == "floor"]
+    of_samples = [measure for kind, measure in measures if kind == "metric"]
+    assert of_samples == sorted(2 * [*NEWER, "metric/frechet"]), "two cells each; a column of FD over pixels is new"
+    assert len(floors) == 7, "the baseline of every metric is a mean over splits now"
+    looked_at = sorted(kind for kind, it in identities if "metric" not in it)
+    assert looked_at == ["embeddings", "features", "features"], "pixels, by their components"
     (new,) = (it for it in map(contents, old.glob("experiments/*/*.json")) if it["plan"] != plan["plan"])
     assert new.pop("ledger"), "what the paper leaves open is said of every plan, and is no part of its digest"
     assert without(new, "record", "plan") == without(
@@ -193,6 +197,7 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
             "settings": [*plan["settings"], "diffusion.loss=mean"],
             "rows": [{**row, "label": row["label"].replace("]", ", diffusion.loss=mean]")} for row in plan["rows"]],
             "schema_version": 2,
+            "choices": {**plan["choices"], METRICS: plan["choices"][METRICS].replace("kid,", "kid, frechet,")},
         },
         "record",
         "plan",
