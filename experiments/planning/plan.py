@@ -41,13 +41,13 @@ class Plan:
         """What a careful reader would want to know before the run."""
         scale = self.request.scale
         retrieval = scale.method.retrieval.encoder
-        for metric in scale.metrics:
-            if metric.encoder is not None and metric.encoder.name == retrieval.name:
-                yield (
-                    f"retrieval and evaluation both use the encoder {retrieval.name}: a method that copies its "
-                    "neighbours looks good to it; set method.retrieval.encoder or the metric's encoder apart"
-                )
-                break
+        # The first encoder is that of the distance by which claims are judged; others are columns beside it.
+        judge = next((metric.encoder for metric in scale.metrics if metric.encoder is not None), None)
+        if judge is not None and judge.name == retrieval.name:
+            yield (
+                f"retrieval and evaluation both use the encoder {retrieval.name}: a method that copies its "
+                "neighbours looks good to it; set method.retrieval.encoder or the metric's encoder apart"
+            )
         if self.request.source.skipped:
             yield f"{self.request.source.skipped} unreadable images were skipped (--skip-bad)"
 
