@@ -35,7 +35,7 @@ class Changed(Variant, name="changed"):
         given = {"training_set": self.training_set, "schedule": self.schedule, "patches": self.patches}
         images = max(1, round(method.training.images * self.length))
         return method.replace(
-            training=method.training.replace(images=images),
+            training=method.training.lasting(images),
             **{field: part for field, part in given.items() if part is not None},
         )
 

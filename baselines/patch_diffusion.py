@@ -64,4 +64,4 @@ class FullResolution(PatchedRow, name="full-resolution"):
         method = super().method(scale)
         # Fewer images than PatchD's: convolutions cost by the pixel.
         images = max(1, round(method.training.images * scale.method.patches.pixels))
-        return method.replace(training=method.training.replace(images=images))
+        return method.replace(training=method.training.lasting(images))

@@ -146,6 +146,17 @@ def test_every_scale_has_a_rissole_of_the_name_and_budget_that_plans_list(name: 
         made.method.check(scale.dataset.resolution)
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_row_of_every_scale_ends_its_ramp_up_well_before_its_training(scale: str, tmp_path: Path) -> None:
+    """Rows that train for longer or shorter too, and controls: all reach the learning rate that they say."""
+    plans = planned(tmp_path, *TABLES, scale=scale, controls=True)
+    methods = {str(cell.training.address): cell.training.method for plan in plans for cell in plan.cells}
+    trained = {address: method.training for address, method in methods.items() if hasattr(method, "training")}
+    assert len(trained) > 10
+    for training in trained.values():
+        assert training.rampup_images <= 0.4 * training.images
+
+
 def test_every_claim_has_its_pairs_and_says_what_differs(paper: list[Plan]) -> None:
     claims = {claim.id: claim for plan in paper for claim in plan.document.claims}
     limit = claims.pop("no-copies").limit

@@ -199,6 +199,16 @@ def test_learning_rate_ramps_up_and_falls_to_its_final_fraction() -> None:
     assert [constant.rate(seen) for seen in (0, 500, 1000)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("images", [120, 400, 1200])
+def test_a_training_of_another_length_has_the_same_rates_at_the_same_progress(images: int) -> None:
+    training = Training(images=400, rampup_images=100, learning_rate=1.0, final_fraction=0.1)
+    other = training.lasting(images)
+    assert (other.images, other.rampup_images) == (images, images // 4)
+    for progress in (0.0, 0.1, 0.25, 0.5, 0.9, 1.0):
+        at, there = round(400 * progress), round(images * progress)
+        assert other.rate(there) == pytest.approx(training.rate(at))
+
+
 def test_one_image_can_be_learned_by_heart(tmp_path: Path) -> None:
     """The mean loss on one image falls from about 1, that of a network that knows only the scale, to half of it."""
     image = ToyFaces(size=1).build().images

@@ -133,7 +133,7 @@ def _with_operations(method: Rissole, scale: Scale, first_share: float) -> Risso
     each = method.training_flops(resolution, DIM) / method.training.images
     left = whole - first.training_flops(resolution, DIM)
     images = max(method.training.batch, int(left / each))
-    return method.replace(first_stage=first, training=method.training.replace(images=images))
+    return method.replace(first_stage=first, training=method.training.lasting(images))
 
 
 def check_rampups(method: Method) -> None:

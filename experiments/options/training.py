@@ -43,7 +43,7 @@ class TrainingOptions(StoreOptions, PluginOptions):
     stratify: Annotated[bool, Option(help="Split within each class.")] = True
     skip_bad: Annotated[bool, Option(flag="--skip-bad", help="Leave out unreadable images, by name.")] = False
     settings: Annotated[
-        tuple[str, ...], Option(flag="--set", help="Change a field: training.images=50000 (repeatable).")
+        tuple[str, ...], Option(flag="--set", help="Change a field: training.images=600000 (repeatable).")
     ] = ()
     first_stage: Annotated[
         Path | None, Option(help="RISSOLE's first stage from a model.safetensors instead of training one.")

@@ -18,7 +18,7 @@ def apply_setting(scale: Scale, setting: str) -> Scale:
     """
     path, equals, text = setting.partition("=")
     if not equals:
-        raise InputError(f"--set {setting!r} is not of the form path=value, for example training.images=50000")
+        raise InputError(f"--set {setting!r} is not of the form path=value, for example training.images=600000")
     first, *rest = path.split(".")
     path = ".".join([ALIASES.get(first, first), *rest])
     head, said = path.partition(".")[0], f"--set {setting}"

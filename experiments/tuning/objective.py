@@ -66,7 +66,7 @@ class Objective:
         if proxy:
             scale = request.scale
             method = scale.method.replace(
-                training=scale.method.training.replace(images=max(1, scale.method.training.images // PROXY_IMAGES))
+                training=scale.method.training.lasting(max(1, scale.method.training.images // PROXY_IMAGES))
             )
             shorter = scale.replace(method=method, samples=min(scale.samples, PROXY_SAMPLES))
             request = replace(request, scale=shorter, options=replace(asked, seeds=asked.seeds[:1]))

@@ -64,6 +64,10 @@ class Training(Component, family="training", name="adam"):
         if not 0 <= self.final_fraction <= 1:
             raise InputError(f"training.final_fraction must lie in [0, 1], not {self.final_fraction}")
 
+    def lasting(self, images: int) -> Self:
+        """The same over another number of images, its ramp-up the same share of them."""
+        return self.replace(images=images, rampup_images=round(self.rampup_images * images / self.images))
+
     def rate(self, seen: int) -> float:
         """Learning rate after `seen` images."""
         ramp = min(1.0, seen / self.rampup_images) if self.rampup_images else 1.0

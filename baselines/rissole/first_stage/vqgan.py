@@ -109,7 +109,7 @@ class VQGAN(FirstStage, name="vqgan"):
         encode, decode, discriminate = _operations(self, resolution)
         each = (1 + BACKWARD) * (encode + decode + (3 * discriminate if self.adversarial else 0.0))
         images = max(self.training.batch, int(flops / each))
-        return self.replace(training=self.training.replace(images=images))
+        return self.replace(training=self.training.lasting(images))
 
     @override
     def decoding_flops(self, resolution: int) -> float:
