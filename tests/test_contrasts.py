@@ -21,7 +21,7 @@ from prism_bench.analysis.stats.paired import Paired, Seeds, seeds_needed
 from prism_bench.analysis.stats.ranking import ranking
 from prism_bench.analysis.stats.statistics import BOOTSTRAP, POOLED, STUDENT_T, Estimator, share_interval
 
-FD = Metric("fd_x", "FD", "lower", "", 9, 9, "f", "", "", math.nan)
+FD = Metric("fd_x", "FD", "lower", "", 9, 9, "f", "", "", math.nan, math.nan, math.nan)
 KID = replace(FD, name="kid")
 
 
