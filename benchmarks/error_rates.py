@@ -36,7 +36,7 @@ PAIRS = (1, 3, 9)
 EQUAL = (0.0, 0.0, 0.0, 0.0)
 UNEQUAL = (4.0, 2.0, 2.0, 1.0)
 """Spreads as different as those of Table 3's rows at scale laptop."""
-METRIC = Metric("value", "value", "lower", "", 1, 1, "f", "", "", 0.0)
+METRIC = Metric("value", "value", "lower", "", 1, 1, "f", "", "", 0.0, 0.0, 0.0)
 Values = npt.NDArray[np.float64]
 Rows = Contrasts[int]
 

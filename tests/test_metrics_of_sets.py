@@ -206,11 +206,11 @@ def test_too_few_images_for_the_length_of_the_features_are_refused() -> None:
 
 def test_metrics_are_called_by_name_and_look_through_the_encoder_in_use() -> None:
     scale = SCALES["smoke"].on("")
-    metrics = with_metrics(scale.metrics, ("prdc", "kid", "frechet:pixels-pca", "cmmd"), 64)
+    metrics = with_metrics(scale.metrics, ("prdc", "kid", "kid:pixels-pca", "cmmd"), 64)
     assert metrics[: len(scale.metrics)] == scale.metrics
     prdc, by_pca, cmmd = metrics[len(scale.metrics) :]
     assert prdc.encoder == scale.metrics[0].encoder, "so that features are computed once"
-    assert (by_pca.name, by_pca.encoder) == ("frechet", PixelsPCA())
+    assert (by_pca.name, by_pca.encoder) == ("kid", PixelsPCA())
     assert cmmd == CMMD(), "it is defined with an encoder of its own"
     for name, words in (
         ("prrdc", "did you mean prdc"),
@@ -224,10 +224,10 @@ def test_metrics_are_called_by_name_and_look_through_the_encoder_in_use() -> Non
 
 def test_a_table_has_the_columns_that_were_asked_for(cli: Cli) -> None:
     line = f"run ablation-table3 {TINY} --only variant=prism"
-    assert cli(f"{line} --metrics prdc,frechet:pixels-pca").code == 0
+    assert cli(f"{line} --metrics prdc,kid:pixels-pca").code == 0
     (table,) = Path("prism-bench-store").rglob("ablation-table3.csv")
     names = {row["metric"] for row in csv.DictReader(table.read_text().splitlines())}
     assert {f"{word}_efficientnet_lite0" for word in ("precision", "recall", "density", "coverage")} <= names
-    assert {"fd_pixels_pca", "fd_efficientnet_lite0"} <= names
+    assert {"kid_pixels_pca", "fd_efficientnet_lite0"} <= names
     (record,) = (json.loads(path.read_text()) for path in Path("prism-bench-store/records").iterdir())
-    assert {"metric:frechet:pixels-pca", "metric:frechet:efficientnet-lite0"} <= set(record["stages"])
+    assert {"metric:kid:pixels-pca", "metric:frechet:efficientnet-lite0"} <= set(record["stages"])
