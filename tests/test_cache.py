@@ -65,13 +65,12 @@ def add_work(store: Path, name: str, *, days: float) -> Path:
 
 @contextmanager
 def locked(store: Path, address: str) -> Iterator[None]:
-    """Another process holds the stage's lock."""
+    """Another process makes the stage."""
     code = (
-        "import sys, filelock\n"
-        "with filelock.FileLock(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()"
+        "import sys, pathlib\nfrom prism_bench.prism.engine.lease import Lease\n"
+        "Lease(pathlib.Path(sys.argv[1])).acquire()\nprint('held', flush=True)\nsys.stdin.read()"
     )
-    (store / "locks").mkdir(exist_ok=True)
-    command = [sys.executable, "-c", code, str(store / "locks" / f"{address}.lock")]
+    command = [sys.executable, "-c", code, str(store / "locks" / address)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"

@@ -45,6 +45,12 @@ class Heard:
     def started(self, stage: Stage) -> None:
         self.lines.append(f"start {stage.label}")
 
+    def elsewhere(self, stage: Stage, who: str) -> None:
+        self.lines.append(f"elsewhere {stage.label}")
+
+    def put_back(self, stage: Stage) -> None:
+        self.lines.append(f"put back {stage.label}")
+
     def progressed(self, stage: Stage, progress: dict[str, object]) -> None:
         """Nothing: these stages take no time."""
 

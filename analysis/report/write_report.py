@@ -1,8 +1,8 @@
 """Write the files of tables: LaTeX, Markdown, the frame as CSV and Parquet, for each and for all, and one page."""
 
 import io
-import os
 import shutil
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +170,7 @@ def _text(text: str) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
     return path

@@ -55,6 +55,15 @@ class Display:
         self._tasks[address] = self._bars.add_task(stage.title, total=None, state="")
         self._left[stage.kind] -= 1
 
+    def elsewhere(self, stage: Stage, who: str) -> None:
+        """See `StageObserver`."""
+        self._say(f"  elsewhere  {stage.title} ({who})")
+
+    def put_back(self, stage: Stage) -> None:
+        """See `StageObserver`."""
+        self._bars.remove_task(self._tasks.pop(str(stage.address)))
+        self._left[stage.kind] += 1
+
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
         """See `StageObserver`."""
         address, done, total = str(stage.address), progress["done"], progress["total"]
@@ -77,11 +86,12 @@ class Display:
     def finished(self, stage: Stage, answer: Answer) -> None:
         """See `StageObserver`."""
         self._bars.remove_task(self._tasks.pop(str(stage.address)))
-        self._lengths[stage.kind].append(answer.seconds)
+        if not answer.by:
+            self._lengths[stage.kind].append(answer.seconds)
         self._bars.advance(self._overall)
         self._bars.update(self._overall, state=self._overall_state())
         if answer.outcome == "done":
-            self._say(f"  done  {stage.title} ({duration(answer.seconds)})")
+            self._say(f"  done  {stage.title} ({answer.by or duration(answer.seconds)})")
         elif answer.outcome == "failed":
             self._say(f"  FAILED  {stage.title}: {answer.reason}")
 

@@ -34,12 +34,18 @@ class MlflowView:
         for cell in self._by_training.get(str(stage.address), []):
             self._begin(cell)
 
+    def elsewhere(self, stage: Stage, who: str) -> None:
+        """See `StageObserver`."""
+
+    def put_back(self, stage: Stage) -> None:
+        """See `StageObserver`."""
+
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
         """See `StageObserver`."""
         address, now = str(stage.address), time.monotonic()
         if address in self._by_training and now - self._looked.get(address, -EVERY_SECONDS) >= EVERY_SECONDS:
             self._looked[address] = now
-            self._log(address, self.store.root / "work" / address)
+            self._log(address, self.store.work_folder(stage.address))
 
     def finished(self, stage: Stage, answer: Answer) -> None:
         """See `StageObserver`."""

@@ -1,19 +1,18 @@
 """What can be removed from a store without losing anything a plan needs, and the removal."""
 
-import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from filelock import Timeout
-
 from prism_bench.experiments.formatting import counted, size
 from prism_bench.experiments.store.inventory import Inventory, StoredPlan, stages_of
 from prism_bench.experiments.store.work_folders import bytes_in, is_locked, work_folders
+from prism_bench.prism.engine.lease import HeldError, Lease
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 
@@ -96,12 +95,19 @@ def remove(store: Store, items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
     """Remove the items one by one; yields each with whether it went. One whose lock is taken meanwhile stays."""
     for item in items:
         try:
-            with nullcontext() if item.address is None else store.lock(item.address).acquire(timeout=0):
+            with nullcontext() if item.address is None else _held(store, item.address):
                 _remove(store, item.path)
-        except Timeout:
+        except HeldError:
             yield item, False
         else:
             yield item, True
+
+
+def _held(store: Store, address: Address) -> Lease:
+    """The lease of a stage, acquired; HeldError where a living process has it."""
+    lease = store.lease(address)
+    lease.acquire()
+    return lease
 
 
 def unfinished(plan: StoredPlan, inventory: Inventory) -> int:
@@ -195,7 +201,7 @@ def _days(days: float) -> str:
 
 
 def _remove(store: Store, path: Path) -> None:
-    target = store.root / REMOVED / f"{path.parent.name}-{path.name}-{os.getpid()}"
+    target = store.root / REMOVED / f"{path.parent.name}-{path.name}-{uuid.uuid4().hex}"
     if path.parent.name != REMOVED:
         target.parent.mkdir(exist_ok=True)
         path.rename(target)

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
-
-from prism_bench.prism.engine.store import Address, Store
+from prism_bench.prism.engine.store import TAKEN_OVER, Address, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +22,7 @@ def work_folders(store: Store) -> list[Work]:
     """The folders of stages that are being made, or were interrupted."""
     found = []
     for path in sorted(store.root.glob("work/*")):
-        kind, _, key = path.name.rpartition("-")
+        kind, _, key = path.name.partition(TAKEN_OVER)[0].rpartition("-")
         if not path.is_dir() or not kind:
             continue
         address = Address(kind, key)
@@ -39,14 +37,8 @@ def work_folders(store: Store) -> list[Work]:
 
 def is_locked(store: Store, address: Address) -> bool:
     """Whether a living process is making this stage."""
-    lock = store.lock(address)
-    if not Path(lock.lock_file).exists():
-        return False
     try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
+        return store.lease(address).holder() is not None
     except OSError:  # a store that can only be read
         return False
 

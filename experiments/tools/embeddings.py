@@ -82,7 +82,7 @@ def import_embeddings(options: ImportOptions, console: Console) -> Path:
             f"{source.title} at {stage.data.dataset.resolution}x{stage.data.dataset.resolution} (digest {own}); give "
             "the same images at the same --resolution"
         )
-    with store.lock(stage.address):
+    with store.making(stage.address):
         if store.manifest(stage.address) is None:
             work = store.work(stage.address)
             np.save(work / "embeddings.npy", vectors)

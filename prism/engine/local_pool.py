@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from prism_bench.prism.component import load
+from prism_bench.prism.engine.lease import HeldError, LeaseLostError
 from prism_bench.prism.engine.runtime import Runtime, StopRequestedError
 from prism_bench.prism.engine.stage import Stage, perform
 from prism_bench.prism.engine.store import Store
@@ -26,21 +27,27 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a stage."""
+    """What became of a stage. held: another process makes it, as `reason` says; it may be asked for again.
+
+    by: the process that made it, where that is not one of this pool's.
+    """
 
     address: str
-    outcome: Literal["done", "failed", "stopped"]
+    outcome: Literal["done", "failed", "stopped", "held"]
     seconds: float = 0.0
     reason: str = ""
+    by: str = ""
 
 
 def attempt(stage: Stage, store: Store, runtime: Runtime, stop: threading.Event) -> Answer:
     """Perform a stage and turn whatever happens into an answer; an unforeseen error leaves its traceback in a file."""
     address = str(stage.address)
     try:
-        seconds = perform(stage, store, runtime, stop.is_set)
+        seconds = perform(stage, store, runtime, stop.is_set, wait=False)
     except StopRequestedError:
         return Answer(address, "stopped")
+    except (HeldError, LeaseLostError) as error:
+        return Answer(address, "held", reason=str(error))
     except (ComputeError, InputError) as error:
         return Answer(address, "failed", reason=str(error))
     except Exception as error:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,13 @@ class Report:
 
     path: Path
     should_stop: Callable[[], bool] = lambda: False
+    check: Callable[[], None] = lambda: None
+    """Called with every report; raises where the stage is no longer this process's to make."""
     _written: float = 0.0
 
     def __call__(self, done: int, total: int, unit: str, **facts: Any) -> None:
         """State that `done` of `total` units are finished, with any further facts (plain numbers)."""
+        self.check()
         now = time.monotonic()
         if done >= total or now - self._written > 0.3:
             self._written = now
@@ -53,7 +57,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file by rename: the old bytes or the new ones, never half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Two containers may have processes of one number.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()

@@ -1,6 +1,10 @@
-"""Which stage is next: stages in the order of their needs; a failure stops only what rests on it."""
+"""Which stage is next: stages in the order of their needs; a failure stops only what rests on it.
+
+Other processes may work on the same store. A stage that one of them makes is left to it, and another one is taken.
+"""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -9,6 +13,9 @@ from prism_bench.prism.engine.local_pool import Answer, Pool
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
 
+LOOK = 0.5
+"""Seconds between two looks at what runs."""
+
 
 class StageObserver(Protocol):
     """What hears of stages while they are performed: a progress display, MLflow."""
@@ -16,11 +23,17 @@ class StageObserver(Protocol):
     def started(self, stage: Stage) -> None:
         """A stage was given to a worker."""
 
+    def elsewhere(self, stage: Stage, who: str) -> None:
+        """Another process makes the stage, and this one waits for it or finds something else to do."""
+
+    def put_back(self, stage: Stage) -> None:
+        """A stage that was started here is to be done again: another process was first, or has taken it over."""
+
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
         """The stage's `progress.json` as it stands; called about twice a second."""
 
     def finished(self, stage: Stage, answer: Answer) -> None:
-        """A stage is done or has failed."""
+        """A stage is done or has failed; one that another process made is started and finished at once."""
 
 
 @dataclass
@@ -34,6 +47,8 @@ class Scheduler:
     """Why, by address: of stages that failed, and of those that rest on them."""
     _waiting: dict[str, Stage] = field(default_factory=dict)
     _running: dict[str, Stage] = field(default_factory=dict)
+    _elsewhere: dict[str, str] = field(default_factory=dict)
+    """Who makes a stage, as far as it was another process."""
 
     def run(self, stages: dict[str, Stage], changed: Callable[[], None] = lambda: None) -> None:
         """Work until nothing more can be done. Of the stages that are ready, the first in `stages` goes first.
@@ -45,9 +60,11 @@ class Scheduler:
         changed()
         while self._waiting or self._running:
             self._block()
-            for address in self._ready()[: self.pool.free]:
+            for address in self._free():
                 self._start(address)
-            for answer in self.pool.answers(timeout=0.5):
+            if self._waiting and not self._running:
+                time.sleep(LOOK)
+            for answer in self.pool.answers(timeout=LOOK):
                 self._take(answer)
             for stage in self._running.values():
                 self._look(stage)
@@ -64,6 +81,37 @@ class Scheduler:
             for address, stage in self._waiting.items()
             if not any(self.is_open(needed) for needed in stage.inputs().values())
         ]
+
+    def _free(self) -> list[str]:
+        """The stages to start now: as many as the pool has places for, of those that no other process makes."""
+        found: list[str] = []
+        for address in self._ready():
+            if len(found) == self.pool.free:
+                break
+            stage = self._waiting[address]
+            holder = self.store.lease(stage.address).holder()
+            if holder is not None:
+                self._leave(stage, str(holder))
+            elif address in self._elsewhere and self.store.manifest(stage.address) is not None:
+                self._adopt(stage)
+            else:
+                found.append(address)
+        return found
+
+    def _leave(self, stage: Stage, who: str) -> None:
+        if self._elsewhere.get(str(stage.address)) != who:
+            self._elsewhere[str(stage.address)] = who
+            for observer in self.observers:
+                observer.elsewhere(stage, who)
+
+    def _adopt(self, stage: Stage) -> None:
+        """Another process has made a stage that this one waited for."""
+        address = str(stage.address)
+        del self._waiting[address]
+        answer = Answer(address, "done", by=self._elsewhere.pop(address))
+        for observer in self.observers:
+            observer.started(stage)
+            observer.finished(stage, answer)
 
     def _start(self, address: str) -> None:
         stage = self._running[address] = self._waiting.pop(address)
@@ -83,13 +131,19 @@ class Scheduler:
 
     def _take(self, answer: Answer) -> None:
         stage = self._running.pop(answer.address)
+        if answer.outcome == "held":
+            # First again, as it was; who has it is looked up in the next round.
+            self._waiting = {answer.address: stage, **self._waiting}
+            for observer in self.observers:
+                observer.put_back(stage)
+            return
         if answer.outcome != "done":
             self.failed[answer.address] = answer.reason or "stopped"
         for observer in self.observers:
             observer.finished(stage, answer)
 
     def _look(self, stage: Stage) -> None:
-        path = self.store.root / "work" / str(stage.address) / "progress.json"
+        path = self.store.work_folder(stage.address) / "progress.json"
         try:
             progress = json.loads(path.read_text())
         except (OSError, json.JSONDecodeError):

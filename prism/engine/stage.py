@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from prism_bench.prism.component import Component, Json, digest_of, leaves
+from prism_bench.prism.engine.lease import Lease, LeaseLostError
 from prism_bench.prism.engine.peak_memory import peak_bytes, restart_peak
-from prism_bench.prism.engine.runtime import Report, Runtime
+from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.engine.store import Address, Store
 
 if TYPE_CHECKING:
@@ -103,24 +104,46 @@ def walk(stage: Stage) -> Iterator[Stage]:
     yield stage
 
 
-def perform(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[[], bool] = lambda: False) -> float:
+def perform(
+    stage: Stage,
+    store: Store,
+    runtime: Runtime,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    wait: bool = True,
+) -> float:
     """Run one stage whose inputs are finished, and publish it; returns the seconds it took (0 where it was there).
 
-    Several processes may ask for the same stage: one works, the others wait for its lock.
+    Several processes may ask for the same stage, and one of them works.
+
+    Raises:
+        HeldError: another one does, and `wait` is False; with it, the end of its work is waited for.
+        LeaseLostError: this process was silent for so long that another one took the stage over.
     """
-    with store.lock(stage.address):
+    with store.making(stage.address, wait=wait, should_stop=should_stop) as lease:
         if store.manifest(stage.address) is not None:
             return 0.0
-        work = store.work(stage.address)
-        report = Report(work / "progress.json", should_stop)
-        restart_peak(runtime.device)
-        started = time.monotonic()
-        inputs = {name: store.folder(needed.address) for name, needed in stage.inputs().items()}
-        stage.run(StageContext(inputs, work, runtime, report))
-        seconds = time.monotonic() - started
-        peak = peak_bytes(runtime.device)
-        stage.publish(store, work, seconds=seconds, runtime=runtime, peak=peak)
-        return seconds
+        try:
+            return _made(stage, store, runtime, should_stop, lease)
+        except (Exception, StopRequestedError) as error:
+            # Whoever took the stage over has moved its folder: what went wrong is a consequence of that.
+            if isinstance(error, LeaseLostError) or lease.is_held():
+                raise
+            raise LeaseLostError(str(error)) from error
+
+
+def _made(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[[], bool], lease: Lease) -> float:
+    work = store.work(stage.address)
+    report = Report(work / "progress.json", should_stop, lease.check_now_and_then)
+    restart_peak(runtime.device)
+    started = time.monotonic()
+    inputs = {name: store.folder(needed.address) for name, needed in stage.inputs().items()}
+    stage.run(StageContext(inputs, work, runtime, report))
+    seconds = time.monotonic() - started
+    peak = peak_bytes(runtime.device)
+    lease.check()
+    stage.publish(store, work, seconds=seconds, runtime=runtime, peak=peak)
+    return seconds
 
 
 def explain(stage: Stage, store: Store) -> str:

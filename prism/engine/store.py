@@ -1,30 +1,39 @@
-"""The store: content-addressed stages, published by rename, verified by checksum, guarded by a lock per key.
+"""The store: content-addressed stages, published by rename, verified by checksum, each made under a lease.
 
 stages/<kind>/<key>/    finished stages, each with its `stage.json`
-work/<kind>-<key>/      stages under way: checkpoints and partial arrays, from which the same command goes on
+work/<kind>-<key>/      stages under way: checkpoints and partial arrays, from which the same command goes on; with
+                        `~` and a mark behind the key where another process has taken the stage over
+locks/<kind>-<key>/     who makes a stage
 corrupted/              stages whose checksum failed, set aside
 records/<digest>.json   one result per cell      experiments/<name>/<plan>.json   what was asked
 """
 
+import contextlib
 import errno
 import hashlib
 import os
 import shutil
+import stat
 import time
-from collections.abc import Container, Iterator
+import uuid
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.engine.lease import HeldError, Lease
+from prism_bench.prism.engine.runtime import StopRequestedError, write_json
 from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
     from prism_bench.prism.engine.manifest import Manifest
 
 MANIFEST = "stage.json"
+TAKEN_OVER = "~"
+"""Before the mark of a work folder whose first maker is gone."""
+LOOK = 0.5
+"""Seconds between two looks at a stage that another process makes."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Address:
 
 
 class Store:
-    """One folder; several processes may use it at once."""
+    """One folder; several processes, machines and accounts may use it at once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -48,14 +57,19 @@ class Store:
     def create(cls, root: Path) -> "Store":
         """Make the folder if need be and see that it can be written.
 
+        Where the folder may be written by its group, so may be all that this process writes from here on: a team's.
+
         Raises:
             InputError: it cannot.
         """
         store = cls(root)
         try:
+            store.root.mkdir(parents=True, exist_ok=True)
+            if store.root.stat().st_mode & stat.S_IWGRP:
+                os.umask(os.umask(0o077) & ~stat.S_IRWXG)
             for name in ("stages", "work", "locks", "records", "experiments"):
-                (store.root / name).mkdir(parents=True, exist_ok=True)
-            probe = store.root / f".probe-{os.getpid()}"
+                (store.root / name).mkdir(exist_ok=True)
+            probe = store.root / f".probe-{uuid.uuid4().hex}"
             probe.write_bytes(b"x")
             probe.unlink()
         except OSError as error:
@@ -71,13 +85,49 @@ class Store:
 
     def work(self, address: Address) -> Path:
         """Where the stage is being made; created on demand."""
-        path = self.root / "work" / str(address)
+        path = self.work_folder(address)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def lock(self, address: Address) -> FileLock:
+    def work_folder(self, address: Address) -> Path:
+        """The same, whether it is there or not."""
+        taken_over = next(self.root.glob(f"work/{address}{TAKEN_OVER}*"), None)
+        return taken_over or self.root / "work" / str(address)
+
+    def take_over_work(self, address: Address, mark: str) -> None:
+        """Rename the folder in which a stage was being made, so that whoever made it cannot publish it any more."""
+        with contextlib.suppress(FileNotFoundError):
+            self.work_folder(address).rename(self.root / "work" / f"{address}{TAKEN_OVER}{mark}")
+
+    def lease(self, address: Address) -> Lease:
         """Held by the one process that makes this stage."""
-        return FileLock(self.root / "locks" / f"{address}.lock")
+        return Lease(self.root / "locks" / str(address))
+
+    @contextmanager
+    def making(
+        self, address: Address, *, wait: bool = True, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Lease]:
+        """Make a stage that nobody else is making, for as long as the context lasts.
+
+        Raises:
+            HeldError: another living process makes it; with `wait` its end is waited for.
+            StopRequestedError: `should_stop` said so while waiting.
+        """
+        lease = self.lease(address)
+        while True:
+            try:
+                taken_over = lease.acquire()
+                break
+            except HeldError:
+                if not wait:
+                    raise
+            if should_stop():
+                raise StopRequestedError
+            time.sleep(LOOK)
+        with lease:
+            if taken_over and lease.mine is not None:
+                self.take_over_work(address, lease.mine.token[:8])
+            yield lease
 
     def manifest(self, address: Address) -> "Manifest | None":
         """The `stage.json` of a finished stage; None where it is not finished or the file is unreadable.
@@ -153,7 +203,7 @@ class Store:
 
     def set_aside(self, address: Address) -> Path:
         """Move a corrupted stage out of the way, keeping its files."""
-        target = self.root / "corrupted" / f"{address}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        target = self.root / "corrupted" / f"{address}-{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
         target.parent.mkdir(exist_ok=True)
         self.folder(address).rename(target)
         return target

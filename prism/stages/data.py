@@ -30,7 +30,7 @@ def save_images(folder: Path, images: Images) -> None:
 
 def publish_images(stage: "DatasetStage", images: Images, store: Store) -> None:
     """Finish a dataset stage whose images were read before, unless it is there already."""
-    with store.lock(stage.address):
+    with store.making(stage.address):
         if store.manifest(stage.address) is None:
             work = store.work(stage.address)
             save_images(work, images)

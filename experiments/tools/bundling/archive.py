@@ -1,7 +1,7 @@
 """Writes a bundle's zip: the same contents give the same bytes."""
 
-import os
 import shutil
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def write_bundle(contents: Contents, out: Path) -> str:
     Raises:
         InputError: it cannot be written.
     """
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in sorted([*contents.held, *contents.files]):
