@@ -224,6 +224,7 @@ from typing import ClassVar
 from prism_bench.prism.engine.local_pool import Pool
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.scheduler import Scheduler
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
 
@@ -241,7 +242,7 @@ naps = {str(nap.address): nap for nap in (Nap(number=n) for n in range(12))}
 while not (Path(sys.argv[1]) / "go").exists():
     time.sleep(0.01)
 started = time.monotonic()
-with Pool(store, Runtime(), 0) as pool:
+with Pool(store, Slots.one(Runtime(), here=True)) as pool:
     scheduler = Scheduler(store, pool)
     scheduler.run(dict(naps))
 assert not scheduler.failed, scheduler.failed

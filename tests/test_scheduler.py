@@ -10,6 +10,7 @@ from prism_bench.prism.component import Json
 from prism_bench.prism.engine.local_pool import Answer, Pool
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.scheduler import Scheduler
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError
@@ -60,7 +61,7 @@ class Heard:
 
 def scheduled(tmp_path: Path, *stages: Sum) -> tuple[Scheduler, Store, list[str]]:
     store, heard = Store.create(tmp_path), Heard([])
-    with Pool(store, Runtime(), 0) as pool:
+    with Pool(store, Slots.one(Runtime(), here=True)) as pool:
         scheduler = Scheduler(store, pool, [heard])
         scheduler.run({str(stage.address): stage for stage in stages})
     return scheduler, store, heard.lines
@@ -103,7 +104,7 @@ def test_settled_stages_are_told_after_every_round(tmp_path: Path, again: int) -
         chain = Sum(number=n + 2, needs=(chain,), label=str(n))
     store, rounds = Store.create(tmp_path), []
     stages = [chain, *(one for one in _below(chain))]
-    with Pool(store, Runtime(), 0) as pool:
+    with Pool(store, Slots.one(Runtime(), here=True)) as pool:
         scheduler = Scheduler(store, pool)
         scheduler.run(
             {str(stage.address): stage for stage in stages},

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -180,5 +181,5 @@ def test_manifests_say_what_was_done(store: Store) -> None:
     manifest = json.loads((store.folder(Note(word="a").address) / "stage.json").read_text())
     assert manifest["label"] == "mine"
     assert manifest["identity"]["parameters"] == {"word": "a"}
-    assert manifest["runtime"] == {"device": "cpu", "threads": 2}
+    assert manifest["runtime"] == {"device": "cpu", "threads": 2, "torch": version("torch")}
     assert manifest["files"]["word.txt"]["bytes"] == 1

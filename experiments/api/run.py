@@ -81,7 +81,7 @@ def _asked(experiments: tuple[Any, ...], options: dict[str, Any], *, dry_run: bo
 def _check_workers(prepared: Prepared) -> None:
     """Components written in a notebook or an interpreter exist in its process alone."""
     main = sys.modules["__main__"]
-    if prepared.workers and not hasattr(main, "__file__"):
+    if not prepared.slots.here and not hasattr(main, "__file__"):
         for stage in prepared.survey.todo.values():
             for name in re.findall(r'"component":"([^"]+)"', canonical(stage.identity)):
                 if member(*name.split("/", 1)).__module__ == "__main__":

@@ -40,6 +40,7 @@ class Display:
         self._left = Counter(stage.kind for stage in todo.values())
         self._lengths: defaultdict[str, list[float]] = defaultdict(list)
         self._expected: dict[str, float] = {}
+        self._noted: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -67,6 +68,9 @@ class Display:
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
         """See `StageObserver`."""
         address, done, total = str(stage.address), progress["done"], progress["total"]
+        if progress.get("note") and progress["note"] not in self._noted:
+            self._noted.add(progress["note"])
+            self._say(f"  note  {stage.title} {progress['note']}")
         self._bars.update(self._tasks[address], total=total, completed=done)
         task = next(task for task in self._bars.tasks if task.id == self._tasks[address])
         state = f"{done:,}/{total:,} {progress['unit']}"

@@ -102,9 +102,7 @@ def _compute(prepared: Prepared, views: Sequence[MlflowView]) -> "dict[str, dict
             view.recorded(plan, cell, record)
 
     plugins, todo = prepared.options.plugins, prepared.survey.todo
-    with working(
-        todo, prepared.store, prepared.runtime, prepared.workers, plugins, prepared.console, views
-    ) as scheduler:
+    with working(todo, prepared.store, prepared.slots, plugins, prepared.console, views) as scheduler:
         return run_plans(prepared.plans, todo, scheduler, recorded)
 
 

@@ -14,8 +14,8 @@ from prism_bench.experiments.execution.progress_display import Display
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
 from prism_bench.prism.engine.local_pool import Pool
-from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.scheduler import Scheduler, StageObserver
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
 
@@ -44,8 +44,7 @@ def interruptible() -> Iterator[None]:
 def working(
     todo: Mapping[str, Stage],
     store: Store,
-    runtime: Runtime,
-    workers: int,
+    slots: Slots,
     plugins: tuple[Path, ...],
     console: Console,
     observers: Sequence[StageObserver] = (),
@@ -53,8 +52,8 @@ def working(
     """A scheduler for some stages with its workers and a display of their progress, for as long as it is used."""
     with (
         interruptible(),
-        Pool(store, runtime, workers, plugins) as pool,
-        Display(todo, workers, console) as display,
+        Pool(store, slots, plugins) as pool,
+        Display(todo, len(slots.places), console) as display,
     ):
         yield Scheduler(store, pool, (display, *observers))
 

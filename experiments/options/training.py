@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from prism_bench.experiments.paper.experiment import Experiment
     from prism_bench.prism.variants.variant import Variant
 
-Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, Option(help="auto, cpu, cuda (every GPU), cuda:0,cuda:2, mps.")]
 Metrics = Annotated[
     tuple[str, ...],
     Option(read=names, help="Metrics beside the scale's, with commas: prdc,frechet:clip (names from `list metric`)."),
@@ -52,8 +52,10 @@ class TrainingOptions(StoreOptions, PluginOptions):
         Path | None, Option(help="CLIP from a file or folder of open_clip's instead of by its tag.")
     ] = None
     workers: Annotated[
-        int | None, Option(least=0, help="Stages at a time (default: one per core; 0: in this process).")
+        int | None,
+        Option(least=0, help="Stages at a time (default: one per core; 0: in this process); with GPUs, beside theirs."),
     ] = None
+    threads: Annotated[int | None, Option(least=1, help="Threads of a stage (default: the cores, shared out).")] = None
     device: Device = "auto"
     checkpoint_seconds: Annotated[
         float, Option(least=0.0, help="Longest time between two checkpoints of a training.")

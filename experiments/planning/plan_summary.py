@@ -27,7 +27,7 @@ def announce(prepared: Prepared) -> None:
 
 def summary(prepared: Prepared, guess: Estimate | None) -> str:
     """One line: cells, trainings, stages cached and to do, and with an estimate hours and disk."""
-    plans, todo, workers = prepared.plans, len(prepared.survey.todo), max(prepared.workers, 1)
+    plans, todo, slots = prepared.plans, len(prepared.survey.todo), prepared.slots
     stages = len({address for plan in plans for address in plan.stages})
     parts = [
         counted(table_cells(plans), "cell"),
@@ -35,7 +35,7 @@ def summary(prepared: Prepared, guess: Estimate | None) -> str:
         f"{stages} stages: {stages - todo} cached or not needed, {todo} to do",
     ]
     if guess is not None:
-        parts += [f"about {duration(guess.wall(workers))} on {counted(workers, 'worker')}", size(guess.disk)]
+        parts += [f"about {duration(guess.wall(len(slots.places)))} on {slots}", size(guess.disk)]
     return " · ".join(parts)
 
 

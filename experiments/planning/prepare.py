@@ -12,7 +12,7 @@ from prism_bench.experiments.planning.resolve_options import requests_of, resour
 from prism_bench.experiments.planning.survey import Survey, check_weights, survey
 from prism_bench.prism.component import load
 from prism_bench.prism.engine.local_pool import prepare_process
-from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
 
@@ -26,13 +26,12 @@ class Prepared:
     store: Store
     plans: Sequence[Plan]
     survey: Survey
-    runtime: Runtime
-    workers: int
+    slots: Slots
 
     def estimate(self) -> Estimate:
         """Time and disk of what is to do, from a short probe of this machine."""
-        prepare_process(self.runtime)
-        return estimate(self.plans, self.survey.todo, self.runtime)
+        prepare_process(self.slots.first)
+        return estimate(self.plans, self.survey.todo, self.slots.first)
 
 
 def prepare(options: RunOptions, console: Console) -> Prepared:
@@ -51,8 +50,8 @@ def prepare(options: RunOptions, console: Console) -> Prepared:
     plans = compile_plans(requests)
     for warning in dict.fromkeys(warning for plan in plans for warning in plan.warnings()):
         console.print(f"note: {warning}", markup=False)
-    runtime, workers = resources(options, distinct_trainings(plans))
+    slots = resources(options, distinct_trainings(plans))
     found = survey(plans, store)
     if not options.dry_run:
         check_weights(found.todo.values())
-    return Prepared(options, console, store, plans, found, runtime, workers)
+    return Prepared(options, console, store, plans, found, slots)

@@ -22,7 +22,8 @@ from prism_bench.prism.data.split import Split
 from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.encoders.clip_files import take
-from prism_bench.prism.engine.runtime import Runtime, usable_cores
+from prism_bench.prism.engine.runtime import usable_cores
+from prism_bench.prism.engine.slots import Slots, slots_for
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.stages.data import SplitStage
@@ -217,15 +218,30 @@ def _effect(scale: Scale, chosen: Sequence[_Chosen], panel: str) -> tuple[object
     return (rows, scale.sampler, scale.metrics, scale.samples, scale.dataset)
 
 
-def resources(options: RunOptions, trainings: int) -> tuple[Runtime, int]:
-    """Device, workers and threads. Threads depend on the plan, never on what is cached: same command, same bits."""
-    device = device_called(options.device)
-    cores = usable_cores()
-    workers = options.workers
-    if workers is None:
-        workers = max(1, min(cores, trainings)) if device == "cpu" else 1
-    threads = max(1, cores // max(1, workers))
-    return Runtime(device=device, threads=threads, checkpoint_seconds=options.checkpoint_seconds), workers
+def resources(options: RunOptions, trainings: int) -> Slots:
+    """Devices, workers and threads; see `slots_for`."""
+    return slots_for(
+        devices_called(options.device),
+        cores=usable_cores(),
+        trainings=trainings,
+        workers=options.workers,
+        threads=options.threads,
+        checkpoint_seconds=options.checkpoint_seconds,
+    )
+
+
+def devices_called(names: str) -> tuple[str, ...]:
+    """The devices of a list with commas between; `auto` and `cuda` are every GPU there is. InputError as below."""
+    import torch
+
+    found: list[str] = []
+    for name in names.split(","):
+        device = device_called(name.strip())
+        every = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if device == "cuda" else [device]
+        found += [it for it in every if it not in found]
+    if len(found) > 1 and not all(device.startswith("cuda:") for device in found):
+        raise InputError(f"--device {names}: several devices must be GPUs, cuda:0,cuda:1; name one kind")
+    return tuple(found)
 
 
 def device_called(name: str) -> str:
@@ -242,4 +258,9 @@ def device_called(name: str) -> str:
         raise InputError(
             f"--device {name}: this machine has no such device that torch can use; use --device auto or cpu"
         )
+    index = name.partition(":")[2]
+    if kind == "cuda" and index and not (index.isdigit() and int(index) < torch.cuda.device_count()):
+        count = torch.cuda.device_count()
+        many = f"{count} GPU{'s' * (count != 1)}"
+        raise InputError(f"--device {name}: this machine has {many}, cuda:0 to cuda:{count - 1}")
     return name

@@ -7,15 +7,13 @@ from rich.console import Console
 
 from prism_bench.experiments.execution.run_plans import working
 from prism_bench.experiments.planning.survey import missing
-from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage, walk
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError
 
 
-def complete(
-    targets: Sequence[Stage], store: Store, runtime: Runtime, workers: int, plugins: tuple[Path, ...], console: Console
-) -> None:
+def complete(targets: Sequence[Stage], store: Store, slots: Slots, plugins: tuple[Path, ...], console: Console) -> None:
     """Compute some stages and what they rest on; what is there is not computed again.
 
     Raises:
@@ -26,7 +24,7 @@ def complete(
     cached = {address for address, stage in stages.items() if store.manifest(stage.address) is not None}
     todo = missing(targets, cached)
     try:
-        with working(todo, store, runtime, workers, plugins, console) as work:
+        with working(todo, store, slots, plugins, console) as work:
             work.run(todo)
     except KeyboardInterrupt:
         console.print("\nStopped. What was computed is kept; the same command goes on from here.", markup=False)

@@ -20,6 +20,7 @@ from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.encoders.clip_files import take
 from prism_bench.prism.engine.runtime import Runtime, usable_cores
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.store import Store, file_digest
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.stages.data import EmbeddingsStage, SplitStage
@@ -43,7 +44,7 @@ def export_embeddings(options: ExportOptions, console: Console) -> Path:
     if store.manifest(stage.address) is None:
         encoder.check()
         runtime = Runtime(device=device_called(options.device), threads=usable_cores())
-        complete([stage], store, runtime, 0, (), console)
+        complete([stage], store, Slots.one(runtime, here=True), (), console)
     vectors: Vectors = np.load(store.folder(stage.address) / "embeddings.npy")
     facts: Json = {
         "format": FORMAT,

@@ -21,6 +21,7 @@ from prism_bench.prism.component import from_json, load, with_setting
 from prism_bench.prism.data.user_images.image_files import ImageFiles, ingest, native_side
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import Runtime, write_json
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
@@ -107,7 +108,8 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
         for metric in _chosen(options, _own(trained, store))
         if metric.applies(dataset) is None
     ]
-    complete([one for pair in pairs for one in pair], store, runtime, options.workers, options.plugins, console)
+    slots = Slots.one(runtime, here=not options.workers)
+    complete([one for pair in pairs for one in pair], store, slots, options.plugins, console)
     findings: list[Finding] = []
     for own, floor in pairs:
         floors = {value.name: BaselineValue(value, spread) for value, spread, _ in _values(floor, store)}

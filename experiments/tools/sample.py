@@ -19,6 +19,7 @@ from prism_bench.prism.data.decode import BadImageError, from_bytes
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.engine.runtime import Runtime, usable_cores
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
@@ -54,7 +55,7 @@ def run_sample(options: SampleOptions, console: Console) -> Path:
     else:
         stage = held(samples_stage(trained, sampler, k_sample, options.n, options.seed, store), store)
         targets = (stage, stage.training.data)
-        complete(targets, store, runtime, options.workers, options.plugins, console)
+        complete(targets, store, Slots.one(runtime, here=not options.workers), options.plugins, console)
         drawn = _taken(stage, options.n, store)
     facts: dict[str, Any] = {"seed": options.seed, "k_sample": k_sample, "training": trained.stage.address.key}
     return write_samples(drawn.images, drawn.queries, drawn.query_ids, facts, out)
@@ -140,7 +141,7 @@ def _guided(
     texts = encoder.load_texts(runtime.device)(options.prompts) if options.prompts else None
     pictures = _pictures(options.pseudo_queries, training.data.dataset.resolution)
     targets = (training.neighbours, training)
-    complete(targets, store, runtime, options.workers, options.plugins, console)
+    complete(targets, store, Slots.one(runtime, here=not options.workers), options.plugins, console)
     images = open_images(store.folder(training.data.address))
     if texts is None:
         retrieval = open_parts(store.folder(training.split.address)).retrieval

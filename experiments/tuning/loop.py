@@ -72,8 +72,8 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
     if options.sampler not in {"auto", "grid", "tpe"}:
         raise InputError(f"--sampler {options.sampler}: known are auto, grid, tpe")
     space = Space(parameters(options.target, options.over, options.values, scale))
-    runtime, workers = resources(options.run, len(options.run.seeds))
-    objective = Objective(options.run, space, Variant.called(options.variant), "", store, runtime, workers, console)
+    slots = resources(options.run, len(options.run.seeds))
+    objective = Objective(options.run, space, Variant.called(options.variant), "", store, slots, console)
     proxies = (False, True) if options.prune else (False,)
     plans = [objective.plan(point, proxy=proxy) for proxy in proxies for point in _ends(space)]
     seen = plans[0].request

@@ -15,7 +15,7 @@ from prism_bench.experiments.planning.resolve_options import requests_of
 from prism_bench.experiments.planning.survey import check_weights, survey
 from prism_bench.experiments.tuning.space import Point, Space
 from prism_bench.prism.data.split import Parts
-from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import Metric, MetricInputs, Value
@@ -52,8 +52,7 @@ class Objective:
     variant: Variant
     metric: str
     store: Store
-    runtime: Runtime
-    workers: int
+    slots: Slots
     console: Console
 
     def plan(self, point: Point, *, proxy: bool = False) -> Plan:
@@ -94,7 +93,7 @@ class Objective:
         todo = survey([plan], self.store).todo
         check_weights(todo.values())
         plugins = self.options.plugins
-        with working(todo, self.store, self.runtime, self.workers, plugins, self.console) as scheduler:
+        with working(todo, self.store, self.slots, plugins, self.console) as scheduler:
             records = run_plans([plan], todo, scheduler)
         by_seed: dict[int, float] = {}
         names: dict[int, str] = {}

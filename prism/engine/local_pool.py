@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Literal
 from prism_bench.prism.component import load
 from prism_bench.prism.engine.lease import HeldError, LeaseLostError
 from prism_bench.prism.engine.runtime import Runtime, StopRequestedError
+from prism_bench.prism.engine.slots import Slot, Slots
 from prism_bench.prism.engine.stage import Stage, perform
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
@@ -67,13 +68,22 @@ def _unforeseen(error: Exception, address: str, store: Store) -> str:
     return f"{type(error).__name__}: {error} (details: {log})"
 
 
-def prepare_process(runtime: Runtime) -> None:
-    """Thread count and determinism of this process."""
+def prepare_process(runtime: Runtime) -> Callable[[], None]:
+    """Thread count, device and determinism of this process; returns what puts the former ones back."""
     import torch
 
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(runtime.threads)
     if runtime.device == "cpu":
         torch.use_deterministic_algorithms(mode=True)
+    if runtime.device.startswith("cuda:"):
+        torch.cuda.set_device(runtime.device)
+
+    def put_back() -> None:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+
+    return put_back
 
 
 def _serve(connection: Connection, root: Path, runtime: Runtime, plugins: tuple[Path, ...]) -> None:
@@ -102,6 +112,7 @@ def _follow(stop: threading.Event) -> None:
 
 @dataclass
 class _Worker:
+    slot: Slot
     process: multiprocessing.process.BaseProcess
     connection: Connection
     stage: Stage | None = None
@@ -109,57 +120,79 @@ class _Worker:
 
 @dataclass
 class Pool:
-    """`size` worker processes; size 0 performs stages in this process, one by one, when answers are asked for."""
+    """A worker process for each slot, started when it is first needed; or this process, which makes stages one by one.
+
+    In this process a stage is made when answers are asked for, with the threads and the determinism of a worker.
+    """
 
     store: Store
-    runtime: Runtime
-    size: int
+    slots: Slots
     plugins: tuple[Path, ...] = ()
     _workers: list[_Worker] = field(default_factory=list)
     _inline: list[Stage] = field(default_factory=list)
+    _prepared: Callable[[], None] | None = None
 
     def __enter__(self) -> "Pool":
-        # Libraries read this when they are loaded, which in a worker is before any code of ours.
-        os.environ["OMP_NUM_THREADS"] = str(self.runtime.threads)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self._prepared is not None:
+            self._prepared()
+
+    def has_place(self, stage: Stage) -> bool:
+        """Whether the stage can be submitted now."""
+        return not self._inline if self.slots.here else self._slot(stage) is not None
 
     @property
-    def free(self) -> int:
-        """How many stages can be submitted now."""
-        if not self.size:
-            return 1 - len(self._inline)
-        return self.size - sum(worker.stage is not None for worker in self._workers)
+    def is_full(self) -> bool:
+        """Whether no stage at all can be submitted now."""
+        if self.slots.here:
+            return bool(self._inline)
+        return all(worker.stage is not None for worker in self._workers) and len(self._workers) == len(
+            self.slots.places
+        )
 
     def submit(self, stage: Stage) -> None:
-        """Give a stage to an idle worker, starting one if there are fewer than `size`."""
-        if not self.size:
+        """Give a stage to an idle worker of a slot that takes it, starting one where there is none."""
+        if self.slots.here:
             self._inline.append(stage)
             return
-        # An idle worker may have been killed from outside; its place is free.
-        self._workers = [w for w in self._workers if w.stage is not None or w.process.is_alive()]
-        worker = next((w for w in self._workers if w.stage is None), None) or self._start()
+        slot = self._slot(stage)
+        if slot is None:
+            raise ValueError(f"no place for {stage.title}; ask has_place first")
+        worker = next((w for w in self._workers if w.slot is slot), None) or self._start(slot)
         worker.stage = stage
         worker.connection.send(stage)
 
-    def _start(self) -> _Worker:
+    def _slot(self, stage: Stage) -> Slot | None:
+        # An idle worker may have been killed from outside; its place is free.
+        self._workers = [w for w in self._workers if w.stage is not None or w.process.is_alive()]
+        busy = [id(worker.slot) for worker in self._workers if worker.stage is not None]
+        started = [id(worker.slot) for worker in self._workers]
+        free = [slot for slot in self.slots.places if slot.takes(stage) and id(slot) not in busy]
+        # One that runs already is ready sooner.
+        return min(free, key=lambda slot: id(slot) not in started, default=None)
+
+    def _start(self, slot: Slot) -> _Worker:
+        # Libraries read this when they are loaded, which in a worker is before any code of ours.
+        os.environ["OMP_NUM_THREADS"] = str(slot.runtime.threads)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        arguments = (theirs, self.store.root, self.runtime, self.plugins)
+        arguments = (theirs, self.store.root, slot.runtime, self.plugins)
         process = context.Process(target=_serve, args=arguments, daemon=True)
         process.start()
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(slot, process, ours)
         self._workers.append(worker)
         return worker
 
     def answers(self, timeout: float) -> Iterator[Answer]:
         """What has been answered within `timeout` seconds."""
-        if not self.size:
+        if self.slots.here:
             while self._inline:
-                yield attempt(self._inline.pop(), self.store, self.runtime, threading.Event())
+                self._prepared = self._prepared or prepare_process(self.slots.first)
+                yield attempt(self._inline.pop(), self.store, self.slots.first, threading.Event())
             return
         busy = {worker.connection: worker for worker in self._workers if worker.stage is not None}
         for connection in wait(list(busy), timeout):

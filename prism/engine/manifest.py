@@ -1,7 +1,8 @@
 """The manifest of a finished stage, `stage.json`: what it is, what it was made from, and checksums of its files."""
 
 import json
-from typing import Any, ClassVar, Literal
+from importlib.metadata import version
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,16 +21,28 @@ class FileFacts(_Model):
 
 
 class UsedRuntime(_Model):
-    """What a stage was computed on; it cannot change the result's identity."""
+    """What a stage was computed on: its bits may depend on it, its identity does not. torch: the version."""
 
     device: str
     threads: int
+    torch: str = ""
+
+    @classmethod
+    def here(cls, device: str, threads: int) -> Self:
+        """A device and threads of this process."""
+        return cls(device=device, threads=threads, torch=version("torch"))
+
+    @property
+    def kind(self) -> str:
+        """The kind of device: cpu, cuda, mps."""
+        return self.device.partition(":")[0]
 
 
 class Manifest(_Model):
     """A finished stage. `identity` is the nested description whose hash is its key; each kind has its own parameters.
 
-    `seconds`: of computing. `peak_bytes`: highest memory, None where it is not known.
+    `seconds`: of computing. `peak_bytes`: highest memory, None where it is not known. `earlier`: what an interrupted
+    stage was computed on before, where that was something else.
     """
 
     newest: ClassVar[int] = 2
@@ -42,6 +55,7 @@ class Manifest(_Model):
     seconds: float
     peak_bytes: int | None
     runtime: UsedRuntime
+    earlier: tuple[UsedRuntime, ...] = ()
     files: dict[str, FileFacts]
     created: str
 

@@ -7,7 +7,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prism_bench.prism.engine.manifest import UsedRuntime
 
 
 class StopRequestedError(Exception):
@@ -37,6 +40,10 @@ class Report:
     should_stop: Callable[[], bool] = lambda: False
     check: Callable[[], None] = lambda: None
     """Called with every report; raises where the stage is no longer this process's to make."""
+    note: str = ""
+    """What people should know of this stage beside its progress."""
+    ran_on: "tuple[UsedRuntime, ...]" = ()
+    """What the stage has been computed on, oldest first; empty: by this process alone."""
     _written: float = 0.0
 
     def __call__(self, done: int, total: int, unit: str, **facts: Any) -> None:
@@ -46,7 +53,8 @@ class Report:
         if done >= total or now - self._written > 0.3:
             self._written = now
             temporary = self.path.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"done": done, "total": total, "unit": unit, **facts}))
+            said = {"note": self.note} if self.note else {}
+            temporary.write_text(json.dumps({"done": done, "total": total, "unit": unit, **said, **facts}))
             temporary.replace(self.path)
 
 

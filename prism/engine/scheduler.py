@@ -60,8 +60,7 @@ class Scheduler:
         changed()
         while self._waiting or self._running:
             self._block()
-            for address in self._free():
-                self._start(address)
+            self._start_what_is_free()
             if self._waiting and not self._running:
                 time.sleep(LOOK)
             for answer in self.pool.answers(timeout=LOOK):
@@ -82,21 +81,21 @@ class Scheduler:
             if not any(self.is_open(needed) for needed in stage.inputs().values())
         ]
 
-    def _free(self) -> list[str]:
-        """The stages to start now: as many as the pool has places for, of those that no other process makes."""
-        found: list[str] = []
+    def _start_what_is_free(self) -> None:
+        """Start the stages for which the pool has places, of those that no other process makes."""
         for address in self._ready():
-            if len(found) == self.pool.free:
-                break
+            if self.pool.is_full:
+                return
             stage = self._waiting[address]
+            if not self.pool.has_place(stage):
+                continue
             holder = self.store.lease(stage.address).holder()
             if holder is not None:
                 self._leave(stage, str(holder))
             elif address in self._elsewhere and self.store.manifest(stage.address) is not None:
                 self._adopt(stage)
             else:
-                found.append(address)
-        return found
+                self._start(address)
 
     def _leave(self, stage: Stage, who: str) -> None:
         if self._elsewhere.get(str(stage.address)) != who:

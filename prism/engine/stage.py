@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.engine.store import Address, Store
 
 if TYPE_CHECKING:
-    from prism_bench.prism.engine.manifest import Manifest
+    from prism_bench.prism.engine.manifest import Manifest, UsedRuntime
 
 KEY_LENGTH = 20
 """Hex characters of a key: 80 bits."""
@@ -42,6 +42,8 @@ class Stage(ABC):
 
     kind: ClassVar[str]
     version: ClassVar[int] = 1
+    uses_device: ClassVar[bool] = False
+    """Whether it computes on the device it is given, so that it is worth a GPU."""
 
     label: str = field(default="", compare=False)
     """What people call it; not part of the key."""
@@ -88,13 +90,25 @@ class Stage(ABC):
         """What progress lines call it."""
         return f"{self.kind} {self.label}".strip()
 
-    def publish(self, store: Store, work: Path, *, seconds: float, runtime: Runtime, peak: int | None = None) -> Path:
-        """Finish the stage whose files lie in `work`; returns its folder in the store."""
+    def publish(
+        self,
+        store: Store,
+        work: Path,
+        *,
+        seconds: float,
+        runtime: Runtime,
+        peak: int | None = None,
+        ran_on: "Sequence[UsedRuntime]" = (),
+    ) -> Path:
+        """Finish the stage whose files lie in `work`; returns its folder in the store.
+
+        ran_on: what it was computed on, oldest first, where more is known than `runtime`.
+        """
         from prism_bench.prism.engine.manifest import UsedRuntime
 
-        used = UsedRuntime(device=runtime.device, threads=runtime.threads)
+        *earlier, used = ran_on or (UsedRuntime.here(runtime.device, runtime.threads),)
         facts = {"label": self.label, "identity": self.identity, "seconds": seconds, "peak_bytes": peak}
-        return store.publish(self.address, work, runtime=used, **facts)
+        return store.publish(self.address, work, runtime=used, earlier=tuple(earlier), **facts)
 
 
 def walk(stage: Stage) -> Iterator[Stage]:
@@ -142,7 +156,7 @@ def _made(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[[]
     seconds = time.monotonic() - started
     peak = peak_bytes(runtime.device)
     lease.check()
-    stage.publish(store, work, seconds=seconds, runtime=runtime, peak=peak)
+    stage.publish(store, work, seconds=seconds, runtime=runtime, peak=peak, ran_on=report.ran_on)
     return seconds
 
 

@@ -82,6 +82,7 @@ class EmbeddingsStage(Stage):
     """embeddings.npy: float32 [N, d], one row per image of X."""
 
     kind: ClassVar[str] = "embeddings"
+    uses_device: ClassVar[bool] = True
     data: DatasetStage
     split: SplitStage
     encoder: Encoder

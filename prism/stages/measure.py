@@ -25,6 +25,7 @@ class FeaturesStage(Stage):
     """features.npy: float32 [n, d], the evaluation encoder's view of the samples, or of images that are held out."""
 
     kind: ClassVar[str] = "features"
+    uses_device: ClassVar[bool] = True
     samples: SamplesStage | DatasetStage
     split: SplitStage
     encoder: Encoder

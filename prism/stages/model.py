@@ -26,6 +26,7 @@ class TrainingStage(Stage):
     """model.safetensors (averaged weights) and metrics.jsonl."""
 
     kind: ClassVar[str] = "training"
+    uses_device: ClassVar[bool] = True
     data: DatasetStage
     split: SplitStage
     neighbours: NeighboursStage | None
@@ -58,6 +59,7 @@ class SamplesStage(Stage):
     """images.npy: uint8 [n, 3, R, R]; pseudo_queries.npy: int64 [n], ids into X (the same for every method)."""
 
     kind: ClassVar[str] = "samples"
+    uses_device: ClassVar[bool] = True
     training: TrainingStage
     sampler: Sampler
     k_sample: int

@@ -10,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from prism_bench.prism.engine.manifest import UsedRuntime
+
 
 class Restorable(Protocol):
     """A training state that can be flattened to tensors and back."""
@@ -41,6 +43,8 @@ class Checkpoints:
         self.previous = folder / "checkpoint.previous.safetensors"
         self.seconds = seconds
         self.last_seen = 0
+        self.ran_on: tuple[UsedRuntime, ...] = ()
+        """What the training has run on, oldest first: written with the state, and read with it."""
         self._saved = time.monotonic()
 
     def due(self) -> bool:
@@ -52,7 +56,13 @@ class Checkpoints:
         temporary = self.latest.with_suffix(".tmp")
         # Tensors that share memory (a fused optimiser's views) must be laid out one by one.
         tensors = {name: value.detach().cpu().contiguous() for name, value in state.tensors().items()}
-        metadata = {"step": str(at.step), "seen": str(at.seen), "log": json.dumps(at.pending)}
+        ran_on = [used.model_dump() for used in self.ran_on]
+        metadata = {
+            "step": str(at.step),
+            "seen": str(at.seen),
+            "log": json.dumps(at.pending),
+            "ran_on": json.dumps(ran_on),
+        }
         save_file(tensors, temporary, metadata)
         if self.latest.exists():
             self.latest.replace(self.previous)
@@ -73,7 +83,9 @@ class Checkpoints:
                 continue  # cut short by a crash of the machine; the one before it is whole
             state.restore(named)
             self.last_seen = int(metadata["seen"])
-            # Checkpoints of 0.4.0 hold nothing of the log: its next line then averages what comes after them.
+            # Checkpoints of 0.4.0 hold nothing of the log: its next line then averages what comes after them; nor what
+            # they ran on.
+            self.ran_on = tuple(UsedRuntime(**used) for used in json.loads(metadata.get("ran_on", "[]")))
             return Position(int(metadata["step"]), self.last_seen, json.loads(metadata.get("log", "{}")))
         return Position()
 

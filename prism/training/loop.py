@@ -21,6 +21,7 @@ from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.rng import numpy_rng, seed_for
 from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given, left_open
 from prism_bench.prism.training.checkpoint import Checkpoints, Position
+from prism_bench.prism.training.ran_on import as_before
 from prism_bench.prism.training.training_log import TrainingLog
 
 ROWS = 200
@@ -184,26 +185,27 @@ def train(
     log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen, pending=pending)
     network.train()
 
-    while seen < training.images:
-        batch = objective.batch(step, seen).to(device)
-        rate = training.rate(seen)
-        torch.manual_seed(seed_for(seed, "dropout", step))
-        values = _step(objective.losses(network, batch), optimisers, rate, device, training.precision)
-        if not math.isfinite(values[-1]):
-            raise _diverged(f"the loss became {values[-1]}", seen, step, training, checkpoints)
+    with as_before(checkpoints.ran_on, runtime, report) as checkpoints.ran_on:
+        while seen < training.images:
+            batch = objective.batch(step, seen).to(device)
+            rate = training.rate(seen)
+            torch.manual_seed(seed_for(seed, "dropout", step))
+            values = _step(objective.losses(network, batch), optimisers, rate, device, training.precision)
+            if not math.isfinite(values[-1]):
+                raise _diverged(f"the loss became {values[-1]}", seen, step, training, checkpoints)
 
-        step, seen = step + 1, seen + batch.n
-        state.average_weights(training.ema_decay(seen, batch.n))
-        log.add(seen, batch.n, values[0], **batch.facts, learning_rate=rate)
-        report(min(seen, training.images), training.images, "images", loss=log.recent, **batch.facts)
-        stop = report.should_stop()
-        # A gradient that is not finite makes its weight so in the same step.
-        if (checkpoints.due() or stop or seen >= training.images) and (broken := state.broken()):
-            raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
-        if checkpoints.due() or stop:
-            checkpoints.save(state, Position(step, seen, log.pending()))
-        if stop:
-            raise StopRequestedError
+            step, seen = step + 1, seen + batch.n
+            state.average_weights(training.ema_decay(seen, batch.n))
+            log.add(seen, batch.n, values[0], **batch.facts, learning_rate=rate)
+            report(min(seen, training.images), training.images, "images", loss=log.recent, **batch.facts)
+            stop = report.should_stop()
+            # A gradient that is not finite makes its weight so in the same step.
+            if (checkpoints.due() or stop or seen >= training.images) and (broken := state.broken()):
+                raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
+            if checkpoints.due() or stop:
+                checkpoints.save(state, Position(step, seen, log.pending()))
+            if stop:
+                raise StopRequestedError
     log.close(seen)
     return average
 
