@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 
 import psutil
 import pytest
+from test_run import ENVIRONMENT, PROGRAM
 
 from prism_bench.prism.engine.lease import SILENCE, HeldError, Holder, Lease, LeaseLostError
 from prism_bench.prism.engine.runtime import Runtime, write_json
@@ -218,6 +220,7 @@ def test_who_follows_goes_on_from_what_is_there(tmp_path: Path, during: Any) -> 
 
 NAPS = """
 import os, sys, time
+import torch  # a stage of this process is made with its threads; not to be timed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -354,3 +357,27 @@ def test_the_start_of_a_process_is_read_alike_by_all() -> None:
     """A second of tolerance is enough: two readings of one start differ by the rounding of the boot's time."""
     me = psutil.Process()
     assert abs(me.create_time() - Holder.here().started) < 0.1
+
+
+SHARED = (
+    "run ablation-table3 --scale smoke --no-mlflow --workers 1 --set samples=16 --set sampler.steps=2 "
+    "--set dataset.size=64 --set training.images=1500 --set training.rampup_images=0 --only variant=patchd|rag"
+)
+
+
+def test_two_commands_share_a_store_and_both_end_with_the_table(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen(
+            [*PROGRAM, *SHARED.split(" ")], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    trained = [re.findall(r"  done  training (.*?) \(\d", text) for text in said]
+    assert all(trained), "each has its part"
+    assert len(trained[0]) + len(trained[1]) == len({*trained[0], *trained[1]}) == 2, "nothing is made twice"
+    for text in said:
+        assert re.search(r"  elsewhere  .* \(process \d+ on ", text), "who makes a stage is said"
+        assert "Pictures and tables of ablation-table3" in text
+    assert not list((tmp_path / "prism-bench-store" / "locks").iterdir())
