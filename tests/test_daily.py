@@ -192,6 +192,22 @@ def test_evaluating_a_run_gives_the_numbers_of_its_cell(cli: Cli, store: Path) -
     assert "prism-bench-store" not in Path("found.json").read_text()
 
 
+def test_another_encoder_or_size_gives_every_value_once(cli: Cli, store: Path) -> None:
+    own = {value["name"]: value["fingerprint"] for value in records(store)["prism/0"]["values"]}
+    found = {}
+    for option in ("encoder pixels-pca", "input-size 32"):
+        said = cli(f"evaluate ablation-table3/prism --{option} --out found.json --workers 0")
+        assert said.code == 0, said.err
+        values = json.loads(Path("found.json").read_text())["values"]
+        found[option] = {value["name"]: value["fingerprint"] for value in values}
+        assert len(found[option]) == len(values), option
+    through, resized = found.values()
+    assert (through["fd_pixels_pca"], "fd_efficientnet_lite0" in through) == (own["fd_pixels_pca"], False)
+    assert resized.keys() == own.keys()
+    assert resized["fd_efficientnet_lite0"] != own["fd_efficientnet_lite0"]
+    assert resized["fd_pixels_pca"] == own["fd_pixels_pca"], "components of the pixels have no input size"
+
+
 def test_a_set_of_pictures_is_at_distance_zero_from_itself_and_far_from_noise(cli: Cli, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for index in range(24):

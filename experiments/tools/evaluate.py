@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -139,20 +139,25 @@ def _own(trained: Trained, store: Store) -> tuple[Metric, ...]:
 
 def _chosen(options: EvaluateOptions, default: Sequence[Metric]) -> list[Metric]:
     """The metrics of the command line, through the encoder of the command line where one is named."""
-    chosen = [metric_called(name, default) for name in options.metrics] or default
-    return [_through(metric, options) for metric in chosen]
-
-
-def _through(metric: Metric, options: EvaluateOptions) -> Metric:
-    if not isinstance(metric, EncodedMetric):
-        return metric
-    changed = metric if options.encoder is None else metric.replace(encoder=Encoder.called(options.encoder))
+    chosen = [metric_called(name, default) for name in options.metrics] or list(default)
+    if options.encoder is not None:
+        encoder = Encoder.called(options.encoder)
+        chosen = [it.replace(encoder=encoder) if isinstance(it, EncodedMetric) else it for it in chosen]
     if options.input_size is not None:
-        said = f"--input-size {options.input_size}"
-        encoder = with_setting(changed.encoder, "input_size", str(options.input_size), said=said)
-        changed = changed.replace(encoder=encoder)
-    changed.encoder.check()
-    return changed
+        chosen = _resized(chosen, str(options.input_size))
+    for metric in chosen:
+        if metric.encoder is not None:
+            metric.encoder.check()
+    # Distances through different encoders are one where `--encoder` names the encoder of all.
+    return list(dict.fromkeys(chosen))
+
+
+def _resized(metrics: Sequence[Metric], size: str) -> list[Metric]:
+    """The metrics at another input size; encoders without one (components of the pixels) stay, unless none has one."""
+    encoded = [it for it in metrics if isinstance(it, EncodedMetric)]
+    sized = [it for it in encoded if "input_size" in {field.name for field in fields(it.encoder)}] or encoded
+    new = {it: with_setting(it.encoder, "input_size", size, said=f"--input-size {size}") for it in sized}
+    return [it.replace(encoder=new[it]) if it in new else it for it in metrics]
 
 
 def _two_sets(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[str, list[Finding]]:
