@@ -15,7 +15,6 @@ from prism_bench.experiments.planning.plan import Plan
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
-from prism_bench.prism.stages.measure import MetricStage
 
 LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "open_clip_torch", "safetensors", "prism-bench")
 
@@ -46,7 +45,7 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
         stages={
             "training": cell.training.address.key,
             "samples": cell.samples.address.key,
-            **{_metric_key(stage): stage.address.key for stage in cell.metrics},
+            **{f"metric:{stage.metric.full_name}": stage.address.key for stage in cell.metrics},
         },
         environment=environment(),
     )
@@ -60,12 +59,6 @@ def _values(cell: Cell, scale: str, store: Store) -> Iterator[schema.Value]:
             floor = floors[value["name"]]
             beside = {"floor": floor["value"], "floor_n": floor["n"], "floor_spread": floor["spread"]}
             yield schema.Value(**value, **beside, scale=scale)
-
-
-def _metric_key(stage: MetricStage) -> str:
-    """metric:NAME, or metric:NAME:ENCODER: one metric may look through several encoders."""
-    encoder = stage.metric.encoder
-    return f"metric:{stage.metric.name}" + ("" if encoder is None else f":{encoder.name}")
 
 
 def stored_record(cell: Cell, store: Store) -> schema.Record | None:

@@ -118,13 +118,13 @@ def measured_by(metric: Metric, samples: SamplesStage, title: str) -> tuple[Metr
     data, split = samples.training.data, samples.training.split
     features = reference = held_out = None
     if metric.encoder is not None:
-        features = FeaturesStage(samples=samples, split=split, encoder=metric.encoder, label=samples.label)
-        label = f"{metric.encoder.name}, {title}"
-        reference = EmbeddingsStage(data=data, split=split, encoder=metric.encoder, label=label)
+        encoder, through = metric.encoder, f"{metric.encoder.name}, "
+        features = FeaturesStage(samples=samples, split=split, encoder=encoder, label=through + samples.label)
+        reference = EmbeddingsStage(data=data, split=split, encoder=encoder, label=through + title)
         unseen = data.dataset.held_out if metric.uses_held_out else None
         if unseen is not None:
             stage = held_out_stage(unseen, title)
-            held_out = FeaturesStage(samples=stage, split=split, encoder=metric.encoder, label=stage.label)
+            held_out = FeaturesStage(samples=stage, split=split, encoder=encoder, label=through + stage.label)
     of_samples = MetricStage(
         metric=metric,
         data=data,
@@ -133,7 +133,7 @@ def measured_by(metric: Metric, samples: SamplesStage, title: str) -> tuple[Metr
         samples=samples,
         features=features,
         held_out=held_out,
-        label=f"{metric.name}, {samples.label}",
+        label=f"{metric.full_name}, {samples.label}",
     )
     of_real_images = FloorStage(
         metric=metric,
@@ -142,6 +142,6 @@ def measured_by(metric: Metric, samples: SamplesStage, title: str) -> tuple[Metr
         reference=reference,
         samples=samples.samples,
         held_out=held_out,
-        label=f"{metric.name}, real images",
+        label=f"{metric.full_name}, real images",
     )
     return of_samples, of_real_images

@@ -93,6 +93,11 @@ class Metric(Component, family="metric"):
         """Whose features the inputs must hold; None where the metric looks at the images alone."""
 
     @property
+    def full_name(self) -> str:
+        """NAME, or NAME:ENCODER as `--metrics` takes it: one metric may look through several encoders."""
+        return self.name if self.encoder is None else f"{self.name}:{self.encoder.name}"
+
+    @property
     def fewest(self) -> int:
         """Generated images needed, as far as it is known before there are any."""
         return self.min_samples
