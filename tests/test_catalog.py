@@ -13,6 +13,7 @@ from rich.console import Console
 from prism_bench.baselines.systems import OtherSystems
 from prism_bench.baselines.table3 import Prism
 from prism_bench.experiments.options.training import RunOptions
+from prism_bench.experiments.paper.controls import REAL
 from prism_bench.experiments.paper.experiment import Experiment, Row
 from prism_bench.experiments.paper.hybrid_table5 import HybridTable5
 from prism_bench.experiments.paper.names import PAPER_ORDER
@@ -224,6 +225,16 @@ def test_controls_differ_from_their_row_in_one_factor(tmp_path: Path) -> None:
         assert isinstance(other, PatchMethod)
         assert one != other
         assert one.replace(**{factor: getattr(other, factor)}) == other
+
+
+def test_every_table_with_controls_says_how_large_a_distance_is(tmp_path: Path) -> None:
+    tables = planned(tmp_path, *TABLES, scale="smoke", controls=True)
+    assert len(tables) == 5
+    for plan in tables:
+        real = [(row.id, row.control) for row in plan.document.rows if row.id in {it.id for it in REAL}]
+        assert real == [(it.id, True) for it in REAL], plan.document.experiment
+    samples = {cell.samples.address for plan in tables for cell in plan.cells if cell.row == "noise-5"}
+    assert len(samples) == 1, "computed once for all tables"
 
 
 def test_smaller_sets_are_nested_parts_of_x_train_and_leave_d_alone(tmp_path: Path) -> None:

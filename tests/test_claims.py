@@ -200,9 +200,13 @@ def test_rows_that_differ_in_two_things_are_remarked_on_until_controls_are_there
     (text,) = remarks(plan, results(plan, []).lines, {})
     assert text.startswith("A and B differ in aggregator and training_set, so their difference has no single cause")
     assert "--controls" in text
-    plan = plan_of([row("a", 2), row("b", 2), row("x", 2, control=True)], [confounded], 2)
-    (text,) = remarks(plan, results(plan, []).lines, {})
-    assert "--controls" not in text
+    parts = {"aggregator": "none", "training_set": "X_train"}
+    for factors, separate in ((parts, True), ({"training_set": "X_train"}, False)):
+        plan = plan_of([row("a", 2), row("b", 2), row("x", 2, control=True, factors=factors)], [confounded], 2)
+        (text,) = remarks(plan, results(plan, []).lines, {})
+        assert ("(control) separate some" in text, "--controls" in text) == (separate, False), (
+            "real images have no parts"
+        )
     single = plan_of([row("a", 2), row("b", 2)], [claim(("b", "a"), seeds=2)], 2)
     assert remarks(single, results(single, []).lines, {}) == ()
 

@@ -63,19 +63,25 @@ def remarks(plan: Plan, lines: TableLines, metrics: Mapping[str, Metric]) -> tup
 
 
 def _confounded(plan: Plan) -> list[str]:
-    """Where two rows that a claim compares differ in more than one thing, their difference has no single cause."""
-    controls = any(row.control for row in plan.rows)
-    more = "the rows marked (control) separate some of them" if controls else "--controls adds rows that separate them"
+    """Where two rows that a claim compares differ in more than one thing, their difference has no single cause.
+
+    Controls tell causes apart where they are methods of the same parts; real images, altered or not, have none.
+    """
+    controls = [set(row.factors) for row in plan.rows if row.control]
     pairs = {
         (pair.worse.label, pair.better.label): pair.factors
         for claim in plan.claims
         for pair in claim.pairs
         if len(pair.factors) > 1
     }
-    return [
-        f"{worse} and {better} differ in {' and '.join(factors)}, so their difference has no single cause; {more}."
-        for (worse, better), factors in pairs.items()
-    ]
+    sentences = []
+    for (worse, better), factors in pairs.items():
+        more = "" if controls else "; --controls adds rows that separate them"
+        if any(set(factors) - {"k_sample"} <= parts for parts in controls):
+            more = "; the rows marked (control) separate some of them"
+        cause = "so their difference has no single cause"
+        sentences.append(f"{worse} and {better} differ in {' and '.join(factors)}, {cause}{more}.")
+    return sentences
 
 
 def sizes(metrics: Mapping[str, Metric], reference: str) -> list[str]:

@@ -85,7 +85,11 @@ class RunOptions(TrainingOptions):
         Option(flag="--with", help="Add a row: a name from `prism-bench list variant`."),
     ] = ()
     controls: Annotated[
-        bool, Option(flag="--controls", help="Add the rows that separate what the paper's rows change together.")
+        bool,
+        Option(
+            flag="--controls",
+            help="Add the rows that separate what the paper's rows change together, and real images, altered.",
+        ),
     ] = False
     only: Only = ()
     metrics: Metrics = ()

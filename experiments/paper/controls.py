@@ -1,4 +1,4 @@
-"""The rows of `--controls`: they separate factors in which the paper's rows differ together."""
+"""The rows of `--controls`: they separate what the paper's rows change together, or say how large a distance is."""
 
 from prism_bench.baselines.altered import BlurredRow, FlatRow, NoiseOf5Row, NoiseOf10Row, RepairedHalvesRow
 from prism_bench.baselines.controls import (

@@ -160,7 +160,7 @@ class Experiment(ScalePart, family="experiment"):
         return ()
 
     def controls(self) -> tuple[Row, ...]:
-        """Rows that separate factors in which the paper's rows differ together; added by `--controls`."""
+        """Rows that separate what the paper's rows change together, and real images; added by `--controls`."""
         return ()
 
 

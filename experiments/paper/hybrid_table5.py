@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from prism_bench.baselines.changed import Changed
 from prism_bench.baselines.table3 import PatchD, PatchDOnTrain, Prism
+from prism_bench.experiments.paper.controls import REAL
 from prism_bench.experiments.paper.experiment import Claim, Experiment, Row, RowAt
 from prism_bench.experiments.paper.published import FID_50K, quoted_fid
 from prism_bench.prism.component import Json
@@ -60,3 +61,7 @@ class HybridTable5(Experiment, name="hybrid-table5"):
         text = "Retrieval still helps when half of the training steps are at full resolution"
         pairs = ((RowAt(prism), RowAt(on_train)), (RowAt(prism), RowAt(on_all)))
         return (Claim("retrieval-helps-hybrid", text, "section 6.3, Table 5", pairs),)
+
+    def controls(self) -> tuple[Row, ...]:
+        """Real images, altered: `REAL`."""
+        return REAL

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from prism_bench.baselines.changed import Changed
+from prism_bench.experiments.paper.controls import REAL
 from prism_bench.experiments.paper.experiment import Claim, Experiment, Quoted, Row, RowAt
 from prism_bench.experiments.paper.published import FID_50K, TITLES, paper_numbers
 from prism_bench.prism.component import Json
@@ -92,3 +93,7 @@ class ScheduleSweep(Experiment, name="schedule-sweep"):
                 best_of_all if first == 1 else (),
             ),
         )
+
+    def controls(self) -> tuple[Row, ...]:
+        """Real images, altered: `REAL`."""
+        return REAL

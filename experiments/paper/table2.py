@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from prism_bench.baselines.changed import Changed
 from prism_bench.baselines.table3 import PatchD, Prism
+from prism_bench.experiments.paper.controls import REAL
 from prism_bench.experiments.paper.experiment import Claim, Experiment, Quoted, Row, RowAt, no_copies
 from prism_bench.experiments.paper.published import FID_50K, TITLES, paper_numbers
 from prism_bench.prism.methods.method import TrainingSet, TrainShare, TrainSplit
@@ -54,3 +55,7 @@ class Table2(Experiment, name="table2"):
         rows = self.rows(panel, scale)
         pairs = tuple((RowAt(row), RowAt(Row.of(PatchD()))) for row in rows)
         return (Claim("fewer-images", text, "section 5.4, Table 2", pairs), no_copies(*rows))
+
+    def controls(self) -> tuple[Row, ...]:
+        """Real images, altered: `REAL`."""
+        return REAL
