@@ -12,6 +12,7 @@ from handmade import BARE, claim, document, row
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
 from prism_bench.prism.engine.manifest import Manifest, read_manifest
+from prism_bench.prism.engine.stamps import STAMPS
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 
@@ -56,8 +57,8 @@ def keys_of(value: Any) -> set[str]:
 
 
 def files_of(store: Path) -> dict[Path, tuple[int, bytes]]:
-    """The files of all stages, with the times they were written."""
-    paths = [path for path in store.glob("stages/*/*/*") if path.is_file()]
+    """The files of all stages, with the times they were written; not what is noted of how they look."""
+    paths = [path for path in store.glob("stages/*/*/*") if path.is_file() and path.name != STAMPS]
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.stage import Stage, StageContext, explain, perform
-from prism_bench.prism.engine.store import Store
+from prism_bench.prism.engine.store import Store, file_digest
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.methods.method import AllImages
 from prism_bench.prism.methods.sampling import Heun
@@ -183,3 +184,67 @@ def test_manifests_say_what_was_done(store: Store) -> None:
     assert manifest["identity"]["parameters"] == {"word": "a"}
     assert manifest["runtime"] == {"device": "cpu", "threads": 2, "torch": version("torch")}
     assert manifest["files"]["word.txt"]["bytes"] == 1
+
+
+# --- stamps ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files whose checksums are taken."""
+    seen: list[str] = []
+    digest = file_digest
+
+    def noted(path: Path) -> str:
+        seen.append(path.name)
+        return digest(path)
+
+    monkeypatch.setattr("prism_bench.prism.engine.store.file_digest", noted)
+    return seen
+
+
+def test_a_file_that_looks_as_it_did_is_not_read_again(store: Store, read: list[str]) -> None:
+    note = Note(word="a")
+    perform(note, store, Runtime())
+    read.clear()
+    assert store.fault(note.address) is None
+    assert read == []
+    path = store.folder(note.address) / "word.txt"
+    os.utime(path, (1.0, 1.0))
+    assert store.fault(note.address) is None
+    assert store.fault(note.address) is None
+    assert read == ["word.txt"], "once, for its time is another one"
+
+
+def test_whatever_changes_a_file_is_noticed(store: Store, read: list[str]) -> None:
+    for word, change in (
+        ("a", lambda path: path.write_text("b")),
+        ("longer", lambda path: path.write_text("short")),
+        ("gone", lambda path: path.unlink()),
+    ):
+        note = Note(word=word)
+        perform(note, store, Runtime())
+        change(store.folder(note.address) / "word.txt")
+        assert "word.txt" in (store.fault(note.address) or ""), word
+
+
+def test_a_change_without_a_trace_is_found_by_reading_everything(store: Store) -> None:
+    note = Note(word="a")
+    perform(note, store, Runtime())
+    path = store.folder(note.address) / "word.txt"
+    before = path.stat()
+    path.write_text("b")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.fault(note.address) is None
+    assert "word.txt has sha256" in next(store.faults(note.address))
+
+
+def test_a_copied_store_is_read_once(store: Store, tmp_path: Path, read: list[str]) -> None:
+    note = Note(word="a")
+    perform(note, store, Runtime())
+    copy = Store(tmp_path / "copy")
+    shutil.copytree(store.root, copy.root)
+    read.clear()
+    assert copy.fault(note.address) is None
+    assert copy.fault(note.address) is None
+    assert read == ["word.txt"]

@@ -72,8 +72,10 @@ class Holder:
         if self.machine != _machine():
             return False
         try:
+            process = psutil.Process(self.pid)
             # A second: the time of the boot, from which starts are counted, is read anew by each process.
-            return bool(abs(psutil.Process(self.pid).create_time() - self.started) > 1)
+            came_again = abs(process.create_time() - self.started) > 1
+            return bool(came_again or process.status() == psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return True
         except psutil.AccessDenied:

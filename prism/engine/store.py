@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from prism_bench.prism.engine.lease import HeldError, Lease
 from prism_bench.prism.engine.runtime import StopRequestedError, write_json
+from prism_bench.prism.engine.stamps import STAMPS, stamps_hold, write_stamps
 from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class Store:
         files = {
             str(path.relative_to(work)): FileFacts(sha256=file_digest(path), bytes=path.stat().st_size)
             for path in sorted(work.rglob("*"))
-            if path.is_file() and path.name not in {MANIFEST, "progress.json"}
+            if path.is_file() and path.name not in {MANIFEST, STAMPS, "progress.json"}
         }
         created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         manifest = Manifest(kind=address.kind, key=address.key, files=files, created=created, **facts)
@@ -169,6 +170,7 @@ class Store:
         (work / "progress.json").unlink(missing_ok=True)
         target = self.folder(address)
         target.parent.mkdir(parents=True, exist_ok=True)
+        write_stamps(work, manifest)
         try:
             work.rename(target)
         except OSError as error:
@@ -179,11 +181,22 @@ class Store:
         return target
 
     def fault(self, address: Address) -> str | None:
-        """What is wrong with a stage's files: None where every checksum holds, or where there is no such stage."""
-        return next(self.faults(address), None)
+        """What is wrong with a stage's files: None where every checksum holds, or where there is no such stage.
+
+        A file is read only where its size, time or inode is not that of when its checksum was last found right.
+        """
+        folder, manifest = self.folder(address), self.manifest(address)
+        if manifest is not None and stamps_hold(folder, manifest):
+            return None
+        found = next(self.faults(address), None)
+        if found is None and manifest is not None:
+            # A store of which only reading is allowed is read whole each time.
+            with contextlib.suppress(PermissionError):
+                write_stamps(folder, manifest)
+        return found
 
     def faults(self, address: Address, without: Container[str] = ()) -> Iterator[str]:
-        """Everything that is wrong with a stage's files; those of `without` may be missing."""
+        """Everything that is wrong with a stage's files, each of them read; those of `without` may be missing."""
         folder = self.folder(address)
         if not folder.exists():
             return
