@@ -1,6 +1,8 @@
 """Closed forms of the metrics; each against a slow twin."""
 
+import tracemalloc
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +15,11 @@ from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import MetricInputs, own_order
+from prism_bench.prism.metrics.base import MetricInputs, ReferenceMetric, own_order
 from prism_bench.prism.metrics.coherence import Coherence, correlation, mean_colour
-from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance
+from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance, moments_of
 from prism_bench.prism.metrics.kid import KernelDistance, kernel_distance
+from prism_bench.prism.metrics.prdc import PrecisionRecall
 from prism_bench.testing.metrics import correlated_normal as normal
 from prism_bench.testing.metrics import metric_inputs as inputs
 
@@ -344,3 +347,39 @@ def test_several_pairs_of_a_kind_are_averaged_and_absent_kinds_left_out(
     far = AgreeingRegions("other", "far", one.one, one.other)
     monkeypatch.setattr(ToyFaces, "agreeing", (far,))
     assert set(coherence(faces)) == {"far_correlation", "far_difference"}
+
+
+# --- what depends on the reference alone ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", [FrechetDistance(), KernelDistance(), PrecisionRecall()], ids=lambda it: it.name)
+def test_what_is_known_of_the_reference_changes_no_value(metric: ReferenceMetric, faces: Pixels) -> None:
+    given = inputs(faces)
+    assert given.reference_features is not None
+    facts = metric.facts_of(given.reference_features)
+    assert metric.compute(replace(given, facts=facts)) == metric.compute(given)
+    other = metric.facts_of(2 * given.reference_features)
+    assert metric.compute(replace(given, facts=other)) != metric.compute(given), "it is used"
+
+
+def test_moments_of_many_samples_are_those_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A factor is known but for the signs of its rows: what it gives for the covariance is not."""
+    sample = normal(500, 12, 3, shift=2.0)
+    monkeypatch.setattr("prism_bench.prism.metrics.frechet.ROWS", 37)
+    found = moments_of(sample)
+    assert found.factor.shape == (12, 12)
+    assert found.mean == pytest.approx(sample.mean(axis=0), rel=1e-12)
+    assert found.factor.T @ found.factor == pytest.approx(np.cov(sample, rowvar=False), rel=1e-9, abs=1e-12)
+
+
+def test_the_memory_of_a_distance_does_not_grow_with_the_images(tmp_path: Path) -> None:
+    """Features in a file that is mapped: 60,000 x 256 would be 123 MB in float64, and 61 MB as they are."""
+    features = np.lib.format.open_memmap(tmp_path / "features.npy", "w+", np.float32, (60_000, 256))
+    features[:] = normal(60_000, 256, 1)
+    few = normal(2000, 256, 2)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    tracemalloc.start()
+    frechet_between(few, mapped)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -16,6 +17,7 @@ from prism_bench.experiments.planning.metric_names import with_metrics
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
 from prism_bench.prism.encoders.pca import PixelsPCA
+from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import MetricInputs
 from prism_bench.prism.metrics.cmmd import CMMD, gaussian_mmd2
@@ -231,3 +233,23 @@ def test_a_table_has_the_columns_that_were_asked_for(cli: Cli) -> None:
     assert {"kid_pixels_pca", "fd_efficientnet_lite0"} <= names
     (record,) = (json.loads(path.read_text()) for path in Path("prism-bench-store/records").iterdir())
     assert {"metric:kid:pixels-pca", "metric:frechet:efficientnet-lite0"} <= set(record["stages"])
+
+
+def test_what_depends_on_the_reference_alone_is_computed_once_and_is_no_part_of_a_key(cli: Cli) -> None:
+    line = f"run ablation-table3 {TINY} --only variant=patchd|rag --metrics prdc"
+    assert cli(line).code == 0
+    store = Store(Path("prism-bench-store").absolute())
+    facts = store.manifests("reference")
+    named = sorted(manifest.identity["parameters"]["metric"]["component"] for manifest in facts)
+    assert named == ["metric/frechet", "metric/frechet", "metric/kid", "metric/prdc"], "two encoders, two rows"
+    measured = store.manifests("metric")
+    assert len(measured) > 10
+    assert not any("facts" in manifest.identity["inputs"] for manifest in measured)
+    before = {
+        manifest.key: (store.root / "stages/metric" / manifest.key / "values.json").read_text() for manifest in measured
+    }
+    shutil.rmtree(store.root / "stages" / "reference")
+    assert ", 0 to do" in cli(line).out, "who has the values does not miss it"
+    shutil.rmtree(values)
+    assert cli(line).code == 0
+    assert {key: (values / key / "values.json").read_text() for key in before} == before

@@ -176,7 +176,7 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
     assert "Where a plan names no outcome the first metric decides" in (old.parent / "before/index.html").read_text()
     said = cli(COMMAND)
     assert said.code == 0, said.err
-    assert ", 18 to do" in said.out
+    assert ", 20 to do" in said.out
     after = files_of(old)
     assert after | before == after, "what was there is there"
     made = {path.parent for path in after.keys() - before.keys()}
@@ -186,6 +186,8 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
     of_samples = [measure for kind, measure in measures if kind == "metric"]
     assert of_samples == sorted(2 * [*NEWER, "metric/frechet"]), "two cells each; a column of FD over pixels is new"
     assert len(floors) == 7, "the baseline of every metric is a mean over splits now"
+    facts = [measure for kind, measure in measures if kind == "reference"]
+    assert facts == ["metric/frechet", "metric/kid"], "what they say of the real images alone, for both cells"
     looked_at = sorted(kind for kind, it in identities if "metric" not in it)
     assert looked_at == ["embeddings", "features", "features"], "pixels, by their components"
     (new,) = (it for it in map(contents, old.glob("experiments/*/*.json")) if it["plan"] != plan["plan"])

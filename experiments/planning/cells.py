@@ -10,9 +10,9 @@ from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.methods.method import Method
-from prism_bench.prism.metrics.base import Metric
+from prism_bench.prism.metrics.base import Metric, ReferenceMetric
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage
-from prism_bench.prism.stages.measure import FeaturesStage, FloorStage, MetricStage
+from prism_bench.prism.stages.measure import FeaturesStage, FloorStage, MetricStage, ReferenceStage
 from prism_bench.prism.stages.model import SamplesStage, TrainingStage
 
 GRID = 64
@@ -125,6 +125,9 @@ def measured_by(metric: Metric, samples: SamplesStage, title: str) -> tuple[Metr
         if unseen is not None:
             stage = held_out_stage(unseen, title)
             held_out = FeaturesStage(samples=stage, split=split, encoder=encoder, label=through + stage.label)
+    facts = None
+    if isinstance(metric, ReferenceMetric) and reference is not None:
+        facts = ReferenceStage(metric=metric, data=data, reference=reference, label=f"{metric.full_name}, {title}")
     of_samples = MetricStage(
         metric=metric,
         data=data,
@@ -133,6 +136,7 @@ def measured_by(metric: Metric, samples: SamplesStage, title: str) -> tuple[Metr
         samples=samples,
         features=features,
         held_out=held_out,
+        facts=facts,
         label=f"{metric.full_name}, {samples.label}",
     )
     of_real_images = FloorStage(

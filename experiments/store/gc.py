@@ -16,7 +16,7 @@ from prism_bench.prism.engine.lease import HeldError, Lease
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 
-INTERMEDIATE = ("embeddings", "features", "neighbours")
+INTERMEDIATE = ("embeddings", "features", "neighbours", "reference")
 """Kinds that no table or picture shows: a finished plan does without them, and they can be made again."""
 STAGE_DAYS = 1 / 24
 """Stages younger than this are kept: a run that starts has made its data before its plan is written."""

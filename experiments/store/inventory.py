@@ -20,7 +20,18 @@ from prism_bench.prism.errors import InputError
 Identity = dict[str, Any]
 """The nested description whose hash is a stage's key: kind, version, parameters, inputs."""
 
-KINDS = ("dataset", "split", "embeddings", "neighbours", "training", "samples", "features", "metric", "floor")
+KINDS = (
+    "dataset",
+    "split",
+    "embeddings",
+    "neighbours",
+    "training",
+    "samples",
+    "features",
+    "reference",
+    "metric",
+    "floor",
+)
 """The kinds of stages in the order of the work; others come last."""
 
 

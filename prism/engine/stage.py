@@ -44,6 +44,8 @@ class Stage(ABC):
     version: ClassVar[int] = 1
     uses_device: ClassVar[bool] = False
     """Whether it computes on the device it is given, so that it is worth a GPU."""
+    savings: ClassVar[frozenset[str]] = frozenset()
+    """Inputs that only save time, for what they hold follows from the others: no part of the key."""
 
     label: str = field(default="", compare=False)
     """What people call it; not part of the key."""
@@ -72,7 +74,7 @@ class Stage(ABC):
             "kind": self.kind,
             "version": self.version,
             "parameters": self.parameters(),
-            "inputs": {name: stage.lineage for name, stage in self.inputs().items()},
+            "inputs": {name: stage.lineage for name, stage in self.inputs().items() if name not in self.savings},
         }
 
     @property

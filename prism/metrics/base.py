@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from prism_bench.prism.component import Component, digest_of
 from prism_bench.prism.data.base import Dataset
@@ -18,6 +19,9 @@ from prism_bench.prism.images import Pixels
 from prism_bench.prism.rng import numpy_rng
 
 Better = Literal["lower", "higher"]
+Facts = Mapping[str, npt.NDArray[Any]]
+ROWS = 4096
+"""Rows that are looked at together, so that features of any number need little memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,7 @@ class MetricInputs:
     parts: which rows of the reference are D and which X_train; None where no split is known.
     pseudo_queries: int64 [n], the row of the reference that guided each generated image; None where nothing is known.
     held_out_features: float32 [h, d] of real images that are no part of the reference; None where there are none.
+    facts: what the metric says of the reference alone, where it has been asked before (`ReferenceMetric`).
     """
 
     generated: Pixels
@@ -39,6 +44,7 @@ class MetricInputs:
     parts: Parts | None = None
     pseudo_queries: Ids | None = None
     held_out_features: Vectors | None = None
+    facts: "Facts | None" = None
 
 
 class Value(NamedTuple):
@@ -195,9 +201,11 @@ class EncodedMetric(Metric):
                 f"metric {self.name} needs one feature vector by {self.encoder.name} for each of the "
                 f"{count} {kind} images, not {shape}"
             )
-        if not np.isfinite(features).all():
-            row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-            raise ComputeError(f"the features of {kind} image {row} by {self.encoder.name} are not finite")
+        for start in range(0, count, ROWS):
+            finite = np.isfinite(features[start : start + ROWS]).all(axis=1)
+            if not finite.all():
+                row = start + int(np.flatnonzero(~finite)[0])
+                raise ComputeError(f"the features of {kind} image {row} by {self.encoder.name} are not finite")
         return features
 
 
@@ -211,6 +219,32 @@ class FeatureMetric(EncodedMetric):
     @abstractmethod
     def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         """The values for float32 [n, d] and [m, d], both finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceMetric(FeatureMetric):
+    """A metric of two sets of features, part of which depends on the reference alone and is computed once for all."""
+
+    def _measured(self, inputs: MetricInputs) -> Measurement:
+        generated, reference = self._features(inputs)
+        facts = self.of_reference(reference) if inputs.facts is None else inputs.facts
+        return Measurement(self.against(generated, reference, facts))
+
+    @override
+    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+        return self.against(generated, reference, self.of_reference(reference))
+
+    def facts_of(self, reference: Vectors) -> Facts:
+        """`of_reference` of features that are checked first: ComputeError where one is not finite."""
+        return self.of_reference(self._checked(reference, len(reference), "reference"))
+
+    @abstractmethod
+    def of_reference(self, reference: Vectors) -> Facts:
+        """What depends on the reference alone, for float32 [m, d], finite: arrays by name."""
+
+    @abstractmethod
+    def against(self, generated: Vectors, reference: Vectors, facts: Facts) -> tuple[Value, ...]:
+        """The values for float32 [n, d] and [m, d], both finite, and what `of_reference` says of the latter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,4 +274,6 @@ def own_order(features: npt.ArrayLike, purpose: str) -> Ids:
     change nothing.
     """
     rows = np.asarray(features)
-    return np.argsort(rows @ numpy_rng(0, purpose).standard_normal(rows.shape[1]), kind="stable")
+    direction = numpy_rng(0, purpose).standard_normal(rows.shape[1])
+    along = [rows[start : start + ROWS] @ direction for start in range(0, len(rows), ROWS)]
+    return np.argsort(np.concatenate(along), kind="stable")

@@ -7,6 +7,7 @@ symmetric A^T S2 A; and with S2 = B B^T they are the squared singular values of 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +15,58 @@ from typing_extensions import override
 
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import ComputeError
-from prism_bench.prism.metrics.base import FeatureMetric, Value
+from prism_bench.prism.metrics.base import ROWS, Facts, ReferenceMetric, Value
 
 Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrechetDistance(FeatureMetric, name="frechet"):
+class FrechetDistance(ReferenceMetric, name="frechet"):
     """Fréchet distance of the encoder's features. Biased upwards at small n, so compare at equal n only."""
 
     @override
-    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
+    def of_reference(self, reference: Vectors) -> Facts:
+        return moments_of(reference)._asdict()
+
+    @override
+    def against(self, generated: Vectors, reference: Vectors, facts: Facts) -> tuple[Value, ...]:
         name, label = self.encoder.frechet_name
-        distance = frechet_between(generated, reference)
+        distance = frechet_of(moments_of(generated), Moments(**facts))
         return (Value(name, distance, len(generated), len(reference), "lower", label),)
+
+
+class Moments(NamedTuple):
+    """A mean, float64 [d], and a factor F of the covariance: F^T F with n - 1, float64 [min(n, d), d]."""
+
+    mean: Matrix
+    factor: Matrix
+
+
+def moments_of(features: npt.ArrayLike) -> Moments:
+    """The moments of a sample [n, d], in float64, a block of rows at a time: the memory does not grow with n.
+
+    The factor is the centred sample itself where n <= d, so that a singular covariance is exact, and otherwise its
+    triangular factor, by QR of what there is and the next rows. The covariance, whose rounding would be the root of
+    the samples', is never formed.
+    """
+    rows = np.asarray(features)
+    n, d = rows.shape
+    blocks = [slice(start, start + max(ROWS, d)) for start in range(0, n, max(ROWS, d))]
+    mean = sum(rows[block].sum(axis=0, dtype=np.float64) for block in blocks) / n
+    factor: Matrix = np.empty((0, d))
+    for block in blocks:
+        factor = np.concatenate([factor, (rows[block] - mean) / np.sqrt(n - 1)])
+        if len(factor) > d:
+            factor = np.asarray(np.linalg.qr(factor, mode="r"))
+    return Moments(mean, factor)
+
+
+def frechet_of(one: Moments, other: Moments) -> float:
+    """d^2 of two Gaussians; the nuclear norm of A^T B above is that of the product of the factors."""
+    from scipy.linalg import svdvals
+
+    overlap = svdvals(one.factor @ other.factor.T).sum()
+    return _assemble(one.mean - other.mean, np.square(one.factor).sum() + np.square(other.factor).sum(), overlap)
 
 
 def frechet_distance(mu1: Matrix, sigma1: Matrix, mu2: Matrix, sigma2: Matrix) -> float:
@@ -56,20 +95,9 @@ def frechet_distance(mu1: Matrix, sigma1: Matrix, mu2: Matrix, sigma2: Matrix) -
 def frechet_between(features1: npt.ArrayLike, features2: npt.ArrayLike) -> float:
     """d^2 of the Gaussians of two samples, [n1, d] and [n2, d], covariances with n - 1; computed in float64.
 
-    The same value as `frechet_distance` of the samples' moments, but exact where n <= d and the covariances are
-    singular: they are never formed. The nuclear norm of A^T B above is taken on the centred samples themselves
-    (divided by sqrt(n - 1)), or on their triangular factor [d, d] where n > d.
+    The same value as `frechet_distance` of the samples' moments, but exact where a covariance is singular.
     """
-    from scipy.linalg import svdvals
-
-    means, factors = [], []
-    for features in (features1, features2):
-        sample = np.asarray(features, np.float64)
-        means.append(sample.mean(axis=0))
-        centred = (sample - means[-1]) / np.sqrt(len(sample) - 1)
-        factors.append(np.asarray(np.linalg.qr(centred, mode="r")) if np.greater(*centred.shape) else centred)
-    overlap = svdvals(factors[0] @ factors[1].T).sum()
-    return _assemble(means[0] - means[1], sum(np.square(factor).sum() for factor in factors), overlap)
+    return frechet_of(moments_of(features1), moments_of(features2))
 
 
 def _factor_of_covariance(sigma: Matrix) -> Matrix:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
 from prism_bench.prism.encoders.base import Vectors
-from prism_bench.prism.metrics.base import FeatureMetric, Value, own_order
+from prism_bench.prism.metrics.base import Facts, ReferenceMetric, Value, own_order
 from prism_bench.prism.rng import numpy_rng
 
 Matrix = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ class Kernel(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelDistance(FeatureMetric, name="kid"):
+class KernelDistance(ReferenceMetric, name="kid"):
     """Unbiased squared MMD with the kernel (x.y/d + 1)^3, over all pairs of images; 0 in expectation at equality.
 
     subsets, subset_size: where all pairs are more than those of so many subsets of so many images of each kind (the
@@ -42,8 +42,17 @@ class KernelDistance(FeatureMetric, name="kid"):
         self.check_least("metric", subsets=1, subset_size=2)
 
     @override
-    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
-        found = kernel_distance(generated, reference, subsets=self.subsets, subset_size=self.subset_size)
+    def of_reference(self, reference: Vectors) -> Facts:
+        """The mean of each image's kernel to the others, where all pairs will be looked at."""
+        if len(reference) ** 2 > self._pairs:
+            return {}
+        return {"within": _within(_in_order(reference))}
+
+    @override
+    def against(self, generated: Vectors, reference: Vectors, facts: Facts) -> tuple[Value, ...]:
+        found = kernel_distance(
+            generated, reference, subsets=self.subsets, subset_size=self.subset_size, within2=facts.get("within")
+        )
         return (
             Value(
                 name=f"kid_{self.encoder.slug}",
@@ -56,29 +65,52 @@ class KernelDistance(FeatureMetric, name="kid"):
             ),
         )
 
+    @property
+    def _pairs(self) -> int:
+        """The most pairs of images that are all looked at."""
+        return self.subsets * (2 * self.subset_size) ** 2
 
-def kernel_distance(features1: npt.ArrayLike, features2: npt.ArrayLike, *, subsets: int, subset_size: int) -> Kernel:
+
+def kernel_distance(
+    features1: npt.ArrayLike,
+    features2: npt.ArrayLike,
+    *,
+    subsets: int,
+    subset_size: int,
+    within2: Matrix | None = None,
+) -> Kernel:
     """Unbiased MMD^2 of [n, d] and [m, d], in float64; neither the order of images nor that of the sets matters.
 
     Over all pairs it is a U-statistic, whose variance is that of its projections on single images, var(a) / n +
     var(b) / m (Hoeffding 1948), with a_i = 2 (mean_j k(x_i, x_j) - mean_j k(x_i, y_j)) and b_j likewise. Near equality,
     where these vanish, their noise makes the error too large rather than too small. Over subsets, the projections are
     taken within each, and the spread of the mean of the subsets is added.
+
+    within2: `KernelDistance.of_reference` of the second set, where it is known.
     """
-    ordered = [rows[own_order(rows, "kid")] for rows in (np.asarray(f, np.float64) for f in (features1, features2))]
-    x, y = sorted(ordered, key=lambda rows: (len(rows), rows.sum()))
-    if (len(x) + len(y)) ** 2 <= subsets * (2 * subset_size) ** 2:
-        return _over_subsets([_mmd2(x, y)], len(x), len(y))
-    sizes = [min(subset_size, len(rows)) for rows in (x, y)]
+    one, other = _Set(_in_order(features1)), _Set(_in_order(features2), within2)
+    x, y = sorted((one, other), key=lambda it: (len(it.rows), it.rows.sum(dtype=np.float64)))
+    if (len(x.rows) + len(y.rows)) ** 2 <= subsets * (2 * subset_size) ** 2:
+        return _over_subsets([_mmd2(x, y)], len(x.rows), len(y.rows))
     parts = []
     for subset in range(subsets):
         # By a generator of its own, so that a subset does not depend on how many there are.
         rng = numpy_rng(0, "kid", subset)
-        i, j = (
-            rng.choice(len(rows), size, replace=False, shuffle=False) for rows, size in zip((x, y), sizes, strict=True)
-        )
-        parts.append(_mmd2(x[i], y[j]))
-    return _over_subsets(parts, len(x), len(y))
+        i, j = (rng.choice(len(it.rows), min(subset_size, len(it.rows)), replace=False, shuffle=False) for it in (x, y))
+        parts.append(_mmd2(_Set(x.rows[i]), _Set(y.rows[j])))
+    return _over_subsets(parts, len(x.rows), len(y.rows))
+
+
+class _Set(NamedTuple):
+    """Features [n, d], and the mean kernel of each to the others where it is known."""
+
+    rows: npt.NDArray[Any]
+    within: Matrix | None = None
+
+
+def _in_order(features: npt.ArrayLike) -> npt.NDArray[Any]:
+    rows = np.asarray(features)
+    return rows[own_order(rows, "kid")]
 
 
 def _over_subsets(parts: Sequence[tuple[float, float, float]], n: int, m: int) -> Kernel:
@@ -88,13 +120,20 @@ def _over_subsets(parts: Sequence[tuple[float, float, float]], n: int, m: int) -
     return Kernel(float(distances.mean()), float(np.sqrt(of_x.mean() / n + of_y.mean() / m + between)))
 
 
-def _mmd2(x: Matrix, y: Matrix) -> tuple[float, float, float]:
+def _mmd2(x: _Set, y: _Set) -> tuple[float, float, float]:
     """The unbiased MMD^2 over all pairs, and the variances of its projections on single rows of x and of y."""
-    within = [(_sums(rows, rows)[0] - _of_itself(rows)) / (len(rows) - 1) for rows in (x, y)]
-    rows_of_x, rows_of_y = _sums(x, y)
-    across = [rows_of_x / len(y), rows_of_y / len(x)]
-    of_x, of_y = (np.var(2 * (one - other), ddof=1) for one, other in zip(within, across, strict=True))
-    return float(within[0].mean() + within[1].mean() - 2 * across[0].mean()), float(of_x), float(of_y)
+    within = [_within(it.rows) if it.within is None else it.within for it in (x, y)]
+    of_x, of_y = _sums(np.asarray(x.rows, np.float64), np.asarray(y.rows, np.float64))
+    across = [of_x / len(y.rows), of_y / len(x.rows)]
+    spreads = [np.var(2 * (one - other), ddof=1) for one, other in zip(within, across, strict=True)]
+    return float(within[0].mean() + within[1].mean() - 2 * across[0].mean()), float(spreads[0]), float(spreads[1])
+
+
+def _within(features: npt.NDArray[Any]) -> Matrix:
+    """mean_j k(x_i, x_j) over the other rows, for every row; nan for a row that is alone."""
+    x = np.asarray(features, np.float64)
+    found: Matrix = (_sums(x, x)[0] - _of_itself(x)) / (len(x) - 1)
+    return found
 
 
 def _sums(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:

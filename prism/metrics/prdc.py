@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.metrics.base import FeatureMetric, Value
+from prism_bench.prism.metrics.base import Facts, ReferenceMetric, Value
 
 Distances = npt.NDArray[np.float32]
 ROWS = 1024
@@ -36,7 +36,7 @@ class PRDC(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrecisionRecall(FeatureMetric, name="prdc"):
+class PrecisionRecall(ReferenceMetric, name="prdc"):
     """Precision, recall, density and coverage by exact nearest neighbours; 1 in expectation at equality, or nearly.
 
     neighbours: k of the balls' radii. 5, as Naeem et al. recommend; Kynkäänniemi et al. used 3. Recall and coverage
@@ -54,28 +54,45 @@ class PrecisionRecall(FeatureMetric, name="prdc"):
         return max(self.min_samples, self.neighbours + 1)
 
     @override
-    def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
-        fewest = min(len(generated), len(reference))
-        if fewest <= self.neighbours:
-            raise InputError(f"metric {self.name} looks at {self.neighbours} neighbours; {fewest} images are too few")
-        found = precision_recall(generated, reference, k=self.neighbours)
+    def of_reference(self, reference: Vectors) -> Facts:
+        """The mean of the features, and each image's radius around it."""
+        self._check_enough(len(reference))
+        origin = _mean(reference)
+        return {"origin": origin, "radii": _radii(_centred(reference, origin), self.neighbours)}
+
+    @override
+    def against(self, generated: Vectors, reference: Vectors, facts: Facts) -> tuple[Value, ...]:
+        self._check_enough(min(len(generated), len(reference)))
+        found = precision_recall(generated, reference, k=self.neighbours, origin=facts["origin"], radii=facts["radii"])
         n, reference_n, encoder = len(generated), len(reference), self.encoder
         return tuple(
             Value(f"{name}_{encoder.slug}", value, n, reference_n, "higher", f"{name} ({encoder.name})")
             for name, value in found._asdict().items()
         )
 
+    def _check_enough(self, fewest: int) -> None:
+        if fewest <= self.neighbours:
+            raise InputError(f"metric {self.name} looks at {self.neighbours} neighbours; {fewest} images are too few")
 
-def precision_recall(generated: npt.ArrayLike, reference: npt.ArrayLike, *, k: int) -> PRDC:
+
+def precision_recall(
+    generated: npt.ArrayLike,
+    reference: npt.ArrayLike,
+    *,
+    k: int,
+    origin: npt.NDArray[np.float64] | None = None,
+    radii: Distances | None = None,
+) -> PRDC:
     """The four numbers of [n, d] and [m, d], k below n and m.
 
     Distances are float32, taken after moving the origin to the mean of the real features, which keeps the digits.
+    origin, radii: `PrecisionRecall.of_reference`, where it is known.
     """
     import faiss
 
-    origin = np.asarray(reference, np.float64).mean(axis=0)
-    one, other = (np.ascontiguousarray(features - origin, np.float32) for features in (generated, reference))
-    radius_one, radius_other = _radii(one, k), _radii(other, k)
+    origin = _mean(reference) if origin is None else origin
+    one, other = (_centred(features, origin) for features in (generated, reference))
+    radius_one, radius_other = _radii(one, k), _radii(other, k) if radii is None else radii
     among, recalled, covered = np.zeros(len(one), np.int64), np.zeros(len(other), bool), np.zeros(len(other), bool)
     for start in range(0, len(one), ROWS):
         rows = slice(start, start + ROWS)
@@ -90,6 +107,15 @@ def precision_recall(generated: npt.ArrayLike, reference: npt.ArrayLike, *, k: i
         density=float(among.mean() / k),
         coverage=float(covered.mean()),
     )
+
+
+def _mean(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    mean: npt.NDArray[np.float64] = np.asarray(features).mean(axis=0, dtype=np.float64)
+    return mean
+
+
+def _centred(features: npt.ArrayLike, origin: npt.NDArray[np.float64]) -> Vectors:
+    return np.ascontiguousarray(np.asarray(features) - origin, np.float32)
 
 
 def _radii(features: Vectors, k: int) -> Distances:

@@ -14,10 +14,12 @@ from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.stage import Stage, StageContext
-from prism_bench.prism.metrics.base import Metric, MetricInputs
+from prism_bench.prism.metrics.base import Metric, MetricInputs, ReferenceMetric
 from prism_bench.prism.metrics.real_baseline import SPLITS, real_baseline
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
+
+FACTS = "facts.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +83,35 @@ class _Measuring(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReferenceStage(Stage):
+    """facts.npz: what a metric says of the real images alone, for all the samples that are measured against them."""
+
+    kind: ClassVar[str] = "reference"
+    metric: ReferenceMetric
+    data: DatasetStage
+    reference: EmbeddingsStage
+
+    def parameters(self) -> dict[str, Json]:
+        """The version of the metric's code beside the fields."""
+        return {**super().parameters(), "code": self.metric.version}
+
+    @override
+    def run(self, context: StageContext) -> None:
+        features = _vectors(context, "reference", "embeddings.npy")
+        np.savez(context.folder / FACTS, **self.metric.facts_of(features))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MetricStage(_Measuring):
-    """values.json: the metric's values for the samples against real images; details.npz where it keeps more."""
+    """values.json: the metric's values for the samples against real images; details.npz where it keeps more.
+
+    facts: what the metric says of the real images alone.
+    """
 
     kind: ClassVar[str] = "metric"
     samples: SamplesStage
+    facts: ReferenceStage | None = None
+    savings: ClassVar[frozenset[str]] = frozenset({"facts"})
 
     @override
     def run(self, context: StageContext) -> None:
@@ -99,6 +125,7 @@ class MetricStage(_Measuring):
             parts=_parts(context),
             pseudo_queries=np.load(samples / "pseudo_queries.npy"),
             held_out_features=_vectors(context, "held_out"),
+            facts=dict(np.load(context.inputs["facts"] / FACTS)) if "facts" in context.inputs else None,
         )
         found = self.metric.measure(inputs)
         self._save((value._asdict() for value in found.values), found.details, context.folder)
@@ -136,4 +163,4 @@ def _parts(context: StageContext) -> Parts | None:
 
 
 def _vectors(context: StageContext, name: str, file: str = "features.npy") -> Vectors | None:
-    return np.load(context.inputs[name] / file) if name in context.inputs else None
+    return np.load(context.inputs[name] / file, mmap_mode="r") if name in context.inputs else None
