@@ -2,20 +2,22 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
 from prism_bench.experiments.cli.command import command_group, takes
-from prism_bench.experiments.options.stored import GcOptions, LsOptions, VerifyOptions, WhyOptions
+from prism_bench.experiments.options.stored import GcOptions, LsOptions, RemoteOptions, VerifyOptions, WhyOptions
 
 if TYPE_CHECKING:
     from prism_bench.experiments.store.gc import Item
     from prism_bench.experiments.store.inventory import Inventory
+    from prism_bench.experiments.store.remote import Moved, Say
     from prism_bench.experiments.store.verify import Checked
 
-app = command_group("What the store holds: ls, why, verify, gc.")
+app = command_group("What the store holds: ls, why, verify, gc, push, pull.")
 
 
 @app.command("ls")
@@ -109,6 +111,57 @@ def gc(options: GcOptions) -> None:
         typer.echo("Nothing was removed.")
         return
     _remove(found.items, inventory)
+
+
+@app.command()
+@takes(RemoteOptions)
+def push(options: RemoteOptions) -> None:
+    """Copy what the store holds to an object store or another folder: what is there already stays as it is."""
+    from prism_bench.experiments.store.inventory import Inventory
+    from prism_bench.experiments.store.remote import open_remote
+    from prism_bench.experiments.store.remote import push as copy
+
+    inventory, remote = Inventory.read(options.store), open_remote(options.address)
+    with _bar("Pushing") as said:
+        moved = copy(inventory, remote, said)
+    _moved("Pushed", moved, f"from {inventory.store.root} to {options.address}")
+
+
+@app.command()
+@takes(RemoteOptions)
+def pull(options: RemoteOptions) -> None:
+    """Copy into the store what an object store or another folder holds; every file is checked as it arrives."""
+    from prism_bench.experiments.store.remote import open_remote
+    from prism_bench.experiments.store.remote import pull as copy
+    from prism_bench.prism.engine.store import Store
+
+    remote = open_remote(options.address)
+    store = Store.create(options.store)
+    with _bar("Pulling") as said:
+        moved = copy(store, remote, said)
+    _moved("Pulled", moved, f"from {options.address} to {store.root}")
+
+
+@contextmanager
+def _bar(label: str) -> "Iterator[Say]":
+    """A bar of bytes with the time left, where there is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(label, total=None)
+        yield lambda done, total, kind: bars.update(task, completed=done, total=total, description=f"{label} {kind}")
+
+
+def _moved(done: str, moved: "Moved", way: str) -> None:
+    from prism_bench.experiments.formatting import counted, size
+
+    there = f", {counted(moved.there, 'stage')} there already" if moved.there else ""
+    amount = f"{counted(moved.stages, 'stage')}, {size(moved.bytes)}"
+    typer.echo(f"{done} {amount} and {counted(moved.documents, 'document')} {way}{there}")
+    for name in moved.different:
+        typer.echo(f"note: {name} is there with other contents, and was left as it is")
 
 
 def _show(items: "Iterable[Item]") -> None:

@@ -115,6 +115,13 @@ class VerifyOptions(StoreOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RemoteOptions(StoreOptions):
+    """The options of `prism-bench cache push` and `pull`."""
+
+    address: Annotated[str, Option(argument=True, help="s3://bucket/prefix, gs://..., az://..., file:///folder.")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class GcOptions(StoreOptions):
     """The options of `prism-bench cache gc`."""
 

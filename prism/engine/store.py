@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prism_bench.prism.engine.lease import HeldError, Lease
-from prism_bench.prism.engine.runtime import StopRequestedError, write_json
+from prism_bench.prism.engine.runtime import StopRequestedError, as_json, write_bytes
 from prism_bench.prism.engine.stamps import STAMPS, stamps_hold, write_stamps
 from prism_bench.prism.errors import InputError
 
@@ -166,8 +166,12 @@ class Store:
         }
         created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         manifest = Manifest(kind=address.kind, key=address.key, files=files, created=created, **facts)
-        write_json(work / MANIFEST, manifest.model_dump(mode="json"))
         (work / "progress.json").unlink(missing_ok=True)
+        return self.adopt(address, work, as_json(manifest.model_dump(mode="json")), manifest)
+
+    def adopt(self, address: Address, work: Path, text: bytes, manifest: "Manifest") -> Path:
+        """Rename a folder of files whose checksums are right into place, with this manifest; returns where."""
+        write_bytes(work / MANIFEST, text)
         target = self.folder(address)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_stamps(work, manifest)
