@@ -84,6 +84,14 @@ def test_one_pair_the_other_way_is_enough_to_refute() -> None:
     assert words in result.judged[0].sentence
 
 
+def test_one_seed_makes_no_pair_certain_and_the_one_farthest_from_the_claim_is_told() -> None:
+    fds = {"a": [30.0], "b": [20.0], "c": [25.0], "d": [24.0]}
+    result = judged([("b", "a"), ("c", "b"), ("d", "c")], fds, 1)
+    assert result.judged[0].verdict == "undecided"
+    assert "C is 5.000 worse than B" in result.judged[0].sentence
+    assert "(the farthest from the claim of 3 pairs; 2 of 3 differ as claimed" in result.judged[0].sentence
+
+
 def test_all_pairs_are_needed_to_confirm() -> None:
     fds = {"a": [11.0, 9.0, 10.3], "b": [10.0, 10.0, 10.0], "c": [11.0, 13.0, 18.0], "d": [10.0, 10.0, 10.0]}
     result = judged([("b", "a"), ("d", "c")], fds, 3)

@@ -1,5 +1,6 @@
 """One sentence of evidence for a claim's verdict."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from prism_bench.analysis import formatting
@@ -32,15 +33,18 @@ def _weakest(pairs: Sequence[PairResult], metric: Metric) -> str:
 def _open(pairs: Sequence[PairResult], metric: Metric) -> str:
     """The pair that the verdict waits for, and how many seeds would give it.
 
-    One pair the other way refutes: the surest of them. Otherwise all pairs are needed: the least certain.
+    One pair the other way refutes: the surest of them. Otherwise all pairs are needed: the least certain, or where
+    nothing is certain yet (one seed), the one that lies farthest from the claim.
     """
     undecided = [pair for pair in pairs if not pair.comparison.significant]
     wrong = [pair for pair in undecided if (pair.mean or 0.0) < 0 and pair.needed is not None]
-    awaited = min(wrong, key=_most) if wrong else max(undecided, key=_certainty)
+    untested = all(pair.comparison.adjusted is None for pair in undecided)
+    least = min(undecided, key=_mean) if untested else max(undecided, key=_certainty)
+    awaited = min(wrong, key=_most) if wrong else least
     told = _difference(awaited, metric)
     if len(pairs) > 1:
         as_claimed = sum((pair.mean or 0.0) > 0 for pair in pairs)
-        which = f"the least certain of {len(pairs)} pairs"
+        which = f"{'the farthest from the claim' if untested else 'the least certain'} of {len(pairs)} pairs"
         if wrong:
             which = f"the surest of {len(wrong)} pair{'s' * (len(wrong) > 1)} the other way"
         separably = len(pairs) - len(undecided)
@@ -64,6 +68,11 @@ def _chosen(choose: Callable[..., int], ends: Iterable[int | None]) -> int | Non
     """The smallest or largest of some numbers of seeds, None standing for more than are counted."""
     found = choose(LIMIT + 1 if end is None else end for end in ends)
     return None if found > LIMIT else found
+
+
+def _mean(pair: PairResult) -> float:
+    """The larger, the more as claimed; one that cannot be compared says nothing."""
+    return math.inf if pair.mean is None else pair.mean
 
 
 def _certainty(pair: PairResult) -> tuple[int, float]:
