@@ -144,12 +144,12 @@ class Inventory:
         return found
 
     def targets(self, record: Record) -> Iterator[Address]:
-        """The stages whose results a record shows, the floors of its metrics included."""
+        """The stages whose results a record shows, and beside its metrics their floors and what saves them time."""
         for address in stages_of(record).values():
             yield address
             if address.kind == "metric" and address in self.stages:
-                for floor in self._floors.get(_measure(self.stages[address].identity), ()):
-                    yield floor.address
+                for beside in self._beside_metrics.get(_measure(self.stages[address].identity), ()):
+                    yield beside.address
 
     def needed(self, records: Iterable[str]) -> set[Address]:
         """Every stage that the records which are there rest on."""
@@ -205,10 +205,10 @@ class Inventory:
         return found
 
     @cached_property
-    def _floors(self) -> dict[str, list[StoredStage]]:
+    def _beside_metrics(self) -> dict[str, list[StoredStage]]:
         found: dict[str, list[StoredStage]] = {}
         for held in self.stages.values():
-            if held.address.kind == "floor":
+            if held.address.kind in ("floor", "reference"):
                 found.setdefault(_measure(held.identity), []).append(held)
         return found
 
@@ -276,6 +276,9 @@ def _read(document: type[D], path: Path, unreadable: list[Path]) -> D | None:
 
 
 def _measure(identity: Identity) -> str:
-    """What a metric and its floor have in common: the measure, the version of its code, the real images' features."""
+    """What a metric has in common with its floor, and with what it says of the real images alone.
+
+    The measure, the version of its code, the data and their features.
+    """
     parameters, inputs = identity["parameters"], identity["inputs"]
     return canonical([parameters["metric"], parameters["code"], inputs["data"], inputs.get("reference")])
