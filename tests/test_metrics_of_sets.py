@@ -245,9 +245,8 @@ def test_what_depends_on_the_reference_alone_is_computed_once_and_is_no_part_of_
     measured = store.manifests("metric")
     assert len(measured) > 10
     assert not any("facts" in manifest.identity["inputs"] for manifest in measured)
-    before = {
-        manifest.key: (store.root / "stages/metric" / manifest.key / "values.json").read_text() for manifest in measured
-    }
+    values = store.root / "stages" / "metric"
+    before = {manifest.key: (values / manifest.key / "values.json").read_text() for manifest in measured}
     shutil.rmtree(store.root / "stages" / "reference")
     assert ", 0 to do" in cli(line).out, "who has the values does not miss it"
     shutil.rmtree(values)
