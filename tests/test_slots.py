@@ -130,12 +130,12 @@ def test_stages_find_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_this_process_works_as_a_worker_does_and_is_itself_again(tmp_path: Path) -> None:
-    before = torch.get_num_threads()
+    before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     slots = Slots.one(Runtime(threads=before + 1), here=True)
     ((device, threads, _),) = places(Store.create(tmp_path), slots, [Where(number=0)])
     assert (device, int(threads)) == ("cpu", before + 1)
     assert torch.get_num_threads() == before
-    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.are_deterministic_algorithms_enabled() == deterministic
 
 
 # --- going on as before ---------------------------------------------------------------------------------------------

@@ -30,8 +30,11 @@ class Prepared:
 
     def estimate(self) -> Estimate:
         """Time and disk of what is to do, from a short probe of this machine."""
-        prepare_process(self.slots.first)
-        return estimate(self.plans, self.survey.todo, self.slots.first)
+        put_back = prepare_process(self.slots.first)
+        try:
+            return estimate(self.plans, self.survey.todo, self.slots.first)
+        finally:
+            put_back()
 
 
 def prepare(options: RunOptions, console: Console) -> Prepared:
