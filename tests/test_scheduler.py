@@ -1,5 +1,6 @@
 """The scheduler over stages that know no image: order, sharing, failures."""
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -8,11 +9,12 @@ import pytest
 
 from prism_bench.prism.component import Json
 from prism_bench.prism.engine.local_pool import Answer, Pool
+from prism_bench.prism.engine.manifest import Manifest
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.scheduler import Scheduler
 from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage, StageContext
-from prism_bench.prism.engine.store import Store
+from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import ComputeError
 
 
@@ -115,3 +117,56 @@ def test_settled_stages_are_told_after_every_round(tmp_path: Path, again: int) -
 
 def _below(stage: Sum) -> list[Sum]:
     return [one for needed in stage.needs for one in (needed, *_below(needed))]
+
+
+def hidden(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, int]:
+    """A file system that shows a finished stage only after so many looks, as a cache of attributes does; the looks."""
+    seen, shown = dict[str, int](), Store.manifest
+
+    def manifest(self: Store, address: Address) -> Manifest | None:
+        if (found := shown(self, address)) is None:
+            return None
+        seen[str(address)] = seen.get(str(address), 0) + 1
+        return found if seen[str(address)] > looks else None
+
+    monkeypatch.setattr(Store, "manifest", manifest)
+    monkeypatch.setattr("prism_bench.prism.engine.scheduler.LOOK", 0.01)
+    return seen
+
+
+def test_a_stage_that_the_file_system_hides_for_a_while_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = hidden(monkeypatch, 5)
+    top = Sum(number=1, label="top")
+    end = Sum(number=2, needs=(top,), label="end")
+    scheduler, store, lines = scheduled(tmp_path, end, top)
+    assert not scheduler.failed
+    assert lines == ["start top", "done top", "start end", "done end"]
+    assert value(store, end) == 3
+    assert set(looks.values()) == {6}, "each is looked for until it shows"
+
+
+def test_a_stage_that_never_shows_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden(monkeypatch, 10**9)
+    monkeypatch.setattr("prism_bench.prism.engine.scheduler.HIDDEN", 0.1)
+    stage = Sum(number=1, label="top")
+    scheduler, _, lines = scheduled(tmp_path, stage)
+    assert lines == ["start top", "failed top"]
+    assert "the store does not show it; do all processes see the same" in scheduler.failed[str(stage.address)]
+
+
+def test_a_rename_that_was_sent_twice_has_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def twice(self: Path, target: Path) -> Path:
+        done = rename(self, target)
+        if self.parent.name == "work":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(self))
+        return done
+
+    monkeypatch.setattr(Path, "rename", twice)
+    stage = Sum(number=1, label="top")
+    scheduler, store, _ = scheduled(tmp_path, stage)
+    assert not scheduler.failed
+    assert value(store, stage) == 1

@@ -6,7 +6,7 @@ Other processes may work on the same store. A stage that one of them makes is le
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from prism_bench.prism.engine.local_pool import Answer, Pool
@@ -15,6 +15,8 @@ from prism_bench.prism.engine.store import Store
 
 LOOK = 0.5
 """Seconds between two looks at what runs."""
+HIDDEN = 90.0
+"""Seconds for which a network file system may hide a stage that another machine has just finished."""
 
 
 class StageObserver(Protocol):
@@ -49,6 +51,8 @@ class Scheduler:
     _running: dict[str, Stage] = field(default_factory=dict)
     _elsewhere: dict[str, str] = field(default_factory=dict)
     """Who makes a stage, as far as it was another process."""
+    _unseen: dict[str, tuple[Answer, float]] = field(default_factory=dict)
+    """Answers that a stage is done which the store does not show yet, and until when it is looked for."""
 
     def run(self, stages: dict[str, Stage], changed: Callable[[], None] = lambda: None) -> None:
         """Work until nothing more can be done. Of the stages that are ready, the first in `stages` goes first.
@@ -63,7 +67,7 @@ class Scheduler:
             self._start_what_is_free()
             if self._waiting and not self._running:
                 time.sleep(LOOK)
-            for answer in self.pool.answers(timeout=LOOK):
+            for answer in (*self.pool.answers(timeout=LOOK), *self._answers_again()):
                 self._take(answer)
             for stage in self._running.values():
                 self._look(stage)
@@ -129,7 +133,13 @@ class Scheduler:
                     self._waiting.pop(address, None)
 
     def _take(self, answer: Answer) -> None:
-        stage = self._running.pop(answer.address)
+        stage = self._running[answer.address]
+        if answer.outcome == "done" and self.store.manifest(stage.address) is None:
+            answer = self._look_again_later(answer)
+            if answer.outcome == "done":
+                return
+        del self._running[answer.address]
+        self._unseen.pop(answer.address, None)
         if answer.outcome == "held":
             # First again, as it was; who has it is looked up in the next round.
             self._waiting = {answer.address: stage, **self._waiting}
@@ -140,6 +150,20 @@ class Scheduler:
             self.failed[answer.address] = answer.reason or "stopped"
         for observer in self.observers:
             observer.finished(stage, answer)
+
+    def _answers_again(self) -> list[Answer]:
+        return [answer for answer, _ in self._unseen.values()]
+
+    def _look_again_later(self, answer: Answer) -> Answer:
+        """The answer that a stage is done, kept until the store shows it; that it failed, when that takes too long."""
+        _, until = self._unseen.setdefault(answer.address, (answer, time.monotonic() + HIDDEN))
+        if time.monotonic() < until:
+            return answer
+        reason = (
+            f"its process says that it is done, and after {HIDDEN:.0f} s the store does not show it; do all processes "
+            f"see the same {self.store.root}?"
+        )
+        return replace(answer, outcome="failed", reason=reason)
 
     def _look(self, stage: Stage) -> None:
         path = self.store.work_folder(stage.address) / "progress.json"
