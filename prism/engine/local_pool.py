@@ -57,7 +57,8 @@ def attempt(stage: Stage, store: Store, runtime: Runtime, stop: threading.Event)
         else:
             reason = _unforeseen(error, address, store)
         return Answer(address, "failed", reason=reason)
-    return Answer(address, "done", seconds)
+    # It took no time where it was there: made by another process since it was looked for.
+    return Answer(address, "done", seconds, by="" if seconds else "another process")
 
 
 def _unforeseen(error: Exception, address: str, store: Store) -> str:
