@@ -5,6 +5,7 @@ there is written over. What was interrupted goes on where it was.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from prism_bench.experiments.store.inventory import Inventory, key_of, rank
 from prism_bench.prism.engine.manifest import Manifest, read_manifest
 from prism_bench.prism.engine.runtime import write_bytes
-from prism_bench.prism.engine.store import MANIFEST, Address, Store
+from prism_bench.prism.engine.store import MANIFEST, Address, Store, file_digest
 from prism_bench.prism.errors import ComputeError, InputError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def push(inventory: Inventory, remote: "ObjectStore", say: Say) -> Moved:
         ComputeError: a stage here is damaged, or the place cannot be reached.
     """
     moved, store = Moved(), inventory.store
-    there = {path for path, _ in _listed(remote, "stages/")}
+    there = dict(_listed(remote, "stages/"))
     todo = [held for held in inventory.stages.values() if _at(held.address, MANIFEST) not in there]
     moved.there = len(inventory.stages) - len(todo)
     whole = sum(held.bytes for held in todo)
@@ -80,10 +81,11 @@ def push(inventory: Inventory, remote: "ObjectStore", say: Say) -> Moved:
             raise ComputeError(
                 f"{held.address.kind} {held.address.key} is damaged ({fault}); see prism-bench cache verify"
             )
-        folder, sizes = store.folder(held.address), dict(_listed(remote, _at(held.address, "")))
+        folder = store.folder(held.address)
         for name, facts in manifest.files.items():
-            if sizes.get(_at(held.address, name)) != facts.bytes:
-                _call("put", remote, _at(held.address, name), folder / name)
+            place = _at(held.address, name)
+            if there.get(place) != facts.bytes:
+                _call("put", remote, place, folder / name)
             moved.bytes += facts.bytes
             say(moved.bytes, whole, held.address.kind)
         _create(remote, _at(held.address, MANIFEST), (folder / MANIFEST).read_bytes())
@@ -101,11 +103,15 @@ def pull(store: Store, remote: "ObjectStore", say: Say) -> Moved:
         ComputeError: a file arrived otherwise than its manifest says, or the place cannot be reached.
     """
     moved = Moved()
-    listed = list(_listed(remote, "stages/"))
-    addresses = [Address(*path.split("/")[1:3]) for path, _ in listed if path.endswith(f"/{MANIFEST}")]
+    sizes: Counter[Address] = Counter()
+    addresses = []
+    for path, size in _listed(remote, "stages/"):
+        address = Address(*path.split("/")[1:3])
+        sizes[address] += size
+        addresses += [address] if path.endswith(f"/{MANIFEST}") else []
     todo = [address for address in addresses if store.manifest(address) is None]
     moved.there = len(addresses) - len(todo)
-    whole = sum(size for path, size in listed if Address(*path.split("/")[1:3]) in set(todo))
+    whole = sum(sizes[address] for address in todo)
     for address in sorted(todo, key=lambda address: rank(address.kind)):
         text = _bytes(remote, _at(address, MANIFEST))
         manifest = _checked(text, address)
@@ -128,7 +134,7 @@ def pull(store: Store, remote: "ObjectStore", say: Say) -> Moved:
 def _checked(text: bytes, address: Address) -> Manifest:
     """A manifest that is what it says: of this address, by its identity."""
     manifest = read_manifest(text, str(address))
-    if manifest is None or (manifest.kind, manifest.key) != tuple(vars(address).values()):
+    if manifest is None or Address(manifest.kind, manifest.key) != address:
         raise ComputeError(f"{address}: what is kept there is not its manifest")
     if key_of(manifest.identity) not in (None, address.key):
         raise ComputeError(f"{address}: its manifest tells of another stage, {key_of(manifest.identity)}")
@@ -146,7 +152,7 @@ def _inside(name: str) -> str:
 
 def _fetch(remote: "ObjectStore", name: str, target: Path, expected: str) -> None:
     """Bring a file, unless an earlier attempt has, and check it on its arrival."""
-    if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() == expected:
+    if target.exists() and file_digest(target) == expected:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     arriving, digest = target.with_name(f"{target.name}.arriving"), hashlib.sha256()
