@@ -14,7 +14,7 @@ from typing_extensions import override
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.metrics.base import Measurement, MetricInputs, SplitMetric, Value, own_order
-from prism_bench.prism.metrics.frechet import frechet_between
+from prism_bench.prism.metrics.frechet import frechet_of, moments_of
 from prism_bench.prism.rng import numpy_rng
 
 GROUP = "Other reference sets"
@@ -34,11 +34,11 @@ class FrechetParts(SplitMetric, name="frechet-parts"):
             held_out = inputs.held_out_features
             sets["held-out images"] = self._checked(held_out, len(held_out), "held-out")
         size = min(len(features) for features in sets.values())
-        name, label = self.encoder.frechet_name
+        made, (name, label) = moments_of(generated), self.encoder.frechet_name
         values = tuple(
             Value(
                 name=f"{name}_to_{which.lower().replace('-', '_').replace(' ', '_')}",
-                value=frechet_between(generated, drawn(features, size)),
+                value=frechet_of(made, moments_of(drawn(features, size))),
                 n=len(generated),
                 reference_n=size,
                 better="lower",
