@@ -12,14 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from prism_bench.baselines.trivial import Trivial, in_random_order
+from prism_bench.baselines.trivial import Trivial, TrivialRow, in_random_order
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.methods.method import Method, SampleRequest, TrainingData
+from prism_bench.prism.methods.method import SampleRequest, TrainingData
 from prism_bench.prism.rng import numpy_rng
-from prism_bench.prism.variants.scale import Scale
-from prism_bench.prism.variants.variant import Variant
 
 
 def levels(values: npt.NDArray[np.float64]) -> Pixels:
@@ -119,60 +117,40 @@ class Flat(Altered, name="flat"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepairedHalvesRow(Variant, name="repaired-halves"):
+class RepairedHalvesRow(TrivialRow, name="repaired-halves"):
     """Control: real images of X_train with right halves of other ones: no coherence across the middle."""
 
     label: ClassVar[str] = "Real, right halves of others"
-    control: ClassVar[bool] = True
-
-    def method(self, scale: Scale) -> Method:
-        """Nothing to set."""
-        return RepairedHalves()
+    shown: ClassVar[Trivial] = RepairedHalves()
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseOf5Row(Variant, name="noise-5"):
+class NoiseOf5Row(TrivialRow, name="noise-5"):
     """Control: real images of X_train with pixel noise of SD 5 (of 255), which is hardly seen."""
 
     label: ClassVar[str] = "Real, noise of SD 5"
-    control: ClassVar[bool] = True
-
-    def method(self, scale: Scale) -> Method:
-        """Nothing to set."""
-        return PixelNoise(sd=5.0)
+    shown: ClassVar[Trivial] = PixelNoise(sd=5.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseOf10Row(Variant, name="noise-10"):
+class NoiseOf10Row(TrivialRow, name="noise-10"):
     """Control: real images of X_train with pixel noise of SD 10 (of 255)."""
 
     label: ClassVar[str] = "Real, noise of SD 10"
-    control: ClassVar[bool] = True
-
-    def method(self, scale: Scale) -> Method:
-        """Nothing to set."""
-        return PixelNoise(sd=10.0)
+    shown: ClassVar[Trivial] = PixelNoise(sd=10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlurredRow(Variant, name="blurred"):
+class BlurredRow(TrivialRow, name="blurred"):
     """Control: real images of X_train, blurred over 3 x 3 pixels."""
 
     label: ClassVar[str] = "Real, blurred"
-    control: ClassVar[bool] = True
-
-    def method(self, scale: Scale) -> Method:
-        """Nothing to set."""
-        return Blurred()
+    shown: ClassVar[Trivial] = Blurred()
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlatRow(Variant, name="flat-images"):
+class FlatRow(TrivialRow, name="flat-images"):
     """Control: real images of X_train, each as its own mean colour."""
 
     label: ClassVar[str] = "Flat images"
-    control: ClassVar[bool] = True
-
-    def method(self, scale: Scale) -> Method:
-        """Nothing to set."""
-        return Flat()
+    shown: ClassVar[Trivial] = Flat()

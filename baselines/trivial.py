@@ -146,33 +146,37 @@ class Noise(Trivial, name="noise"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealImagesRow(Variant, name="real-images"):
-    """Control, the ceiling: real images of X_train in place of samples."""
+class TrivialRow(Variant):
+    """What rows that learn nothing share: they are controls, and their method is the same at every scale."""
 
-    label: ClassVar[str] = "Real images of X_train"
     control: ClassVar[bool] = True
+    shown: ClassVar[Trivial]
 
     def method(self, scale: Scale) -> Method:
         """Nothing to set."""
-        return RealImages()
+        return self.shown
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOutRow(Variant, name="held-out-images"):
+class RealImagesRow(TrivialRow, name="real-images"):
+    """Control, the ceiling: real images of X_train in place of samples."""
+
+    label: ClassVar[str] = "Real images of X_train"
+    shown: ClassVar[Trivial] = RealImages()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutRow(TrivialRow, name="held-out-images"):
     """Control, the ceiling that memorises nothing: real images that are no part of X in place of samples."""
 
     label: ClassVar[str] = "Held-out real images"
-    control: ClassVar[bool] = True
+    shown: ClassVar[Trivial] = HeldOutReal()
 
     def applies(self, scale: Scale, dataset: Dataset) -> str | None:
         """Where the data keep images out of X."""
         if dataset.held_out is None:
             return "these data keep no images out of X; toyfaces and the test sets of the paper's datasets do"
         return None
-
-    def method(self, scale: Scale) -> Method:
-        """Nothing to set."""
-        return HeldOutReal()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,12 +192,8 @@ class NearestImageRow(Variant, name="return-nearest"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseRow(Variant, name="uniform-noise"):
+class NoiseRow(TrivialRow, name="uniform-noise"):
     """Control, the floor: uniform noise in place of samples."""
 
     label: ClassVar[str] = "Uniform noise"
-    control: ClassVar[bool] = True
-
-    def method(self, scale: Scale) -> Method:
-        """Nothing to set."""
-        return Noise()
+    shown: ClassVar[Trivial] = Noise()

@@ -13,31 +13,32 @@ from prism_bench.baselines.patch_diffusion import FullResolution, PatchDiffusion
 from prism_bench.baselines.table3 import PatchDOnTrain
 from prism_bench.baselines.trivial import HeldOutRow, NearestImageRow, NoiseRow, RealImagesRow
 from prism_bench.experiments.paper.experiment import Row
+from prism_bench.prism.variants.variant import Variant
 
-CONTROLS = tuple(
-    Row.of(variant)
-    for variant in (
-        PatchDOnTrain(),
-        RandomNeighbourPrism(),
-        ShuffledNeighbourPrism(),
-        ZeroConditionPrism(),
-        PlainMeanRag(),
-        MeanMLPRag(),
-        CrossAttentionRag(),
-    )
+
+def rows_of(*variants: Variant) -> tuple[Row, ...]:
+    """A row for each, as it is."""
+    return tuple(Row.of(variant) for variant in variants)
+
+
+CONTROLS = rows_of(
+    PatchDOnTrain(),
+    RandomNeighbourPrism(),
+    ShuffledNeighbourPrism(),
+    ZeroConditionPrism(),
+    PlainMeanRag(),
+    MeanMLPRag(),
+    CrossAttentionRag(),
 )
 
 
-REAL = tuple(
-    Row.of(variant)
-    for variant in (
-        RealImagesRow(),
-        NoiseOf5Row(),
-        NoiseOf10Row(),
-        BlurredRow(),
-        RepairedHalvesRow(),
-        FlatRow(),
-    )
+REAL = rows_of(
+    RealImagesRow(),
+    NoiseOf5Row(),
+    NoiseOf10Row(),
+    BlurredRow(),
+    RepairedHalvesRow(),
+    FlatRow(),
 )
 """How large a distance is: real images as they are, and altered."""
 
@@ -47,4 +48,4 @@ def baselines() -> tuple[Row, ...]:
     from prism_bench.baselines.rissole.rows import FirstStageRow, RissoleOnTrain
 
     patches = (PatchDiffusion(), ProgressivePatchDiffusion(), FullResolution(), RissoleOnTrain(), FirstStageRow())
-    return tuple(Row.of(it) for it in (*patches, HeldOutRow(), NearestImageRow(), NoiseRow()))
+    return rows_of(*patches, HeldOutRow(), NearestImageRow(), NoiseRow())
