@@ -10,6 +10,7 @@ from rich.console import Console
 from prism_bench.baselines.systems import OtherSystems, System
 from prism_bench.experiments.data.open_data import open_data
 from prism_bench.experiments.data.source import ImageSource
+from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.paper.experiment import Experiment, Row, merged_rows
 from prism_bench.experiments.paper.names import NUMBERED, PAPER_ORDER
@@ -261,6 +262,5 @@ def device_called(name: str) -> str:
     index = name.partition(":")[2]
     if kind == "cuda" and index and not (index.isdigit() and int(index) < torch.cuda.device_count()):
         count = torch.cuda.device_count()
-        many = f"{count} GPU{'s' * (count != 1)}"
-        raise InputError(f"--device {name}: this machine has {many}, cuda:0 to cuda:{count - 1}")
+        raise InputError(f"--device {name}: this machine has {counted(count, 'GPU')}, cuda:0 to cuda:{count - 1}")
     return name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from prism_bench.prism.component import Component, Json, digest_of, leaves
 from prism_bench.prism.engine.lease import Lease, LeaseLostError
 from prism_bench.prism.engine.peak_memory import peak_bytes, restart_peak
-from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
+from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.engine.store import Address, Store
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def perform(
             return 0.0
         try:
             return _made(stage, store, runtime, should_stop, lease)
-        except (Exception, StopRequestedError) as error:
+        except Exception as error:
             # Whoever took the stage over has moved its folder: what went wrong is a consequence of that.
             if isinstance(error, LeaseLostError) or lease.is_held():
                 raise
