@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def decimals(numbers: Iterable[float]) -> int:
@@ -89,6 +89,23 @@ def p_value(p: float) -> str:
 def listing(words: Iterable[object]) -> str:
     """Words with commas between."""
     return ", ".join(str(word) for word in words)
+
+
+def seeds(numbers: Sequence[int]) -> str:
+    """Seeds by number: seed 0; seeds 0, 1, 2."""
+    return f"seed{'s' * (len(numbers) != 1)} {listing(numbers)}"
+
+
+def apart(labels: Sequence[str]) -> tuple[list[str], str]:
+    """Labels without the settings in brackets that all of them end in, and these settings; "" where they differ.
+
+    A label without brackets, such as that of real images, stays as it is.
+    """
+    ends = {label[label.rindex(" [") :] for label in labels if label.endswith("]") and " [" in label}
+    if len(ends) != 1:
+        return list(labels), ""
+    (end,) = ends
+    return [label.removesuffix(end) for label in labels], end[2:-1]
 
 
 def setting(value: object) -> str:

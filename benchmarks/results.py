@@ -1,6 +1,7 @@
 """Makes docs/results: runs what runs.toml lists, packs the records as bundle.zip, and writes the pages from that alone.
 
     python benchmarks/results.py --data emoji=noto-emoji-64.zip [--store FOLDER]   # hours; the same command resumes
+    python benchmarks/results.py --only toyfaces                                   # one page; the others stay
     python benchmarks/results.py --pages                                           # the pages from the bundle there
 
 `nox -s results -- ...` is the same in an environment of its own.
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,11 @@ from prism_bench.analysis.schema.records import load_plan
 from prism_bench.analysis.schema.stored_plans import load_plans
 from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.table_model import Measured
-from prism_bench.experiments.reports.reporting import place_name, report_folder
+from prism_bench.experiments.reports.places import place_name, report_folder
 from prism_bench.experiments.store.inventory import Inventory, StoredPlan
 from prism_bench.experiments.tools.bundling.archive import write_bundle
 from prism_bench.experiments.tools.bundling.contents import Choice, gather
-from prism_bench.prism.errors import InputError
+from prism_bench.prism.errors import InputError, closest
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 BUNDLE, RUNS, PAGES = "bundle.zip", "runs.toml", "pages.json"
@@ -104,6 +105,8 @@ def run(pages: Sequence[Page], store: Path, data: Mapping[str, str]) -> dict[str
 def pack(pages: Sequence[Page], made: Mapping[str, Sequence[str]], store: Path, out: Path) -> None:
     """Write the bundle: plans, records and pictures, and which plan belongs to which page.
 
+    Pages of a bundle that is there, and that were not made now, stay.
+
     Raises:
         InputError: a cell has no finished record, or records are of several versions of prism-bench.
     """
@@ -117,11 +120,35 @@ def pack(pages: Sequence[Page], made: Mapping[str, Sequence[str]], store: Path, 
     # Claims may speak of rows that were not computed.
     names = {record for plan in plans for record in plan.records} & inventory.records.keys()
     versions = {inventory.records[name].environment.get("prism-bench", "unknown") for name in names}
+    index = {page.name: {"title": page.title, "plans": list(made[page.name])} for page in pages}
+    if out.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            before = _kept(out, Path(folder), without=made)
+            versions |= {before["version"]} if before["pages"] else set()
+            index = dict(sorted((before["pages"] | index).items()))
+            contents.held = _members(before["pages"], Path(folder)) | contents.held
     if len(versions) > 1:
         raise InputError(f"records of several versions, {formatting.listing(sorted(versions))}; use one store for one")
-    index = {page.name: {"title": page.title, "plans": made[page.name]} for page in pages}
     contents.held[PAGES] = (json.dumps({"version": versions.pop(), "pages": index}, indent=1) + "\n").encode()
     write_bundle(contents, out)
+
+
+def _kept(bundle: Path, folder: Path, *, without: Container[str]) -> dict[str, Any]:
+    """The index of a bundle, unpacked into a folder, but for some of its pages."""
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder)
+    index: dict[str, Any] = json.loads((folder / PAGES).read_text(encoding="utf-8"))
+    return {**index, "pages": {name: page for name, page in index["pages"].items() if name not in without}}
+
+
+def _members(pages: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
+    """The plans, records and pictures of some pages of an unpacked bundle, by their names in it."""
+    digests = {digest for page in pages.values() for digest in page["plans"]}
+    paths = [path for digest in digests for path in folder.glob(f"experiments/*/{digest}.json")]
+    plans = [load_plan(path) for path in paths]
+    paths += [folder / "records" / f"{name}.json" for plan in plans for name in plan.records]
+    paths += [path for plan in plans for path in report_folder(plan, folder).glob("*")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
 
 
 def _pictures(page: Page, plans: Sequence[StoredPlan], made: Sequence[str], store: Path) -> Iterator[str]:
@@ -251,16 +278,17 @@ def main() -> int:
     parser.add_argument("--store", type=Path, default=Path("results-store"), help="where the runs are kept")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="images of your own")
     parser.add_argument("--pages", action="store_true", help="only write the pages again from the bundle there")
-    parser.add_argument("--only", action="append", default=[], metavar="PAGE", help="run these alone, and pack nothing")
+    parser.add_argument("--only", action="append", default=[], metavar="PAGE", help="these pages; the others stay")
     options = parser.parse_args()
     pages = read_pages(RESULTS / RUNS)
     try:
         data = {"emoji": os.environ["PRISM_BENCH_EMOJI"]} if "PRISM_BENCH_EMOJI" in os.environ else {}
         data |= dict(item.split("=", 1) for item in options.data)
         data = {name: str(Path(path).absolute()) for name, path in data.items()}
-        if options.only:
-            run([page for page in pages if page.name in options.only], options.store, data)
-            return 0
+        for name in options.only:
+            if name not in {page.name for page in pages}:
+                raise InputError(f"--only {name}: {closest(name, [page.name for page in pages])}")
+        pages = [page for page in pages if page.name in options.only or not options.only]
         if not options.pages:
             pack(pages, run(pages, options.store, data), options.store, RESULTS / BUNDLE)
         for path in write_pages(RESULTS):

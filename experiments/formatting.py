@@ -16,10 +16,10 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """3 kB, 4.2 MB, 1.0 GB (powers of ten)."""
-    for unit, amount in (("GB", 1e9), ("MB", 1e6)):
+    """3 kB, 4.2 MB, 1.0 GB, 2.5 TB (powers of ten)."""
+    for unit, amount in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= amount:
-            return f"{count / amount:.1f} {unit}"
+            return f"{count / amount:,.1f} {unit}"
     return f"{math.ceil(count / 1e3)} kB"
 
 

@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import math
 import pkgutil
 import sys
 import types
@@ -22,10 +23,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 
-from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.errors import InputError, closest, program_ended
 from prism_bench.prism.old_imports import import_fault
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+LARGEST_WHOLE = 2**63 - 1
+"""The largest whole number that arrays, tables and databases hold."""
 ENTRY_POINT_GROUP = "prism_bench.plugins"
 BEFORE = "before"
 
@@ -54,6 +57,20 @@ class Component:
     """The module that declares each family."""
     retired: ClassVar[Mapping[str, Json]] = {}
     """Fields of earlier versions and the one value they had: still written, so that digests stay, and read past."""
+
+    def __new__(cls, **values: Any) -> Self:
+        """Refuse numbers that no field can hold, whatever else a member checks of them.
+
+        Raises:
+            InputError: a number that is not finite, or larger than 64 bits hold.
+        """
+        for name, value in values.items():
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float) and not math.isfinite(number):
+                    raise InputError(f"{cls.family}.{name} must be a finite number, not {number}")
+                if isinstance(number, int) and abs(number) > LARGEST_WHOLE:
+                    raise InputError(f"{cls.family}.{name} must be at most {LARGEST_WHOLE}, not {number}")
+        return super().__new__(cls)
 
     def __init_subclass__(cls, *, family: str = "", name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -106,7 +123,7 @@ class Component:
         """SHA-256 (hex, 64 characters) of the canonical JSON: the identity of this value."""
         return digest_of(self.to_json())
 
-    def check_least(self, path: str, **least: int) -> None:
+    def check_least(self, path: str, **least: float) -> None:
         """Raise InputError where a field is below its least value; `path`: what `--set` calls this component."""
         for name, bound in least.items():
             if getattr(self, name) < bound:
@@ -278,6 +295,7 @@ def _encode(value: Any, *, whole: bool) -> Json:
 
 
 _imported: set[str] = set()
+_plugins: dict[str, Path] = {}
 
 
 def load(plugins: Iterable[Path]) -> None:
@@ -291,6 +309,11 @@ def load(plugins: Iterable[Path]) -> None:
     for path in plugins:
         load_members()
         load_plugin(path)
+
+
+def loaded_plugins() -> tuple[Path, ...]:
+    """The files that `load` has imported in this process, for processes that are to know the same classes."""
+    return tuple(_plugins.values())
 
 
 def load_members() -> None:
@@ -333,5 +356,8 @@ def load_plugin(path: Path) -> None:
         spec.loader.exec_module(module)
     except ImportError as error:
         raise InputError(f"--plugin {path}: {import_fault(path, error)}") from error
+    except SystemExit as error:
+        raise InputError(f"--plugin {path}: {program_ended(error)}") from error
     except Exception as error:
         raise InputError(f"--plugin {path}: importing it failed with {type(error).__name__}: {error}") from error
+    _plugins[name] = path.resolve()

@@ -24,8 +24,11 @@ def numpy_rng(seed: int, purpose: str, *position: int) -> np.random.Generator:
     return np.random.default_rng(seed_for(seed, purpose, *position))
 
 
-def torch_rng(seed: int, purpose: str, *position: int) -> "torch.Generator":
-    """A CPU torch generator for (seed, purpose, position). Draw on the CPU, then move: any device sees the same."""
+def torch_rng(seed: int, purpose: str, *position: int, device: "torch.device | str" = "cpu") -> "torch.Generator":
+    """A torch generator for (seed, purpose, position). Draw on the CPU, then move: any device sees the same.
+
+    device: where to draw what would be too much to move; each kind of device then has numbers of its own.
+    """
     import torch
 
-    return torch.Generator().manual_seed(seed_for(seed, purpose, *position))
+    return torch.Generator(device).manual_seed(seed_for(seed, purpose, *position))

@@ -1,6 +1,7 @@
 """Shared fixtures: small data, and the command line as a user types it."""
 
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,12 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from postgres import Server, running
 
 from prism_bench.prism.component import Component, load_members
 from prism_bench.prism.images import Pixels
 
 torch.set_num_threads(1)
 load_members()
+# A shell that begins the tests in the background has them ignore Ctrl-C, and with them what they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,13 @@ def small_images() -> Pixels:
     """Sixteen images of 16x16 without structure."""
     images: Pixels = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 16), np.uint8)
     return images
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A running PostgreSQL server; the test is skipped where none can be started."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-def neighbours(vectors: Array, gallery: list[int], k: int, *, exclude_self: bool) -> list[list[int]]:
+def neighbours(vectors: Array, gallery: list[int], k: int, *, exclude_self: bool = False) -> list[list[int]]:
     """For each row, the k nearest gallery ids by l2, ties by id, by sorting a Python list."""
     found = []
     for query, vector in enumerate(vectors):
@@ -16,7 +16,7 @@ def neighbours(vectors: Array, gallery: list[int], k: int, *, exclude_self: bool
         for candidate in gallery:
             if exclude_self and candidate == query:
                 continue
-            rated.append((round(float(((vector - vectors[candidate]) ** 2).sum()), 6), candidate))
+            rated.append((float(((vector - vectors[candidate]) ** 2).sum()), candidate))
         found.append([candidate for _, candidate in sorted(rated)[:k]])
     return found
 

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from scipy import stats
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.errors import AnalysisError
-from prism_bench.analysis.figures.plots import interval_plot, training_curves
+from prism_bench.analysis.figures.plots import Curve, interval_plot, training_curves
 from prism_bench.analysis.formats.console import table_text
 from prism_bench.analysis.formats.latex import table_tex
 from prism_bench.analysis.formats.markdown import code, escape, table_markdown
@@ -210,6 +211,22 @@ def test_best_is_marked_only_where_separable(one: list[float], two: list[float],
     assert ("*" in table_text(table).split("\n\n")[0]) == bool(best)
 
 
+def test_a_row_that_has_learnt_nothing_does_not_compete() -> None:
+    """It is better than the others at every seed, and the best of the others is marked."""
+    values = {"one": [20.0, 21.0, 22.0], "two": [30.0, 31.5, 32.0], "real": [1.0, 1.2, 1.1]}
+    names = {label: [f"{label}{seed}" for seed in range(3)] for label in values}
+    records = [
+        _record(name, _value(value), parameters=0 if label == "real" else 755_000)
+        for label in values
+        for name, value in zip(names[label], values[label], strict=True)
+    ]
+    cells = {
+        label: cell for label, cell in _column(build(_plan(names), records), "fd").items() if isinstance(cell, Measured)
+    }
+    assert [label for label, cell in cells.items() if cell.best] == ["one"]
+    assert not any(cell.second for cell in cells.values()), "of two that compete there is no second"
+
+
 def test_the_floor_is_never_the_best_nor_the_next_best() -> None:
     table = build(_plan({"one": ["a0", "a1"]}), _two([10.0, 11.0], [], floor=0.0))
     assert not any(cell.best for cell in _column(table, "fd").values() if isinstance(cell, Measured))
@@ -362,7 +379,12 @@ def golden() -> tuple[Plan, list[Record]]:
 
 def test_files_are_the_expected_ones(golden: tuple[Plan, list[Record]], tmp_path: Path) -> None:
     written = write_report(load_plan(GOLDEN / "plan.json"), GOLDEN, tmp_path)
-    assert [path.name for path in written] == ["special-chars.tex", "special-chars.md", "special-chars.csv"]
+    assert [path.name for path in written] == [
+        "special-chars.tex",
+        "special-chars-appendix.tex",
+        "special-chars.md",
+        "special-chars.csv",
+    ]
     for path in written:
         assert path.read_bytes() == (GOLDEN / path.name).read_bytes()
     assert table_text(build(*golden), 120) == (GOLDEN / "special-chars.txt").read_text(encoding="utf-8")
@@ -397,7 +419,7 @@ def test_markdown_keeps_its_columns_and_says_text_literally(golden: tuple[Plan, 
     page = table_markdown(results(*golden))
     rows = [line for line in page.splitlines() if line.startswith("| ")][:7]
     bars = {line.replace(r"\|", "").count("|") for line in rows}
-    assert bars == {9}
+    assert bars == {5}
     assert escape("a_b _c_ *d* |e| <f> & g") == r"a_b \_c\_ \*d\* \|e\| \<f\> &amp; g"
     assert code("plain") == "`plain`"
     assert code("a`b|c") == r"`` a`b\|c ``"
@@ -415,17 +437,35 @@ def test_csv_reads_back(golden: tuple[Plan, list[Record]]) -> None:
 
 
 @pytest.mark.parametrize(("width", "blocks"), [(60, 4), (80, 3), (120, 2), (200, 1)])
-def test_text_fits_the_terminal(golden: tuple[Plan, list[Record]], width: int, blocks: int) -> None:
-    text = table_text(build(*golden), width)
-    assert max(cell_len(line) for line in text.splitlines()) <= width
+def test_every_column_is_shown_in_tables_below_each_other(
+    golden: tuple[Plan, list[Record]], width: int, blocks: int
+) -> None:
+    text = table_text(build(*golden), width, every=True)
     assert text.count("PRISM #1") == blocks
-    assert "quoted: CelebA" in text
+    assert "Not shown" not in text
+    for words in ("Trained on", "755K", "3.3 min", "24.68", "16.46", "0.490 ± 0.127"):
+        assert text.count(words) >= 1, words
 
 
-def test_text_fits_any_terminal(golden: tuple[Plan, list[Record]]) -> None:
+@pytest.mark.parametrize("every", [False, True])
+def test_text_fits_any_terminal_and_nothing_is_cut(golden: tuple[Plan, list[Record]], every: bool) -> None:
     table = build(*golden)
-    for width in range(60, 160):
-        assert max(cell_len(line) for line in table_text(table, width).splitlines()) <= width
+    for width in range(60, 160, 9):
+        text = table_text(table, width, every=every)
+        assert max(cell_len(line) for line in text.splitlines()) <= width
+        assert "…" not in text
+
+
+def test_columns_without_room_are_named_and_those_that_matter_stay(golden: tuple[Plan, list[Record]]) -> None:
+    table = build(*golden)
+    measured = [column.key for column in table.columns if column.kind == "measured"]
+    for width in range(60, 140, 13):
+        text = " ".join(table_text(table, width, first=measured[1:]).split())
+        shown, _, named = text.partition("Not shown for want of room: ")
+        assert "0.490 ± 0.127" in shown, "the column that was asked for first"
+        for heading, cell in (("Trained on", " X "), ("Training time", "3.3 min"), ("quoted: CelebA", "21.99")):
+            assert (cell in shown.partition("Ablation:")[0]) != (heading in named), (width, heading)
+    assert "Not shown" not in table_text(table, 140)
 
 
 def test_text_has_no_control_characters(golden: tuple[Plan, list[Record]]) -> None:
@@ -520,13 +560,14 @@ def test_a_malformed_record_is_refused(change: Callable[[Json], None], message: 
     change(data)
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "a0.json").write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(AnalysisError, match=message):
-        load_records(tmp_path, load_plan(GOLDEN / "plan.json"))
+    (stands_for_it,) = load_records(tmp_path, load_plan(GOLDEN / "plan.json")).values()
+    assert (stands_for_it.record, stands_for_it.status, stands_for_it.values) == ("a0", "failed", ())
+    assert re.search(message, str(stands_for_it.reason))
 
 
 def test_files_that_are_no_json(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"experiment": ', encoding="utf-8")
-    with pytest.raises(AnalysisError, match=r"plan.json: not valid JSON"):
+    with pytest.raises(AnalysisError, match=r"plan.json: is not valid JSON"):
         load_plan(tmp_path / "plan.json")
     (tmp_path / "plan.json").write_text("[]", encoding="utf-8")
     with pytest.raises(AnalysisError, match=r"must hold a JSON object, found list"):
@@ -547,15 +588,16 @@ def test_one_record_given_twice(golden: tuple[Plan, list[Record]]) -> None:
 
 def test_pictures_are_deterministic(golden: tuple[Plan, list[Record]], tmp_path: Path) -> None:
     rows = [{"images": 100.0 * i, "loss": 1 / (i + 1), "k_train": 8.0 - i // 2} for i in range(10)]
-    curves = [(r"PatchD $\frac$", [{"images": r["images"], "loss": r["loss"]} for r in rows]), ("PRISM", rows)]
+    losses = [{"images": r["images"], "loss": r["loss"]} for r in rows]
+    curves = [Curve("patchd", r"PatchD $\frac$", [losses, losses[1:]]), Curve("prism", "PRISM", [rows])]
     plain = build(_plan({r"one $\frac$": ["a0", "a1"]}), _two([1.0, 2.0], []))
-    first = [training_curves(curves, tmp_path / "a.png"), interval_plot(plain, tmp_path / "b.png")]
-    second = [training_curves(curves, tmp_path / "c.png"), interval_plot(plain, tmp_path / "d.png")]
+    first = [*training_curves(curves, tmp_path / "a.png"), *interval_plot(plain, tmp_path / "b.png")]
+    second = [*training_curves(curves, tmp_path / "c.png"), *interval_plot(plain, tmp_path / "d.png")]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert all(path.read_bytes().startswith(b"\x89PNG") and b"Software" not in path.read_bytes() for path in first)
-    assert training_curves(curves[:1], tmp_path / "e.png").read_bytes() != first[0].read_bytes()
+    assert training_curves(curves[:1], tmp_path / "e.png")[0].read_bytes() != first[0].read_bytes()
     with pytest.raises(AnalysisError, match="found none"):
-        training_curves([("x", [{"images": 1.0}])], tmp_path / "f.png")
+        training_curves([Curve("x", "x", [[{"images": 1.0}]])], tmp_path / "f.png")
     with pytest.raises(AnalysisError, match="no cell has been measured yet"):
         interval_plot(build(golden[0], []), tmp_path / "f.png")
 
@@ -597,4 +639,4 @@ def test_a_report_needs_neither_torch_nor_the_rest_of_the_project(tmp_path: Path
     )
     arguments = [sys.executable, "-c", script, str(GOLDEN), str(tmp_path)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "3"
+    assert done.stdout.strip() == "4"

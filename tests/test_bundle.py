@@ -14,6 +14,7 @@ from tiny import copy_of, without_torch
 
 from prism_bench.experiments.tools.bundling.anonymous import Anonymous
 from prism_bench.prism.engine.store import Address, Store
+from prism_bench.sealed import sealed
 
 EXPERIMENT = "ablation-table3"
 
@@ -30,7 +31,7 @@ def unpacked(path: Path, folder: Path) -> Path:
 
 
 def change(path: Path, **facts: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), **facts}), indent=1, sort_keys=True) + "\n")
 
 
 def records(store: Path) -> list[Path]:
@@ -210,12 +211,12 @@ def test_earlier_plans_and_older_stores(cli: Cli, store: Path, tmp_path: Path) -
     (folder / "latest").write_text(json.dumps({"plans": ["1" * 32]}))
     assert cli("bundle all --out latest.zip").code == 0
     found = members(tmp_path / "latest.zip")
-    assert json.loads(found[f"experiments/{EXPERIMENT}/latest"]) == {"plans": ["1" * 32]}
+    assert json.loads(found[f"experiments/{EXPERIMENT}/latest"]) == sealed({"plans": ["1" * 32]})
     assert f"experiments/{EXPERIMENT}/{'0' * 32}.json" not in found
     assert cli("bundle all --out every.zip --every-plan").code == 0
     found = members(tmp_path / "every.zip")
     assert f"experiments/{EXPERIMENT}/{'0' * 32}.json" in found
-    assert json.loads(found[f"experiments/{EXPERIMENT}/latest"]) == {"plans": ["1" * 32]}
+    assert json.loads(found[f"experiments/{EXPERIMENT}/latest"]) == sealed({"plans": ["1" * 32]})
 
 
 @pytest.mark.parametrize(
@@ -259,6 +260,65 @@ def test_a_full_disk_leaves_no_half_bundle(
     assert said.code == 2
     assert "cannot be written (No space left on device)" in said.err
     assert not list(tmp_path.iterdir())
+
+
+def test_no_link_is_followed(cli: Cli, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key.txt").write_text("the secret")
+    (tmp_path / "secret" / "key.png").write_text("the secret")
+    folder = next((store / "reports" / EXPERIMENT).iterdir())
+    (folder / "note.txt").symlink_to(tmp_path / "secret" / "key.txt")
+    (folder / "grid.png").symlink_to(tmp_path / "secret" / "key.png")
+    (folder / "deep").symlink_to(tmp_path / "secret")
+    (values, *_) = store.glob("stages/metric/*/values.json")
+    values.rename(tmp_path / "values.json")
+    values.symlink_to(tmp_path / "values.json")
+    assert cli("bundle all --out b.zip").code == 0
+    found = members(tmp_path / "b.zip")
+    assert not [name for name, data in found.items() if b"the secret" in data]
+    missing = json.loads(found["MANIFEST.json"])["missing"]
+    for path in (folder / "note.txt", folder / "grid.png", values):
+        assert path.relative_to(store).as_posix() not in found
+        assert f"{path.relative_to(store).as_posix()}: is a link, and a bundle follows none" in missing
+
+
+def test_a_linked_record_is_refused_and_a_linked_folder_of_stages_is_not(cli: Cli, store: Path, tmp_path: Path) -> None:
+    (store / "stages").rename(tmp_path / "elsewhere")
+    (store / "stages").symlink_to(tmp_path / "elsewhere")
+    assert cli("bundle all --out whole.zip").code == 0
+    assert json.loads(members(tmp_path / "whole.zip")["MANIFEST.json"])["missing"] == []
+    (record, *_) = records(store)
+    record.rename(tmp_path / "record.json")
+    record.symlink_to(tmp_path / "record.json")
+    said = cli("bundle all --out b.zip")
+    assert said.code == 2
+    assert f"{record} is a link, and a bundle follows none" in said.err
+
+
+def test_files_that_a_manifest_names_outside_its_stage_stay_there(cli: Cli, store: Path, tmp_path: Path) -> None:
+    (store / "weights.bin").write_text("the secret")
+    (manifest, *_) = store.glob("stages/samples/*/stage.json")
+    change(manifest, files={"../../../weights.bin": {"bytes": 10, "sha256": "0" * 64}})
+    assert cli("bundle all --out b.zip --with-samples").code == 0
+    found = members(tmp_path / "b.zip")
+    assert not [name for name, data in found.items() if ".." in name or b"the secret" in data]
+
+
+def test_nobodys_home_is_inside(cli: Cli, store: Path, tmp_path: Path) -> None:
+    (record, *_) = records(store)
+    change(record, status="failed", reason="no MLflow at file:///home/ann/runs/mlflow.db, nor at /Users/bob")
+    note = next((store / "reports" / EXPERIMENT).iterdir()) / "note.txt"
+    note.write_text("made in /home/eve/work and home/made")
+    assert cli("bundle all --out b.zip").code == 0
+    found = members(tmp_path / "b.zip")
+    reason = json.loads(found[f"records/{record.name}"])["reason"]
+    assert reason == "no MLflow at file://mlflow.db, nor at HOME"
+    assert found[note.relative_to(store).as_posix()] == b"made in HOME/work and home/made"
+    (log, *_) = store.glob("stages/training/*/metrics.jsonl")
+    log.write_text(json.dumps({"note": "from /home/ann/x"}) + "\n")
+    said = cli("bundle all --out c.zip")
+    assert said.code == 2
+    assert "metrics.jsonl names '/home/ann'" in said.err
 
 
 def test_a_foreign_text_among_the_reports_is_packed_as_it_is(cli: Cli, store: Path, tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from tiny import RUN, without_torch
 from prism_bench.experiments.store.gc import Wish, sweep
 from prism_bench.experiments.store.inventory import Inventory, key_of, lineage_of, nested
 from prism_bench.prism.component import digest_of
-from prism_bench.prism.engine.stage import KEY_LENGTH
+from prism_bench.prism.engine.store import KEY_LENGTH
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
+from prism_bench.sealed import sealed
 
 EXPERIMENT = "ablation-table3"
 
@@ -49,7 +50,7 @@ def add_stage(store: Path, kind: str, like: str, **parameters: Any) -> str:
     manifest["identity"]["parameters"] |= parameters
     key = digest_of(manifest["identity"])[:KEY_LENGTH]
     target = Path(shutil.copytree(source, source.parent / key))
-    (target / "stage.json").write_text(json.dumps({**manifest, "key": key, "label": "another"}))
+    (target / "stage.json").write_text(json.dumps(sealed({**manifest, "key": key, "label": "another"})))
     return key
 
 
@@ -239,7 +240,7 @@ def test_verify_reads_everything_and_finds_every_fault(cli: Cli, store: Path) ->
     for word in (
         f"training {key}: model.safetensors has sha256",
         f"floor {floor}: values.json is missing",
-        "unreadable",
+        "stage.json is not valid JSON",
     ):
         assert word in said.out
     assert f"training {key}, " in said.out
@@ -258,7 +259,7 @@ def test_verify_names_a_torn_record(cli: Cli, store: Path) -> None:
     record.write_text('{"record": ')
     said = cli("cache verify")
     assert said.code == 1
-    assert f"{record} cannot be read" in said.out
+    assert f"{record}: is not valid JSON" in said.out
 
 
 def test_gc_finds_nothing_in_a_finished_store(cli: Cli, store: Path) -> None:
@@ -317,7 +318,7 @@ def test_a_store_that_names_one_latest_plan_is_read_alike_by_cache_and_report(cl
     """As earlier versions wrote it."""
     path = plan_file(store)
     document = json.loads(path.read_text())
-    (path.parent / "older.json").write_text(json.dumps({**document, "plan": "older"}))
+    (path.parent / "older.json").write_text(json.dumps(sealed({**document, "plan": "older"})))
     (path.parent / "latest").write_text(json.dumps({"plan": path.stem}))
     latest = {plan.path.stem: plan.latest for plan in Inventory.read(store).plans}
     assert latest == {path.stem: True, "older": False}
@@ -332,7 +333,7 @@ def test_gc_keeps_older_plans_unless_told_otherwise(cli: Cli, store: Path) -> No
     document = json.loads(path.read_text())
     for row in document["rows"]:
         (path.parent / f"{row['id']}.json").write_text(
-            json.dumps({**document, "rows": [row], "plan": row["id"], "claims": []})
+            json.dumps(sealed({**document, "rows": [row], "plan": row["id"], "claims": []}))
         )
     path.unlink()
     (path.parent / "latest").write_text('{"plans": ["patchd"]}')

@@ -1,6 +1,8 @@
 """Bad input through the command line: one clear message, exit code 2, no traceback, nothing computed."""
 
 import errno
+import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -8,6 +10,10 @@ import numpy as np
 import pytest
 from conftest import TINY, Cli
 from PIL import Image
+
+from prism_bench.experiments.options.option import options_of
+from prism_bench.experiments.options.trained import SampleOptions
+from prism_bench.prism.errors import InputError
 
 OWN = TINY.replace("--set dataset.size=64", "")
 
@@ -47,7 +53,10 @@ def pictures(folder: Path, count: int) -> None:
         ("run ablation-table3 --scale smoke --device tpu", ["--device tpu"]),
         ("run ablation-table3 --scale smoke --retrieval-fraction 1.5", ["strictly between 0 and 1, not 1.5"]),
         ("run ablation-table3 --scale smoke --set k_max=500", ["500 neighbours", "holds 179 images", "k <= 179"]),
-        ("run ablation-table3 --resolution 18", ["resolution 18 is not divisible by 4", "use 16 or 20"]),
+        (
+            "run ablation-table3 --resolution 18",
+            ["resolution 18 is not divisible by 4", "every row can have --resolution 16 or --resolution 24"],
+        ),
         (
             "run ablation-table3 --scale smoke --resolution 20 --set denoiser.multipliers=1,1,1,1",
             ["cannot halve 3 times"],
@@ -107,6 +116,68 @@ def test_bad_pictures_are_named_and_skipped_only_when_asked(cli: Cli, tmp_path: 
     assert said.code == 0, said
     assert "skipped torn.jpg" in said.out
     assert "12 images" in said.out
+
+
+def test_another_dataset_of_equal_size_and_date_is_another_dataset(cli: Cli, tmp_path: Path) -> None:
+    for name, level in (("cats", 50), ("dogs", 200)):
+        pixels = np.full((40, 16, 16, 3), level, np.uint8)
+        pixels[:, 0] += np.arange(40, dtype=np.uint8)[:, None, None]
+        np.savez(tmp_path / f"{name}.npz", images=pixels)
+        os.utime(tmp_path / f"{name}.npz", (1, 1))
+        said = cli(f"run ablation-table3 {OWN} --data {name}.npz --dry-run --only variant=patchd")
+        assert said.code == 0, said.err
+        assert f"{name} 16x16, 40 images" in said.out
+    for note in (tmp_path / "prism-bench-store" / "imports").iterdir():
+        note.write_text(note.read_text()[:20])
+    said = cli(f"run ablation-table3 {OWN} --data dogs.npz --dry-run --only variant=patchd")
+    assert said.code == 0, said.err
+    assert "Decoding the images of dogs.npz" in said.out, "a damaged note is made anew"
+
+
+def test_the_home_folder_is_meant_by_a_tilde_in_any_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/u")
+    monkeypatch.setenv("PRISM_BENCH_STORE", "~/s")
+    queries = ["~/q.png", Path("~/p.png"), "x~"]
+    found = options_of(SampleOptions, {"run": "x", "out": "~/o.png", "pseudo_queries": queries})
+    assert (found.store, found.out) == (Path("/home/u/s"), Path("/home/u/o.png"))
+    assert found.pseudo_queries == (Path("/home/u/q.png"), Path("/home/u/p.png"), Path("x~"))
+    with pytest.raises(InputError, match="~nobody-is-called-so/x: that home folder is not known"):
+        options_of(SampleOptions, {"run": "x", "out": "~nobody-is-called-so/x"})
+
+
+def test_the_plan_says_what_was_found_and_left_out(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "pets [old]"
+    pictures(folder / "train" / "cat", 20)
+    pictures(folder / "test" / "dog", 18)
+    picture(folder / "train" / "cat" / "wide.tif", 77, 20)
+    Image.fromarray(np.zeros((16, 24, 3), np.uint8)).save(folder / "test" / "dog" / "wide.webp", lossless=True)
+    (folder / "notes.txt").write_text("")
+    run = f"run ablation-table3 {OWN} --dry-run --only variant=patchd --data='~/pets [old]'"
+    for _ in range(2):  # The second time from what is remembered.
+        said = cli(run)
+        assert said.code == 0, said.err
+        for words in (
+            "pets [old] 16x16, 40 images: D",
+            "2 classes: cat 21, dog 19",
+            "test, train are parts of a split, no classes",
+            "left out as no pictures: 1 x .txt",
+            "1 of 40 pictures: not square, cropped to the central square (--fit has other ways)",
+        ):
+            assert said.out.count(words) == 1, said.out
+    assert "Decoding" not in said.out
+    assert "1 of 40 pictures: not square, padded with white" in cli(f"{run} --fit pad").out
+    contents = {path.read_text() for path in (tmp_path / "prism-bench-store" / "imports").iterdir()}
+    assert len(contents) == 2
+    assert not (tmp_path / "~").exists()
+    for line, words in (
+        (f"{run} --fit squash", "--fit squash: known: crop, pad, stretch"),
+        (f"run ablation-table3 {OWN} --dry-run --fit pad", "--fit pad is about pictures of your own"),
+        (f"run ablation-table3 {OWN} --dry-run --data=", "--data is empty"),
+    ):
+        said = cli(line)
+        assert said.code == 2, said
+        assert words in said.err
 
 
 def test_empty_and_unusable_sources(cli: Cli, tmp_path: Path) -> None:
@@ -198,6 +269,24 @@ def test_list_names_families_and_members_with_a_line_each(cli: Cli) -> None:
     schedules = cli("list schedules").out.splitlines()
     assert any(line.startswith("decreasing") and "annealing" in line for line in schedules)
     assert "smoke" in cli("list scale").out
+
+
+def test_an_index_of_faiss_says_how_many_neighbours_it_finds(cli: Cli) -> None:
+    line = f"run ablation-table3 {TINY} --only variant=prism --set retrieval=faiss-index"
+    wrong = cli(f"{line} --set retrieval.factory=IVFX")
+    assert wrong.code == 2
+    assert "retrieval.factory='IVFX' is no index that faiss can make (could not parse index string IVFX)" in wrong.err
+    many = cli(f"{line} --set retrieval.factory=IVF64,Flat")
+    assert many.code == 2
+    assert "retrieval.factory asks for 64 cells, and the retrieval set D holds 45 images" in many.err
+    done = cli(f"{line} --set retrieval.factory=IVF4,Flat --set retrieval.parameters=nprobe=4")
+    assert done.code == 0, done.err
+    (folder,) = Path("prism-bench-store/stages/neighbours").iterdir()
+    words = "has recall@1 1.000, recall@4 1.000 of faiss-index against exact search, 64 queries"
+    assert words in done.out, done.out
+    assert json.loads((folder / "stage.json").read_text())["note"] == words
+    assert json.loads((folder / "recall.json").read_text())["recall@4"] == 1
+    assert len(np.load(folder / "vectors.npy")[0]) == 16, "the scale's encoder is kept"
 
 
 def test_same_encoder_for_retrieval_and_evaluation_is_pointed_out(cli: Cli) -> None:

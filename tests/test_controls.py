@@ -16,18 +16,15 @@ GALLERY = np.sort(RNG.permutation(60)[:40])
 
 
 def table(retrieval: Retrieval, k: int) -> np.ndarray:
-    rows = np.full((len(VECTORS), k), -1)
-    for start, block in retrieval.blocks(VECTORS, GALLERY, k):
-        rows[start : start + len(block)] = block
-    return rows
+    return retrieval.search(VECTORS, GALLERY, k)(np.arange(len(VECTORS)))
 
 
 def test_random_neighbours_know_nothing_of_the_vectors_and_are_uniform() -> None:
     before = table(RandomNeighbours(), 6)
-    again = np.concatenate([block for _, block in RandomNeighbours().blocks(VECTORS[::-1].copy(), GALLERY, 6)])
+    again = RandomNeighbours().search(VECTORS[::-1].copy(), GALLERY, 6)(np.arange(len(VECTORS)))
     assert np.array_equal(before, again)
     many = np.zeros((4000, 2), np.float32)
-    drawn = np.concatenate([block for _, block in RandomNeighbours().blocks(many, GALLERY, 3)])
+    drawn = RandomNeighbours().search(many, GALLERY, 3)(np.arange(len(many)))
     counts = np.bincount(drawn.ravel(), minlength=60)[GALLERY]
     expected = drawn.size / len(GALLERY)
     # Chi-squared with 39 degrees of freedom exceeds 72 once in a thousand.

@@ -1,5 +1,6 @@
 """What the README and the documents tell a reader to type: every name in it is real."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,25 @@ NAMES = {"dataset", "encoder", "sampler"}
 """Options whose value is the name of a member of the family called so."""
 
 
+RUN = re.compile(r"^```\w+ run", re.MULTILINE)
+"""In pages whose commands are run when the site is built; these are not looked at here."""
+FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]+))?\)")
+
+
+def pages() -> list[Path]:
+    """What is written in Markdown: at the root of the repository, and all of docs/."""
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def typed_lines() -> list[str]:
-    """Every line of README.md and docs/*.md that is a command."""
+    """Every line of these pages that is a command."""
+    texts = [path.read_text() for path in pages()]
     lines = [
         line.partition(" #")[0].strip()
-        for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-        for line in path.read_text().replace("&& ", "\n").splitlines()
-        if line.startswith("prism-bench ")
+        for text in texts
+        for line in text.replace("&& ", "\n").splitlines()
+        if line.startswith("prism-bench ") and not RUN.search(text)
     ]
     return list(dict.fromkeys(lines))
 
@@ -59,7 +72,8 @@ def check(line: str) -> None:
     scale = scales.whole or next(iter(scales.panels.values()))
     for option in given.keys() & NAMES - ({"sampler"} if command == "tune" else set()):
         member(option, given[option])
-    for name in names(given.get("metrics", "")):
+    # One's own metrics, as one's own rows, come with the file that defines them.
+    for name in names(given["metrics"]) if "metrics" in given and "plugins" not in given else ():
         metric_called(name, scale.metrics)
     check_rows(given)
     for setting in given.get("settings", ()):
@@ -69,7 +83,7 @@ def check(line: str) -> None:
         else:
             scale = apply_setting(scale, setting)
     if command == "tune":
-        parameters(given["target"], names(given.get("over", "")), (), scale)
+        parameters(given["target"], names(given["over"]) if "over" in given else (), (), scale)
     if command == "list":
         assert given.get("family") in {None, "scale", *Component.members}
     if command == "data prepare":
@@ -80,11 +94,10 @@ def check_rows(given: dict[str, Any]) -> None:
     """Experiments and variants."""
     experiments = [one for name in given.get("experiments", ()) for one in (PAPER_ORDER if name == "all" else [name])]
     extra = {*given.get("extra", ()), *filter(None, [given.get("variant")])}
-    # A row of one's own comes with the file that defines it.
     for name in () if "plugins" in given else extra:
         Variant.called(name)
     rows = extra.union(*(rows_of(name, given.get("scale", "laptop")) for name in experiments))
-    for key, value in pairs(given.get("only", "")):
+    for key, value in pairs(given["only"]) if "only" in given else ():
         assert key in {"variant", "seed", "k_sample", *ONLY}, key
         assert key != "variant" or set(value.split("|")) <= rows, value
     for run in (given.get("run", ""), *given.get("what", ())):
@@ -100,6 +113,26 @@ def test_what_the_documents_tell_to_type_is_real(line: str) -> None:
 
 def test_there_are_such_lines() -> None:
     assert len(typed_lines()) > 40
+
+
+def anchors(text: str) -> set[str]:
+    """What the headings of a page are reached by, as the common hosts make it of them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+MADE = {"reference/commands.md", "reference/python.md", "reference/schemas.md"}
+"""Pages of the site that are made when it is built, which follows its links itself."""
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for place, anchor in LINK.findall(FENCE.sub("", page.read_text())):
+        target = (page.parent / place).resolve() if place else page
+        if target.is_relative_to(ROOT / "docs") and target.relative_to(ROOT / "docs").as_posix() in MADE:
+            continue
+        assert target.exists(), place
+        assert not anchor or anchor in anchors(target.read_text()), f"{place}#{anchor}"
 
 
 @pytest.mark.parametrize(

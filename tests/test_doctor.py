@@ -1,5 +1,6 @@
 """doctor: a sound machine, and each kind of unsound one."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ def test_a_sound_machine_is_ready_and_its_golden_run_is_the_one_that_was_written
     assert "cifar10: not here" in said.out
     assert "prism-bench data prepare cifar10 --from PATH" in said.out
     assert "Ready: prism-bench run" in said.out
+    elsewhere = cli("doctor --no-golden --store 'another one'").out
+    assert re.search(r"Ready: prism-bench run ablation-table3 --scale smoke --store '.*/another one'", elsewhere)
+    assert re.search(r"prism-bench data prepare cifar10 --from PATH --store '.*/another one'", elsewhere)
 
 
 def test_other_numbers_are_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

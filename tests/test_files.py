@@ -12,20 +12,25 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from prism_bench.prism.data.decode import BadImageError, check_resolution, from_array, from_bytes
+from prism_bench.prism.data.colour import BadImageError
+from prism_bench.prism.data.decode import check_resolution, from_array, from_bytes
+from prism_bench.prism.data.user_images import image_files
 from prism_bench.prism.data.user_images import picture_sources as sources
+from prism_bench.prism.data.user_images.class_folders import by_folders
 from prism_bench.prism.data.user_images.image_files import (
     QUEUED_PER_THREAD,
     THREADS,
     ImageFiles,
-    _run_all,
+    _decoded,
     ingest,
     listing_digest,
 )
@@ -244,17 +249,57 @@ def test_the_listing_digest_changes_when_what_is_read_may_change(tmp_path: Path)
     folder, archive = folder_of(tmp_path / "f", PAIR), zip_of(tmp_path / "z.zip", PAIR)
     npz = npz_of(tmp_path / "n.npz", CATS_AND_DOGS)
     before = {path: listing_digest(path, resolution=8) for path in (folder, archive, npz)}
-    assert before == {path: listing_digest(path, resolution=8) for path in before}
     for path, digest in before.items():
         assert listing_digest(path, resolution=12) != digest
         assert listing_digest(path, resolution=8, skip_bad=True) != digest
         os.utime(path / "a.png" if path == folder else path, (1, 1))
-    # A zip states a checksum of each member, so its own date says nothing; the others have only dates to go by.
-    assert listing_digest(archive, resolution=8) == before[archive]
-    assert listing_digest(folder, resolution=8) != before[folder]
-    assert listing_digest(npz, resolution=8) != before[npz]
-    zip_of(archive, PAIR | {"b.png": noise_png(3)})
-    assert listing_digest(archive, resolution=8) != before[archive]
+        assert listing_digest(path, resolution=8) == digest, "a date says nothing"
+
+
+def rewritten(path: Path, write: Callable[[Path], object]) -> None:
+    """Other content of the same size, under the same name and with the same date."""
+    status = path.stat()
+    write(path)
+    assert path.stat().st_size == status.st_size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_other_content_of_equal_name_size_and_date_is_another_listing(tmp_path: Path) -> None:
+    def flat(level: int, **more: Any) -> Callable[[Path], object]:
+        return lambda path: np.savez(path, images=np.full((40, 8, 8, 3), level, np.uint8), **more)
+
+    def bitmaps(level: int) -> Files:
+        return {name: encoded(Image.new("L", (8, 8), level), "BMP") for name in ("a.bmp", "b.bmp")}
+
+    def big(level: int) -> bytes:
+        return encoded(Image.new("RGB", (400, 400), (level, 0, 0)), "BMP")
+
+    folder = folder_of(tmp_path / "folder", bitmaps(1) | {"c.bmp": big(1)})
+    labels = [np.array(list(text)) for text in ("a" * 20 + "b" * 20, "b" * 20 + "a" * 20)]
+    changes: list[tuple[Path, Path, Callable[[Path], object], Callable[[Path], object]]] = [
+        (tmp_path / "a.npz", tmp_path / "a.npz", flat(50), flat(200)),
+        (tmp_path / "b.npz", tmp_path / "b.npz", flat(50, labels=labels[0]), flat(50, labels=labels[1])),
+        (tmp_path / "c.zip", tmp_path / "c.zip", *(lambda p, n=n: stored_zip(p, bitmaps(n)) for n in (1, 2))),
+        (folder, folder / "a.bmp", *(lambda p, n=n: p.write_bytes(bitmaps(n)["a.bmp"]) for n in (1, 2))),
+        # Larger than what is hashed as a whole, and changed in one byte that no sample holds.
+        (folder, folder / "c.bmp", lambda p: p.write_bytes(big(1)), lambda p: p.write_bytes(one_byte(big(1), 150_000))),
+    ]
+    for source, file, first, second in changes:
+        first(file)
+        before = listing_digest(source, resolution=8)
+        assert listing_digest(source, resolution=8) == before
+        rewritten(file, second)
+        assert listing_digest(source, resolution=8) != before, file.name
+
+
+def stored_zip(path: Path, files: Files) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+
+
+def one_byte(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def test_a_moved_folder_has_the_same_listing_digest(tmp_path: Path) -> None:
@@ -296,12 +341,12 @@ def test_pictures_outside_class_folders_are_one_class(tmp_path: Path, names: tup
 
 
 def test_the_first_folder_below_the_shared_ones_is_the_class(tmp_path: Path) -> None:
-    assert sources.class_names(["s/t/cat/x/1.png", "s/t/dog/2.png"]) == ("cat", "dog")
+    assert by_folders(["s/t/cat/x/1.png", "s/t/dog/2.png"]).groups == ("cat", "dog")
 
 
 def test_names_are_equal_whichever_way_accents_are_written() -> None:
     decomposed, composed = "e\N{COMBINING ACUTE ACCENT}", "\N{LATIN SMALL LETTER E WITH ACUTE}"
-    assert sources.class_names([f"{decomposed}/1.png", "f/1.png"]) == (composed, "f")
+    assert by_folders([f"{decomposed}/1.png", "f/1.png"]).groups == (composed, "f")
     shuffled = [f"{decomposed}/2.png", f"{composed}/1.png"]
     assert sources.sorted_images(shuffled, Path()) == tuple(reversed(shuffled))
 
@@ -356,7 +401,7 @@ def test_only_a_few_originals_are_held_at_once() -> None:
                 held.append(held[-1] + 1)
             yield finish
 
-    assert _run_all(draw(), np.empty((total, 3, 4, 4), np.uint8), lambda done, of: None) == {}
+    assert all(picture.shape == (3, 4, 4) for picture in _decoded(draw(), 4))
     assert held[-1] == 0
     assert 1 < max(held) <= THREADS * QUEUED_PER_THREAD
 
@@ -372,15 +417,15 @@ CORRUPT = GOOD[:60] + bytes(byte ^ 255 for byte in GOOD[60:80]) + GOOD[80:]
     ("name", "data", "reason"),
     [
         ("x.png", b"", "empty file"),
-        ("x.png", b"just some text", "not a PNG, JPEG, WebP, BMP or GIF image"),
+        ("x.png", b"just some text", "not a picture of a format that is read"),
         ("x.png", GOOD[: len(GOOD) // 2], "truncated"),
         ("x.png", CORRUPT, "broken data stream"),
         ("x.jpg", JPEG[: len(JPEG) // 2], "Truncated"),
         ("x.png", png_of_size(9000, 9000), "9000x9000 is more than 80 megapixels"),
         ("x.png", png_of_size(10000, 10000), "more than 80 megapixels"),
         ("x.png", png_of_size(50000, 50000), "more than 80 megapixels"),
-        ("x.tiff", b"II*\0", r"\.tiff images are not read; convert it to PNG"),
-        ("x.HEIC", b"heic", r"\.heic images are not read; convert it to PNG"),
+        ("x.svg", b"<svg/>", r"\.svg is a vector graphic; convert it to PNG"),
+        ("x.HEIC", b"heic", r"\.heic is not read by Pillow as installed here; convert it to PNG"),
     ],
 )
 def test_a_bad_picture_is_named_with_its_reason_or_skipped(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
@@ -475,7 +520,7 @@ def test_a_path_that_is_no_source_is_refused(tmp_path: Path, name: str, data: by
         ({}, "no images found .seen: nothing"),
         (
             {"a.txt": b"", "b.txt": b"", "c": b""},
-            r"no images found .seen: 2 x \.txt, 1 x no suffix.; it should hold \.bmp",
+            r"no images found .seen: 2 x \.txt, 1 x no suffix.; it should hold \.apng",
         ),
         ({"a.png": noise_png(1)}, "1 usable image; at least 2 are needed"),
     ],
@@ -625,17 +670,43 @@ def test_the_resolution_is_a_positive_multiple_of_four(resolution: int, least: i
         check_resolution(resolution, least=least)
 
 
-def test_the_resolution_is_checked_before_the_path(tmp_path: Path) -> None:
-    for act in (ingest, listing_digest):
-        with pytest.raises(InputError, match="use 16 or 20"):
-            act(tmp_path / "gone", resolution=18)
-    with pytest.raises(InputError, match="use 16 or 20"):
-        ImageFiles(resolution=18)
+def test_a_side_that_is_no_multiple_of_four_is_for_evaluation(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "f", {"a.png": noise_png(1, 9), "b.png": noise_png(2, 9)})
+    np.testing.assert_array_equal(ingest(path, resolution=9).images.images[1], noise(2, 9).transpose(2, 0, 1))
+    with pytest.raises(InputError, match="at least 1, not 0"):
+        ImageFiles(resolution=0)
 
 
-def test_a_set_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"2 images of 200000x200000 exceed 64 GiB; use a smaller --resolution"):
-        ingest(folder_of(tmp_path / "f", PAIR), resolution=200_000)
+def test_a_set_for_which_there_is_no_room_is_refused_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = r"2 images of 200000x200000 take 223.5 GiB, and 0.5 GiB are free on the disk of .*use a smaller"
+    monkeypatch.setattr(image_files, "disk_usage", lambda _: SimpleNamespace(free=2**29))
+    with pytest.raises(InputError, match=words):
+        ingest(folder_of(tmp_path / "f", PAIR), resolution=200_000, file=tmp_path / "images.npy")
+    assert not (tmp_path / "images.npy").exists()
+    monkeypatch.setattr(image_files, "MemoryRows", Mock(side_effect=MemoryError))
+    with pytest.raises(InputError, match=r"take 223.5 GiB, and memory has no room for them"):
+        ingest(tmp_path / "f", resolution=200_000)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "npz"])
+def test_decoding_into_a_file_gives_the_bytes_that_memory_gives(tmp_path: Path, kind: str) -> None:
+    files = {f"{'ab'[index % 2]}/{index:03d}.png": noise_png(index) for index in range(70)} | {"a/033.png": b"broken"}
+    if kind == "npz":
+        np.savez(tmp_path / "f.npz", images=np.random.default_rng(0).integers(0, 256, (70, 9, 9, 3), np.uint8))
+    path = {
+        "folder": lambda: folder_of(tmp_path / "f", files),
+        "zip": lambda: zip_of(tmp_path / "f.zip", files),
+        "npz": lambda: tmp_path / "f.npz",
+    }[kind]()
+    plain = ingest(path, resolution=8, skip_bad=True)
+    mapped = ingest(path, resolution=8, skip_bad=True, file=tmp_path / "images.npy")
+    assert isinstance(mapped.images.images, np.memmap)
+    assert (mapped.dataset, mapped.skipped) == (plain.dataset, plain.skipped)
+    assert (mapped.images.labels == plain.images.labels).all()
+    np.save(tmp_path / "plain.npy", plain.images.images)
+    assert (tmp_path / "images.npy").read_bytes() == (tmp_path / "plain.npy").read_bytes()
 
 
 def test_a_giant_array_is_a_bad_picture() -> None:

@@ -174,7 +174,7 @@ def test_metrics_are_called_by_their_beginning() -> None:
 def test_a_table_shows_itself_as_the_report_does_and_its_parts_are_plain() -> None:
     table = table_frame(frame_of(*results()), ["fd"])
     page = table._repr_html_()
-    for words in ("measured here, scale laptop", "3.500", "± 6.353", "Real images", "not built in", "95% t interval"):
+    for words in ("Measured here, scale laptop", "3.500", "± 6.353", "Real images", "not built in", "95% t interval"):
         assert words in page, words
     assert "FAR" not in page
     assert "\nbody" not in page, "the notebook's own looks stay"

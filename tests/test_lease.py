@@ -21,7 +21,7 @@ from test_run import ENVIRONMENT, PROGRAM
 from prism_bench.prism.engine.lease import SILENCE, HeldError, Holder, Lease, LeaseLostError
 from prism_bench.prism.engine.runtime import Runtime, write_json
 from prism_bench.prism.engine.stage import Stage, StageContext, perform
-from prism_bench.prism.engine.store import Store
+from prism_bench.prism.engine.store import Address, Store
 
 ELSEWHERE = Holder(host="node7", machine="node7 another boot", pid=4711, started=1.0, token="theirs")  # noqa: S106
 
@@ -85,6 +85,29 @@ def test_a_process_elsewhere_is_gone_when_it_was_silent_for_long(folder: Path, s
             lease.acquire()
     else:
         assert lease.acquire()
+
+
+def test_the_clock_of_the_file_system_is_read_once_for_many_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, touch, read = Store.create(tmp_path), Path.touch, list[Path]()
+
+    def counted(self: Path, *arguments: Any) -> None:
+        read.append(self)
+        touch(self, *arguments)
+
+    monkeypatch.setattr(Path, "touch", counted)
+    addresses = [Address("note", str(index)) for index in range(5)]
+    paths = [held_by(tmp_path / "locks" / str(one), ELSEWHERE, silent=SILENCE - 20) for one in addresses]
+    assert [store.lease(one).holder() for one in addresses] == [ELSEWHERE] * 5
+    assert len(read) == 1
+    # This process's own clock runs ahead: nobody is taken for gone before the file system's has been asked.
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 30)
+    assert store.lease(addresses[0]).holder() == ELSEWHERE
+    assert len(read) == 2
+    os.utime(paths[1], (time.time() - SILENCE - 20,) * 2)
+    assert store.lease(addresses[1]).holder() is None
 
 
 def test_a_lease_that_is_being_written_is_alive(folder: Path) -> None:
@@ -204,9 +227,9 @@ def test_a_loop_that_reports_stops_when_it_was_followed(
 def test_who_follows_goes_on_from_what_is_there(tmp_path: Path, during: Any) -> None:
     store, note = Store.create(tmp_path), Note(word="mine")
     held_by(store.root / "locks" / str(note.address), ELSEWHERE, silent=2 * SILENCE)
-    (store.work(note.address) / "checkpoint").write_text("step 7")
+    (store.work(note.address) / "checkpoint.safetensors").write_text("step 7")
     seen = []
-    during(lambda context: seen.append((context.folder.name, (context.folder / "checkpoint").read_text())))
+    during(lambda context: seen.append((context.folder.name, (context.folder / "checkpoint.safetensors").read_text())))
     assert perform(note, store, Runtime()) > 0
     ((name, checkpoint),) = seen
     assert name.startswith(f"{note.address}~")
@@ -223,12 +246,12 @@ import os, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from prism_bench.prism.engine.local_pool import Pool
+from prism_bench.prism.executors.local_pool import LocalPool
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.scheduler import Scheduler
-from prism_bench.prism.engine.slots import Slots
+from prism_bench.prism.executors.slots import Slots
 from prism_bench.prism.engine.stage import Stage
-from prism_bench.prism.engine.store import Store
+from prism_bench.prism.engine.store import Address, Store
 
 @dataclass(frozen=True, kw_only=True)
 class Nap(Stage):
@@ -244,7 +267,7 @@ class Nap(Stage):
 def work(root, numbers):
     store = Store.create(root)
     naps = {str(nap.address): nap for nap in (Nap(number=n) for n in numbers)}
-    with Pool(store, Slots.one(Runtime(), here=True)) as pool:
+    with LocalPool(store, Slots.one(Runtime(), here=True)) as pool:
         scheduler = Scheduler(store, pool)
         scheduler.run(dict(naps))
     assert not scheduler.failed, scheduler.failed
@@ -368,12 +391,14 @@ def test_the_start_of_a_process_is_read_alike_by_all() -> None:
 
 
 SHARED = (
-    "run ablation-table3 --scale smoke --no-mlflow --workers 1 --set samples=16 --set sampler.steps=2 "
-    "--set dataset.size=64 --set training.images=1500 --set training.rampup_images=0 --only variant=patchd|rag"
+    "run ablation-table3 --scale smoke --workers 1 --set samples=16 --set sampler.steps=2 "
+    "--set dataset.size=64 --set training.images=1500 --set training.rampup_images=0 --only variant=patchd|rag -v"
 )
 
 
 def test_two_commands_share_a_store_and_both_end_with_the_table(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
     running = [
         subprocess.Popen(
             [*PROGRAM, *SHARED.split(" ")], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
@@ -390,3 +415,9 @@ def test_two_commands_share_a_store_and_both_end_with_the_table(tmp_path: Path) 
     assert re.search(r"  elsewhere  .* \(process \d+ on ", "".join(said)), "who makes a stage is said"
     assert all("Pictures and tables of ablation-table3" in text for text in said)
     assert not list((tmp_path / "prism-bench-store" / "locks").iterdir())
+    client = MlflowClient(f"sqlite:///{tmp_path}/prism-bench-store/mlflow.db")
+    found = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    cells = [run.data.tags["row"] for run in found if run.data.tags["prism.kind"] == "cell"]
+    assert sorted(cells) == ["patchd", "rag"], "one MLflow run for each cell"
+    assert {run.info.status for run in found} == {"FINISHED"}
+    assert len(found) == 3

@@ -15,10 +15,12 @@ from prism_bench.prism.encoders.efficientnet import EfficientNetLite2
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.metrics.base import MetricInputs, ReferenceMetric, own_order
+from prism_bench.prism.metrics.base import Metric, MetricInputs, own_order
 from prism_bench.prism.metrics.coherence import Coherence, correlation, mean_colour
+from prism_bench.prism.metrics.far_dependence import FarDependence
 from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance, moments_of
 from prism_bench.prism.metrics.kid import KernelDistance, kernel_distance
+from prism_bench.prism.metrics.memorisation import Memorisation
 from prism_bench.prism.metrics.prdc import PrecisionRecall
 from prism_bench.testing.metrics import correlated_normal as normal
 from prism_bench.testing.metrics import metric_inputs as inputs
@@ -352,13 +354,22 @@ def test_several_pairs_of_a_kind_are_averaged_and_absent_kinds_left_out(
 # --- what depends on the reference alone ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", [FrechetDistance(), KernelDistance(), PrecisionRecall()], ids=lambda it: it.name)
-def test_what_is_known_of_the_reference_changes_no_value(metric: ReferenceMetric, faces: Pixels) -> None:
+@pytest.mark.parametrize(
+    "metric",
+    [FrechetDistance(), KernelDistance(), PrecisionRecall(), Memorisation(), FarDependence()],
+    ids=lambda it: it.name,
+)
+def test_what_is_known_of_the_reference_changes_no_value(metric: Metric, faces: Pixels, tmp_path: Path) -> None:
     given = inputs(faces)
+    assert metric.shares_reference
     assert given.reference_features is not None
-    facts = metric.facts_of(given.reference_features)
+    alone = replace(given, generated=faces[:0], generated_features=None, pseudo_queries=None)
+    # As they come back from the store.
+    np.savez(tmp_path / "facts.npz", **metric.reference_facts(alone))  # type: ignore[arg-type]
+    facts = dict(np.load(tmp_path / "facts.npz"))
     assert metric.compute(replace(given, facts=facts)) == metric.compute(given)
-    other = metric.facts_of(2 * given.reference_features)
+    altered = replace(alone, reference=faces[200:250], reference_features=2 * given.reference_features)
+    other = metric.reference_facts(altered)
     assert metric.compute(replace(given, facts=other)) != metric.compute(given), "it is used"
 
 

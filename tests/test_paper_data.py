@@ -24,6 +24,7 @@ from prism_bench.prism.data.official.imagenet100 import BATCHES, CLASS_MAP, USUA
 from prism_bench.prism.data.official.pickles import read_batch
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
+from prism_bench.sealed import sealed
 
 STORE = Path("prism-bench-store")
 SMALL = (
@@ -135,7 +136,8 @@ def test_a_damaged_copy_is_found(cli: Cli, cifar: tuple[Path, Pixels]) -> None:
     (folder / "images.npy").write_bytes(whole)
     assert cli("data verify").code == 0
     note = next((STORE / "prepared").glob("cifar10*.json"))
-    note.write_text(note.read_text().replace('"cat": 6', '"cat": 7'))
+    known = json.loads(note.read_text())
+    note.write_text(json.dumps(sealed({**known, "classes": {**known["classes"], "cat": 7}})))
     said = cli("data verify")
     assert (said.code, "instead of [6, 6, 6, 7" in said.out) == (1, True)
 

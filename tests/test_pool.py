@@ -1,5 +1,6 @@
 """Worker processes: what is said of one that died, on systems with and without POSIX signals."""
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -8,12 +9,13 @@ import sys
 
 import pytest
 
-from prism_bench.prism.engine import local_pool
+from prism_bench.prism.executors import local_pool
 
 
 def die(code: int) -> None:
     """An exit code, or a signal where it is negative."""
     if code < 0:
+        faulthandler.disable()
         os.kill(os.getpid(), -code)
     os._exit(code)
 
@@ -24,6 +26,7 @@ def die(code: int) -> None:
         (3, "its worker process died (exit code 3); type"),
         (-signal.SIGTERM, "its worker process died (signal 15); type"),
         (-signal.SIGKILL, "its worker process died (signal 9); the system may have run out of memory: try fewer"),
+        (-signal.SIGBUS, "its worker process died (signal 7); a file that it had mapped was cut short, as on a full"),
     ],
 )
 def test_the_exit_reason_of_a_real_process(code: int, words: str) -> None:
@@ -37,7 +40,8 @@ def test_a_system_without_sigkill() -> None:
     code = (
         "import os, signal\nfrom types import SimpleNamespace\ndel signal.SIGKILL, os.sched_getaffinity\n"
         "from prism_bench.experiments.execution import run_experiments\n"
-        "from prism_bench.prism.engine import local_pool, runtime\n"
+        "from prism_bench.prism.engine import runtime\n"
+        "from prism_bench.prism.executors import local_pool\n"
         "assert runtime.usable_cores() > 0\n"
         "print(local_pool.exit_reason(SimpleNamespace(join=lambda timeout: None, exitcode=-9)))"
     )

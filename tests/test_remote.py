@@ -14,6 +14,7 @@ from tiny import made_by
 from prism_bench.experiments.store import remote
 from prism_bench.experiments.store.inventory import Inventory
 from prism_bench.prism.engine.store import Store
+from prism_bench.sealed import sealed
 
 S3 = "s3://bucket/team/store"
 RUN = f"run ablation-table3 {TINY} --only variant=patchd"
@@ -135,11 +136,11 @@ def test_a_manifest_that_leads_elsewhere_is_refused(cli: Cli, store: Path, bucke
     path = next(path for path, _ in remote._listed(place, "stages/split") if path.endswith("stage.json"))
     manifest = json.loads(remote._bytes(place, path))
     for change, words in (
-        ({"files": {"../../out": {"bytes": 1, "sha256": "0" * 64}}}, "would be written outside the store"),
-        ({"identity": {**manifest["identity"], "version": 99}}, "its manifest tells of another stage"),
-        ({"key": "0" * 20}, "is not its manifest"),
+        ({"files": {"../../out": {"bytes": 1, "sha256": "0" * 64}}}, "is no file below the stage's folder"),
+        ({"identity": {**manifest["identity"], "version": 99}}, "tells of the stage split"),
+        ({"key": "0" * 20}, "tells of the stage split 0000"),
     ):
-        remote._call("put", place, path, json.dumps({**manifest, **change}).encode())
+        remote._call("put", place, path, json.dumps(sealed({**manifest, **change})).encode())
         said = cli(f"cache pull {bucket} --store copy")
         assert said.code == 1
         assert words in said.err

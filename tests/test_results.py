@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -14,6 +15,7 @@ from tiny import RUN
 
 from prism_bench.analysis.schema.records import load_plan
 from prism_bench.prism.errors import InputError
+from prism_bench.sealed import sealed
 
 ROOT = Path(__file__).parent.parent
 
@@ -90,6 +92,26 @@ def test_the_same_store_gives_the_same_bundle(folder: Path, store: Path, tmp_pat
     assert (tmp_path / "again.zip").read_bytes() == (folder / "bundle.zip").read_bytes()
 
 
+def test_a_page_made_by_itself_leaves_the_others(folder: Path, store: Path) -> None:
+    bundle, (path,) = folder / "bundle.zip", store.glob("experiments/*/*.json")
+    plan = json.loads(path.read_text())
+    later = path.with_name("e" * 32 + ".json")
+    later.write_text(json.dumps(sealed({**plan, "plan": later.stem, "settings": ["training.images=96"]})))
+    before = program.made_from(bundle)
+    other = program.Page(name="other", title="Another table", pictures=(), runs=())
+    program.pack([other], {"other": [later.stem]}, store, bundle)
+    after = program.made_from(bundle)
+    assert after.keys() == {*before, "other.md"}
+    assert _without_digest(after) | _without_digest(before) == _without_digest(after)
+    program.pack([PAGE], {"tiny": [path.stem]}, store, bundle)
+    again = program.made_from(bundle)
+    assert _without_digest(again) == _without_digest(after), "made again, it takes its own place"
+
+
+def _without_digest(pages: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: re.sub(b"bundle `[0-9a-f]{64}`", b"", content) for name, content in pages.items()}
+
+
 def test_what_the_bundle_does_not_give_is_found(folder: Path) -> None:
     page = folder / "tiny.md"
     page.write_text(page.read_text().replace("A tiny table", "A better table"))
@@ -135,7 +157,7 @@ def test_what_cannot_be_a_bundle_is_refused(store: Path, tmp_path: Path) -> None
         )
     first, second = (store / "records" / f"{name}.json" for name in load_plan(path).records[:2])
     record = json.loads(first.read_text())
-    first.write_text(json.dumps({**record, "environment": {**record["environment"], "prism-bench": "0.4.0"}}))
+    first.write_text(json.dumps(sealed({**record, "environment": {**record["environment"], "prism-bench": "0.4.0"}})))
     with pytest.raises(InputError, match=r"records of several versions, 0\.4\.0, "):
         program.pack([PAGE], {"tiny": [path.stem]}, store, out)
     second.unlink()
@@ -149,7 +171,7 @@ def test_plans_of_one_experiment_stand_side_by_side(store: Path, tmp_path: Path)
     (path,) = store.glob("experiments/*/*.json")
     plan = json.loads(path.read_text())
     other = path.with_name("f" * 32 + ".json")
-    other.write_text(json.dumps({**plan, "plan": "f" * 32, "settings": ["training.images=96"]}))
+    other.write_text(json.dumps(sealed({**plan, "plan": "f" * 32, "settings": ["training.images=96"]})))
     page = program.Page(name="curve", title="A curve", pictures=(), runs=())
     program.pack([page], {"curve": [path.stem, other.stem]}, store, tmp_path / "bundle.zip")
     text = program.made_from(tmp_path / "bundle.zip")["curve.md"].decode()

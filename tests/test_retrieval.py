@@ -5,7 +5,9 @@ import pytest
 import reference
 import torch
 
-from prism_bench.prism.conditioning.retrieval import QUERY_BATCH, Nearest, nearest
+from prism_bench.prism.conditioning import neighbour_search
+from prism_bench.prism.conditioning.neighbour_search import QUERY_BATCH, ExactSearch, IndexSearch, recall
+from prism_bench.prism.conditioning.retrieval import FaissIndex, Nearest
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import ComputeError, InputError
@@ -16,7 +18,7 @@ GALLERY = np.sort(RNG.permutation(60)[:40]).astype(np.int64)
 
 
 def table(vectors: Vectors, gallery: np.ndarray, k: int, *, exclude_self: bool = False) -> np.ndarray:
-    return np.concatenate([block for _, block in nearest(vectors, gallery, k, exclude_self=exclude_self)])
+    return ExactSearch(vectors, gallery, k, exclude_self=exclude_self)(np.arange(len(vectors)))
 
 
 @pytest.mark.parametrize("exclude_self", [False, True])
@@ -51,8 +53,6 @@ def test_the_order_of_the_gallery_does_not_matter() -> None:
 
 def test_more_queries_than_one_batch_are_all_answered() -> None:
     many = RNG.standard_normal((QUERY_BATCH + 3, 4)).astype(np.float32)
-    starts = [start for start, _ in nearest(many, GALLERY, 2)]
-    assert starts == [0, QUERY_BATCH]
     assert len(table(many, GALLERY, 2)) == QUERY_BATCH + 3
 
 
@@ -76,3 +76,71 @@ def test_normalised_l2_order_is_cosine_order() -> None:
     cosine = unit.astype(np.float64) @ unit[GALLERY].astype(np.float64).T
     assert (table(unit, GALLERY, 4) == GALLERY[np.argsort(-cosine, axis=1)[:, :4]]).all()
     assert (Nearest(normalise=False).prepare(VECTORS) == VECTORS).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e2, 1e4])
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_agrees_with_brute_force_in_float64_at_any_scale_and_offset(
+    scale: float, offset: float, exclude_self: bool
+) -> None:
+    rng = np.random.default_rng(3)
+    vectors = (rng.standard_normal((300, 16)) * scale + offset).astype(np.float32)
+    gallery = np.sort(rng.permutation(300)[:200])
+    expected = reference.neighbours(vectors.astype(np.float64), gallery.tolist(), 9, exclude_self=exclude_self)
+    assert table(vectors, gallery, 9, exclude_self=exclude_self).tolist() == expected
+
+
+def test_many_near_equal_neighbours_are_told_apart_and_many_equal_ones_go_by_id() -> None:
+    rng = np.random.default_rng(4)
+    near = np.ones((120, 64)) + 3e-6 * rng.standard_normal((120, 64))
+    vectors = np.concatenate([near, np.ones((60, 64)), 50 * rng.standard_normal((20, 64))]).astype(np.float32)
+    gallery = np.arange(200)[::-1].copy()
+    expected = reference.neighbours(vectors.astype(np.float64), gallery.tolist(), 5)
+    assert table(vectors, gallery, 5).tolist() == expected
+    assert table(vectors, gallery, 5)[130].tolist() == [120, 121, 122, 123, 124]
+
+
+def test_a_gallery_searched_in_parts_gives_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = RNG.standard_normal((400, 8)).astype(np.float32)
+    gallery = np.sort(RNG.permutation(400)[:333])
+    whole = table(vectors, gallery, 12)
+    monkeypatch.setattr(neighbour_search, "GALLERY_BYTES", 4 * 8 * 50)
+    monkeypatch.setattr(neighbour_search, "PAIRS", 640)
+    assert (table(vectors, gallery, 12) == whole).all()
+
+
+def test_an_index_of_all_cells_is_exact_and_one_of_few_misses_some() -> None:
+    vectors = RNG.standard_normal((600, 8)).astype(np.float32)
+    gallery, rows = np.arange(100, 600), np.arange(600)
+    exact = table(vectors, gallery, 6)
+
+    def found(parameters: str) -> np.ndarray:
+        return IndexSearch(vectors, gallery, 6, factory="IVF8,Flat", parameters=parameters)(rows)
+
+    assert (found("nprobe=8") == exact).all()
+    assert recall(found("nprobe=8"), exact) == 1
+    assert 0.3 < recall(found("nprobe=2"), exact) < 0.999
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"factory": "IVFX"}, r"retrieval.factory='IVFX' is no index that faiss can make \(could not parse"),
+        ({"factory": "PQ19"}, r"PQ19.*should be a multiple of the number of subquantizers"),
+        ({"parameters": "nprobe=3"}, r"retrieval.parameters='nprobe=3' does not go with HNSW32 \(.*could not set"),
+    ],
+)
+def test_a_wrong_factory_string_is_refused_in_plain_words(values: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words) as refused:
+        FaissIndex(**values)
+    assert "/project" not in str(refused.value)
+
+
+def test_an_index_that_does_not_suit_the_data_says_so() -> None:
+    with pytest.raises(InputError, match="asks for 64 cells, and the retrieval set D holds 40 images"):
+        FaissIndex(factory="IVF64,Flat").search(VECTORS, GALLERY, 3)
+    with pytest.raises(InputError, match=r"the index PQ1 cannot be built over the 40 images.*of training points"):
+        FaissIndex(factory="PQ1").search(VECTORS, GALLERY, 3)
+    with pytest.raises(ComputeError, match=r"IVF8,Flat finds only \d+ of 30 neighbours of image \d+; .*nprobe"):
+        FaissIndex(factory="IVF8,Flat").search(VECTORS, GALLERY, 30)(np.arange(60))

@@ -204,13 +204,13 @@ def objective_of(data: TrainingData, process: DDPM | None = None) -> BlockObject
     near = retrieve(*[keys(Identity(), codes, 2, "cpu", whole=True)] * 2, 3, threads=1)
     views = Views(codes[:, None], near[:, None], codes)
     return BlockObjective(
-        views, Identity(), process or DDPM(), block=(3, R // 2), factor=2, scale=0.5, batch_size=6, seed=1
+        views, Identity(), process or DDPM(), block=(3, R // 2), factor=2, scale=0.5, batch_size=6, seed=1, device="cpu"
     )
 
 
 def test_the_fused_loss_is_that_of_a_loop_over_positions(data: TrainingData) -> None:
     objective, network = objective_of(data), TINY.replace(unet=TINY.unet.replace(use_pos=True)).build(R).eval()
-    batch = objective.batch(3, 10)
+    batch = objective.gather(objective.draw(3, 10))
     (fused,) = objective.losses(network, batch)
     module, slow = Identity(), []
     for position in range(4):
@@ -227,10 +227,11 @@ def test_the_fused_loss_is_that_of_a_loop_over_positions(data: TrainingData) -> 
 
 
 def test_the_batch_of_a_step_is_a_function_of_the_step_alone(data: TrainingData) -> None:
-    one, other = objective_of(data).batch(3, 10), objective_of(data).batch(3, 10)
+    one, other = (it.gather(it.draw(3, 10)) for it in (objective_of(data), objective_of(data)))
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert len(set(one.t.flatten().tolist())) > 4, "every block has a time step of its own"
-    shared = objective_of(data, DDPM(shared_t=True)).batch(3, 10).t
+    objective = objective_of(data, DDPM(shared_t=True))
+    shared = objective.gather(objective.draw(3, 10)).t
     assert (shared == shared[:1]).all()
     assert len(set(shared[0].tolist())) == 4
 
@@ -390,8 +391,8 @@ def losses_of(images: Tensor, weights: Losses, step: int) -> tuple[VQGANNetworks
     data = TrainingData((images * 127.5 + 127.5).byte().numpy(), np.arange(len(images)), np.arange(1))
     torch.manual_seed(0)
     networks = VQGANNetworks(autoencoder(), Discriminator() if weights.adversarial else None)
-    objective = VQGANObjective(data, weights, len(images), 0, flip=False)
-    batch = objective.batch(step, 0)
+    objective = VQGANObjective(data, weights, len(images), 0, flip=False, runtime=Runtime())
+    batch = objective.gather(objective.draw(step, 0))
     return networks, list(objective.losses(networks, batch))
 
 
@@ -413,7 +414,12 @@ def test_the_quantisation_loss_moves_the_codebook_and_the_commitment_loss_the_en
     # By hand: 0.9 (1 + 0.25) times the squared distance to the codebook entries.
     batch = (images * 127.5 + 127.5).byte().float() / 127.5 - 1
     order = VQGANObjective(
-        TrainingData(batch.numpy(), np.arange(4), np.arange(1)), Losses(0.9, 0.25, 0.0, 0), 4, 0, flip=False
+        TrainingData(batch.numpy(), np.arange(4), np.arange(1)),
+        Losses(0.9, 0.25, 0.0, 0),
+        4,
+        0,
+        flip=False,
+        runtime=Runtime(),
     ).epochs.rows(0, 4)
     z = second.encoder(batch[order])
     gap = ((z - second.latents(second.nearest(z))) ** 2).mean()

@@ -42,18 +42,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def test_the_table_has_every_row_the_floor_and_the_papers_numbers(done: tuple[Path, str]) -> None:
-    _, out = done
-    for word in (
-        "PatchD",
-        "RAG + PatchD",
-        "ST + RAG + PatchD",
-        "(PRISM)",
-        "Real images (baseline)",
-        "quoted",
-        "21.99",
-        "24.68",
-    ):
-        assert word in out
+    folder, out = done
+    (page,) = folder.glob("prism-bench-store/reports/*/*/ablation-table3.md")
+    for word in ("PatchD", "RAG + PatchD", "ST + RAG + PatchD", "(PRISM)", "Real images (baseline)", "quoted"):
+        assert word in out, "of columns that the terminal has no room for their names"
+        assert word in page.read_text()
+    assert "*21.99*" in page.read_text()
+    assert "*24.68*" in page.read_text()
     assert "prism-bench ui" in out
 
 
@@ -111,7 +106,7 @@ def test_mlflow_shows_every_cell_and_none_is_running(done: tuple[Path, str]) -> 
     assert len(runs) == 9
     assert {status for _, status in runs} == {"FINISHED"}
     curve = {f"training/{name}" for name in ("loss", "k_train", "learning_rate", "images_per_second")}
-    assert curve | {"fd_efficientnet_lite0", "far_correlation"} <= curves
+    assert curve | {"measured/fd_efficientnet_lite0", "measured/far_correlation"} <= curves
 
 
 def test_mlflow_is_rebuilt_from_the_records(done: tuple[Path, str], tmp_path: Path) -> None:
@@ -132,6 +127,21 @@ def test_mlflow_is_rebuilt_from_the_records(done: tuple[Path, str], tmp_path: Pa
         assert rebuilt.execute(query).fetchall() == first.execute(query).fetchall()
 
 
+def test_the_page_leads_to_every_run_and_record(done: tuple[Path, str]) -> None:
+    import sqlite3
+
+    result = type_in(done[0], "report ablation-table3 --format html --out page")
+    assert result.returncode == 0, result.stderr
+    page = (done[0] / "page" / "index.html").read_text()
+    with sqlite3.connect(done[0] / "prism-bench-store" / "mlflow.db") as database:
+        cells = database.execute("select run_uuid from tags where key = 'prism.kind' and value = 'cell'").fetchall()
+    runs = re.findall(r'href="http://127.0.0.1:5000/#/experiments/1/runs/(\w+)"', page)
+    assert sorted(runs) == sorted(run for (run,) in cells)
+    records = re.findall(r'href="(\.\./prism-bench-store/records/\w+\.json)"', page)
+    assert len(records) == len(runs) == 8
+    assert all((done[0] / "page" / record).is_file() for record in records)
+
+
 def test_the_report_is_a_pure_function_of_the_records(done: tuple[Path, str], tmp_path: Path) -> None:
     for out in ("a", "b"):
         result = type_in(done[0], f"report ablation-table3 --format latex,csv --out {tmp_path / out}")
@@ -141,7 +151,9 @@ def test_the_report_is_a_pure_function_of_the_records(done: tuple[Path, str], tm
         for folder in (tmp_path / "a", tmp_path / "b")
     )
     tables = {path.name for path in first if path.suffix in {".tex", ".csv"}}
-    assert tables == {"all.tex", "all.csv", "ablation-table3.csv", "ablation-table3.tex"}
+    assert tables == {
+        "all.tex", "all.csv", "ablation-table3.csv", "ablation-table3.tex", "ablation-table3-appendix.tex",
+    }  # fmt: skip
     assert first == second
 
 
@@ -165,7 +177,7 @@ def test_a_corrupted_stage_is_found_said_and_computed_again(done: tuple[Path, st
     model.write_bytes(before[:-4] + b"\0\1\2\3")
     again = type_in(folder, f"run ablation-table3 {TINY.replace('--workers 0', '--workers 2')} --seeds 0,1")
     assert again.returncode == 0, again.stderr
-    assert re.search(r"training .* was corrupted \(model.safetensors has sha256", again.stdout)
+    assert re.search(r"training .* was damaged \(model.safetensors has sha256", again.stdout)
     assert "1 to do" in again.stdout
     assert model.read_bytes() == before
     assert table_of(again.stdout) == table_of(first)

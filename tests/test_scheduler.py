@@ -1,6 +1,7 @@
 """The scheduler over stages that know no image: order, sharing, failures."""
 
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -8,14 +9,15 @@ from typing import ClassVar
 import pytest
 
 from prism_bench.prism.component import Json
-from prism_bench.prism.engine.local_pool import Answer, Pool
 from prism_bench.prism.engine.manifest import Manifest
+from prism_bench.prism.engine.pool import Answer
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.scheduler import Scheduler
-from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import ComputeError
+from prism_bench.prism.executors.local_pool import LocalPool
+from prism_bench.prism.executors.slots import Slots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +53,11 @@ class Heard:
     def elsewhere(self, stage: Stage, who: str) -> None:
         self.lines.append(f"elsewhere {stage.label}")
 
-    def put_back(self, stage: Stage) -> None:
-        self.lines.append(f"put back {stage.label}")
+    def put_back(self, stage: Stage, answer: Answer) -> None:
+        self.lines.append(f"{answer.outcome} {stage.label}")
+
+    def waits(self, stage: Stage, where: str) -> None:
+        self.lines.append(f"{where} {stage.label}")
 
     def progressed(self, stage: Stage, progress: dict[str, object]) -> None:
         """Nothing: these stages take no time."""
@@ -63,7 +68,7 @@ class Heard:
 
 def scheduled(tmp_path: Path, *stages: Sum) -> tuple[Scheduler, Store, list[str]]:
     store, heard = Store.create(tmp_path), Heard([])
-    with Pool(store, Slots.one(Runtime(), here=True)) as pool:
+    with LocalPool(store, Slots.one(Runtime(), here=True)) as pool:
         scheduler = Scheduler(store, pool, [heard])
         scheduler.run({str(stage.address): stage for stage in stages})
     return scheduler, store, heard.lines
@@ -106,7 +111,7 @@ def test_settled_stages_are_told_after_every_round(tmp_path: Path, again: int) -
         chain = Sum(number=n + 2, needs=(chain,), label=str(n))
     store, rounds = Store.create(tmp_path), []
     stages = [chain, *(one for one in _below(chain))]
-    with Pool(store, Slots.one(Runtime(), here=True)) as pool:
+    with LocalPool(store, Slots.one(Runtime(), here=True)) as pool:
         scheduler = Scheduler(store, pool)
         scheduler.run(
             {str(stage.address): stage for stage in stages},
@@ -117,6 +122,21 @@ def test_settled_stages_are_told_after_every_round(tmp_path: Path, again: int) -
 
 def _below(stage: Sum) -> list[Sum]:
     return [one for needed in stage.needs for one in (needed, *_below(needed))]
+
+
+def test_a_stage_that_stands_in_a_queue_is_still_to_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = LocalPool.answers
+
+    def queued(self: LocalPool, timeout: float) -> Iterator[Answer]:
+        yield from [Answer(str(stage.address), "waits", reason="in a queue") for stage in self._inline]
+        yield from answers(self, timeout)
+
+    monkeypatch.setattr(LocalPool, "answers", queued)
+    stage = Sum(number=1, label="top")
+    scheduler, store, lines = scheduled(tmp_path, stage)
+    assert lines == ["start top", "in a queue top", "done top"]
+    assert value(store, stage) == 1
+    assert not scheduler.failed
 
 
 def hidden(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, int]:
@@ -170,3 +190,39 @@ def test_a_rename_that_was_sent_twice_has_happened(tmp_path: Path, monkeypatch: 
     scheduler, store, _ = scheduled(tmp_path, stage)
     assert not scheduler.failed
     assert value(store, stage) == 1
+
+
+class Forgetful(LocalPool):
+    """Loses the worker of every stage once."""
+
+    def answers(self, timeout: float) -> Iterator[Answer]:
+        for answer in super().answers(timeout):
+            if answer.address in self.lost:
+                yield answer
+            else:
+                self.lost.add(answer.address)
+                yield Answer(answer.address, "lost", reason="gone")
+
+    lost: ClassVar[set[str]] = set()
+
+
+def test_a_stage_whose_worker_is_lost_is_done_again(tmp_path: Path) -> None:
+    top = Sum(number=1, label="top")
+    end = Sum(number=2, needs=(top,), label="end")
+    store, heard = Store.create(tmp_path), Heard([])
+    with Forgetful(store, Slots.one(Runtime(), here=True)) as pool:
+        scheduler = Scheduler(store, pool, [heard])
+        scheduler.run({str(stage.address): stage for stage in (end, top)})
+    assert not scheduler.failed
+    assert heard.lines == [
+        "start top", "lost top", "start top", "done top", "start end", "lost end", "start end", "done end",
+    ]  # fmt: skip
+
+
+def test_what_rests_on_a_failure_is_not_begun_in_whatever_order_it_was_given(tmp_path: Path) -> None:
+    bad = Sum(number=-1, label="bad")
+    after = Sum(number=3, needs=(bad,), label="after")
+    last = Sum(number=4, needs=(after,), label="last")
+    scheduler, _, lines = scheduled(tmp_path, last, after, bad)
+    assert lines == ["start bad", "failed bad"]
+    assert scheduler.failed[str(last.address)] == "needs sum bad, which failed: -1 is negative"

@@ -15,6 +15,7 @@ from prism_bench.prism.engine.manifest import Manifest, read_manifest
 from prism_bench.prism.engine.stamps import STAMPS
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
+from prism_bench.sealed import CHECKSUM, DamagedError, sealed
 
 OLD = Path(__file__).parent / "golden" / "store-0.4.0.zip"
 COMMAND = (
@@ -73,7 +74,7 @@ def test_what_is_written_is_what_the_schema_holds(made: Path) -> None:
         assert found
         for path in found:
             value = model.model_validate_json(path.read_bytes())
-            assert value.model_dump(mode="json") == contents(path)
+            assert sealed(value.model_dump(mode="json")) == contents(path)
             assert model.model_validate_json(value.model_dump_json()) == value
             assert contents(path)["schema_version"] == model.newest
 
@@ -92,7 +93,8 @@ def test_the_printed_schema_names_every_key(cli: Cli, made: Path) -> None:
         assert said.code == 0, said.err
         schema = json.loads(said.out)
         path = next(iter(made.glob(pattern)))
-        assert set(contents(path)) == set(schema["properties"])
+        # Where no git repository is no commit is written.
+        assert set(contents(path)) == set(schema["properties"]) - {"commit"}
         assert schema["properties"]["schema_version"]["const"] == 2
     assert cli("schema table").code == 2
 
@@ -126,7 +128,8 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         load_plan(document([], [], 1, schema_version="2"))
     with pytest.raises(InputError, match=r"stage.json: has the schema_version 3"):
         read_manifest(b'{"schema_version": 3}', "stage.json")
-    assert read_manifest(b'{"schema_version": 2}', "stage.json") is None, "damaged, so made anew"
+    with pytest.raises(DamagedError, match="kind: Field required"):  # made anew
+        read_manifest(b'{"schema_version": 2}', "stage.json")
 
 
 def test_a_newer_store_is_neither_listed_as_damaged_nor_cleaned(cli: Cli, old: Path) -> None:
@@ -176,7 +179,7 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
     assert "Where a plan names no outcome the first metric decides" in (old.parent / "before/index.html").read_text()
     said = cli(COMMAND)
     assert said.code == 0, said.err
-    assert ", 20 to do" in said.out
+    assert ", 21 to do" in said.out
     after = files_of(old)
     assert after | before == after, "what was there is there"
     made = {path.parent for path in after.keys() - before.keys()}
@@ -187,12 +190,14 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
     assert of_samples == sorted(2 * [*NEWER, "metric/frechet"]), "two cells each; a column of FD over pixels is new"
     assert len(floors) == 7, "the baseline of every metric is a mean over splits now"
     facts = [measure for kind, measure in measures if kind == "reference"]
-    assert facts == ["metric/frechet", "metric/kid"], "what they say of the real images alone, for both cells"
+    assert facts == ["metric/far-dependence", "metric/frechet", "metric/kid"], (
+        "what they say of the real images alone, for both cells"
+    )
     looked_at = sorted(kind for kind, it in identities if "metric" not in it)
     assert looked_at == ["embeddings", "features", "features"], "pixels, by their components"
     (new,) = (it for it in map(contents, old.glob("experiments/*/*.json")) if it["plan"] != plan["plan"])
     assert new.pop("ledger"), "what the paper leaves open is said of every plan, and is no part of its digest"
-    assert without(new, "record", "plan") == without(
+    assert without(new, "record", "plan", "kin", CHECKSUM) == without(
         {
             **plan,
             "claims": [{**claim, "outcomes": OUTCOMES} if claim["pairs"] else claim for claim in plan["claims"]],
@@ -209,3 +214,23 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
     assert found | records == found
     assert len(found) == 2 * len(records)
     assert not [*(old / "work").iterdir()]
+
+
+def test_no_path_from_a_document_leaves_the_folder_it_is_written_to(cli: Cli, store: Path, tmp_path: Path) -> None:
+    (path,) = store.glob("experiments/ablation-table3/*.json")
+    plan = json.loads(path.read_text())
+    plan["panel"] = "x/../../../gone"
+    plan["scale"] = "y/../../../gone"
+    plan["dataset"]["label"] = "..\\..\\gone"
+    plan["rows"][0]["id"] = "../../../gone"
+    path.write_text(json.dumps(sealed(plan)))
+    before = set(tmp_path.rglob("*"))
+    for line in ("report all --out deep/here --format html,markdown", "report all --format csv"):
+        assert cli(line).code == 0
+    places = ((tmp_path / "deep" / "here"), store / "reports")
+    written = [found for found in set(tmp_path.rglob("*")) - before if found.is_file()]
+    assert written
+    for found in written:
+        assert any(found.resolve().is_relative_to(place) for place in places), found
+    assert not list(tmp_path.parent.glob("gone*"))
+    assert {found.name for found in places[0].iterdir()} == {"ablation-table3-x_.._.._.._gone", "index.html"}

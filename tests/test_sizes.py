@@ -76,7 +76,7 @@ def test_every_format_shows_them_and_marks_them_as_quoted() -> None:
     for shown in (
         table_text(part.table, 250),
         table_markdown(part),
-        document_tex(part.tables),
+        document_tex([part.first, *part.appendix]),
         str(table_html(part.table)),
     ):
         words = " ".join(shown.replace("\\\\", " ").split())

@@ -8,15 +8,16 @@ import pytest
 import torch
 from conftest import Cli
 
-from prism_bench.experiments.planning.resolve_options import devices_called
-from prism_bench.prism.engine.local_pool import Pool
 from prism_bench.prism.engine.manifest import UsedRuntime
+from prism_bench.prism.engine.pool import prepare_process
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.engine.scheduler import Scheduler
-from prism_bench.prism.engine.slots import Slots, slots_for
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.executors.devices import devices_called
+from prism_bench.prism.executors.local_pool import LocalPool
+from prism_bench.prism.executors.slots import Slots, slots_for
 from prism_bench.prism.training.ran_on import as_before
 
 GPUS = ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
@@ -109,7 +110,7 @@ class OnDevice(Where):
 
 
 def places(store: Store, slots: Slots, stages: list[Where]) -> list[list[str]]:
-    with Pool(store, slots, (Path(__file__),)) as pool:
+    with LocalPool(store, slots, (Path(__file__),)) as pool:
         scheduler = Scheduler(store, pool)
         scheduler.run({str(stage.address): stage for stage in stages})
     assert not scheduler.failed
@@ -129,13 +130,28 @@ def test_stages_find_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert len({process for device, _, process in on_device if device == pinned}) == 1
 
 
-def test_this_process_works_as_a_worker_does_and_is_itself_again(tmp_path: Path) -> None:
+def test_this_process_works_as_a_worker_does_and_is_itself_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # as torch has it, whatever ran before
     before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     slots = Slots.one(Runtime(threads=before + 1), here=True)
     ((device, threads, _),) = places(Store.create(tmp_path), slots, [Where(number=0)])
     assert (device, int(threads)) == ("cpu", before + 1)
     assert torch.get_num_threads() == before
     assert torch.are_deterministic_algorithms_enabled() == deterministic
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_float32_is_float32_on_a_gpu_too() -> None:
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = (cudnn.allow_tf32, products.allow_tf32, cudnn.benchmark)
+    cudnn.allow_tf32 = products.allow_tf32 = cudnn.benchmark = True
+    put_back = prepare_process(Runtime(threads=torch.get_num_threads()))
+    assert (cudnn.allow_tf32, products.allow_tf32, cudnn.benchmark) == (False, False, False)
+    put_back()
+    assert (cudnn.allow_tf32, products.allow_tf32, cudnn.benchmark) == (True, True, True)
+    cudnn.allow_tf32, products.allow_tf32, cudnn.benchmark = before
 
 
 # --- going on as before ---------------------------------------------------------------------------------------------
@@ -161,6 +177,7 @@ def test_a_resumed_training_keeps_the_threads_of_its_checkpoint(report: Report) 
     [
         (UsedRuntime.here("cuda:1", 4), "device cuda -> cpu"),
         (UsedRuntime(device="cpu", threads=1, torch="1.0"), r"torch 1.0 -> "),
+        (UsedRuntime.here("cpu", 1, compiled=True), "compiled True -> False"),
     ],
 )
 def test_what_cannot_be_kept_is_said(report: Report, first: UsedRuntime, words: str) -> None:

@@ -10,7 +10,7 @@ from conftest import Cli
 from handmade import plan_of, results, row
 from test_catalog import planned
 
-from prism_bench.analysis.formats.html.details import choices_html
+from prism_bench.analysis.formats.html.page import page_html
 from prism_bench.analysis.formats.markdown import table_markdown
 from prism_bench.experiments.planning.ledger import of_cell, of_plan
 from prism_bench.experiments.planning.plan import Plan
@@ -107,7 +107,7 @@ def test_reports_print_the_list_and_plans_keep_their_digest(cli: Cli, made: Path
     choice = {"path": "training.x", "value": 0.5, "status": "differs", "words": "a | b", "rows": ["A"]}
     plan = plan_of([row("a", 1)], [], 1, ledger=[choice], choices={"k": 1})
     assert r"| `training.x` | 0.5 | otherwise | a \| b | A |" in table_markdown(results(plan, []))
-    assert "<td>a | b</td>" in str(choices_html(plan))
+    assert "<td>a | b</td>" in page_html([results(plan, [])])
     assert "Setting" not in table_markdown(results(plan_of([row("a", 1)], [], 1, choices={"k": 1}), []))
     said = cli(f"report all --store {made} --out tables --format html,markdown")
     assert said.code == 0, said.err

@@ -13,11 +13,12 @@ from typing import ClassVar
 import pytest
 
 from prism_bench.prism.component import Json
+from prism_bench.prism.conditioning.neighbour_search import ExactSearch
 from prism_bench.prism.conditioning.retrieval import Nearest
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.data.toyfaces import ToyFaces
 from prism_bench.prism.encoders.pca import PixelsPCA
-from prism_bench.prism.engine.runtime import Runtime
+from prism_bench.prism.engine.runtime import Runtime, StopRequestedError
 from prism_bench.prism.engine.stage import Stage, StageContext, explain, perform
 from prism_bench.prism.engine.store import Store, file_digest
 from prism_bench.prism.errors import ComputeError, InputError
@@ -100,7 +101,7 @@ def test_corruption_is_found_and_set_aside(store: Store, harm: str) -> None:
         message = "word.txt is missing"
     else:
         (store.folder(note.address) / "stage.json").write_text("{")
-        message = "stage.json is missing or unreadable"
+        message = "stage.json is not valid JSON"
     assert message in (store.fault(note.address) or "")
     kept = store.set_aside(note.address)
     assert kept.exists()
@@ -117,6 +118,32 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         tmp_path.chmod(stat.S_IREAD | stat.S_IEXEC)
         with pytest.raises(InputError, match="cannot be written"):
             Store.create(tmp_path / "store")
+
+
+@pytest.mark.parametrize("stops_after", [1, 2, 3, 4])
+def test_an_interrupted_table_of_neighbours_goes_on(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops_after: int
+) -> None:
+    monkeypatch.setattr("prism_bench.prism.stages.data.QUERY_BATCH", 32)
+    # Two batches of vectors and nine of queries, of which some are there when it stops.
+    stages = chain(size=288)
+    stage = stages["neighbours"]
+    for needed in ("data", "split", "embeddings"):
+        perform(stages[needed], store, Runtime())
+    whole = Store.create(tmp_path / "whole")
+    for needed in ("data", "split", "embeddings", "neighbours"):
+        perform(stages[needed], whole, Runtime())
+    asked: list[int] = []
+    searched = ExactSearch.__call__
+    monkeypatch.setattr(ExactSearch, "__call__", lambda self, rows: asked.extend(rows) or searched(self, rows))
+    reports = iter(range(100))
+    with pytest.raises(StopRequestedError):
+        perform(stage, store, Runtime(), should_stop=lambda: next(reports) + 1 >= stops_after)
+    assert store.manifest(stage.address) is None
+    perform(stage, store, Runtime())
+    assert asked == list(range(288)), "every query is searched once"
+    for name in ("vectors.npy", "neighbours.npy"):
+        assert (store.folder(stage.address) / name).read_bytes() == (whole.folder(stage.address) / name).read_bytes()
 
 
 def test_why_names_the_field_that_differs(store: Store) -> None:
@@ -182,7 +209,7 @@ def test_manifests_say_what_was_done(store: Store) -> None:
     manifest = json.loads((store.folder(Note(word="a").address) / "stage.json").read_text())
     assert manifest["label"] == "mine"
     assert manifest["identity"]["parameters"] == {"word": "a"}
-    assert manifest["runtime"] == {"device": "cpu", "threads": 2, "torch": version("torch")}
+    assert manifest["runtime"] == {"device": "cpu", "threads": 2, "torch": version("torch"), "compiled": False}
     assert manifest["files"]["word.txt"]["bytes"] == 1
 
 

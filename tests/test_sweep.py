@@ -42,7 +42,10 @@ def test_rows_are_k_sample_and_columns_schedules_measured_then_quoted() -> None:
     ]  # fmt: skip
     means = [[cell.mean for cell in line.cells[:2] if isinstance(cell, Measured)] for line in table.rows]
     assert means == [[pytest.approx(11.0), pytest.approx(21.0666667)], [pytest.approx(15.0), pytest.approx(14.9666667)]]
-    assert "Cells: FD ↓, quoted: FID ↓; bold and underlined are decided within a row." in table.caption
+    assert table.caption[1].startswith(
+        "Cells: FD ↓, quoted: FID ↓. Mean ± half-width of the 95% t interval over 3 seeds"
+    )
+    assert "Bold and underlined are decided within a row." in table.details
     quoted = [[cell.value for cell in line.cells[2:] if isinstance(cell, Quoted)] for line in table.rows]
     assert quoted == [[43.5, 55.0], [45.0, 54.7]]
 

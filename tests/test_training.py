@@ -1,6 +1,7 @@
 """The training loop: named randomness, resumption, averages, divergence."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from prism_bench.prism.conditioning.retrieval import Nearest, nearest
+from prism_bench.prism.component import Json
+from prism_bench.prism.conditioning.neighbour_search import ExactSearch
+from prism_bench.prism.conditioning.retrieval import Nearest
 from prism_bench.prism.conditioning.schedules import Decreasing
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.data.toyfaces import ToyFaces
@@ -22,6 +25,8 @@ from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.diffusion import EDM
 from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
 from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe
+from prism_bench.prism.stages.data import DatasetStage, SplitStage
+from prism_bench.prism.stages.model import SamplesStage, TrainingStage
 from prism_bench.prism.training.loop import DivergedError, Training
 from prism_bench.prism.training.training_log import read_log
 
@@ -33,12 +38,16 @@ METHOD = PatchMethod(
 RUNTIME = Runtime()
 
 
+def objective_of(data: TrainingData, seed: int = 0) -> PatchObjective:
+    return PatchObjective(data, recipe(), seed, RUNTIME)
+
+
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
     drawn = ToyFaces(size=64).build()
     parts = Split().parts(drawn.labels)
     vectors = Nearest().prepare(PixelsPCA(components=8).load(drawn.images[parts.retrieval], "cpu")(drawn.images))
-    table = np.concatenate([block for _, block in nearest(vectors, parts.retrieval, 8)])
+    table = ExactSearch(vectors, parts.retrieval, 8)(np.arange(len(vectors)))
     return TrainingData(drawn.images, TrainSplit().ids(parts), parts.retrieval, Gallery(vectors, table))
 
 
@@ -96,6 +105,17 @@ def test_the_log_is_the_same_wherever_a_training_was_interrupted(data: TrainingD
     assert steps > 2 * len(whole), "several steps a line"
 
 
+def test_the_seconds_of_a_training_are_those_of_all_its_parts(data: TrainingData, tmp_path: Path) -> None:
+    first = stopping_after(3, tmp_path / "progress.json")
+    with pytest.raises(StopRequestedError):
+        fit(METHOD, data, tmp_path, first)
+    with safe_open(tmp_path / "checkpoint.safetensors", "pt") as file:
+        trained = json.loads(file.metadata()["log"])["seconds"]
+    report = Report(tmp_path / "progress.json")
+    fit(METHOD, data, tmp_path, report)
+    assert first.earlier_seconds < trained <= report.earlier_seconds
+
+
 def test_a_checkpoint_without_the_sums_of_the_log_still_loads(data: TrainingData, tmp_path: Path) -> None:
     """As 0.4.0 wrote them."""
     folder = tmp_path / "old"
@@ -125,9 +145,8 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(data: TrainingData, tmp_
 
 
 def test_another_seed_gives_other_weights_and_data_order(data: TrainingData, tmp_path: Path) -> None:
-    one = PatchObjective(data, recipe(), seed=0).batch(3, 40)
-    assert torch.equal(one.clean, PatchObjective(data, recipe(), seed=0).batch(3, 40).clean)
-    other = PatchObjective(data, recipe(), seed=1).batch(3, 40)
+    one, again, other = (it.gather(it.draw(3, 40)) for it in map(partial(objective_of, data), (0, 0, 1)))
+    assert torch.equal(one.clean, again.clean)
     assert one.clean.shape != other.clean.shape or not torch.equal(one.clean, other.clean)
     assert not torch.equal(METHOD.network(16, 8, 0).unet.conv_in.weight, METHOD.network(16, 8, 1).unet.conv_in.weight)  # type: ignore[union-attr, arg-type]
 
@@ -137,7 +156,7 @@ def recipe(method: PatchMethod = METHOD) -> Recipe:
 
 
 def test_every_epoch_sees_every_image_once(data: TrainingData) -> None:
-    batches = PatchObjective(data, recipe(), seed=0)
+    batches = objective_of(data)
     size = len(data.ids)
     rows = np.concatenate([batches.epochs.rows(start, 7) for start in range(0, 7 * size, 7)])
     for epoch in range(7):
@@ -147,9 +166,10 @@ def test_every_epoch_sees_every_image_once(data: TrainingData) -> None:
 
 def test_the_condition_is_the_k_nearest_of_each_image(data: TrainingData) -> None:
     assert data.gallery is not None
-    batches = PatchObjective(data, recipe(), seed=0)
-    first, last = batches.batch(0, 0), batches.batch(500, 639)
-    assert (first.facts, last.facts) == ({"k_train": 4}, {"k_train": 1})
+    batches = objective_of(data)
+    draw = batches.draw(0, 0)
+    assert (draw.facts, batches.draw(500, 639).facts) == ({"k_train": 4}, {"k_train": 1})
+    first = batches.gather(draw)
     assert first.neighbours is not None
     rows = batches.epochs.rows(0, len(first.clean))
     nearest_ids = data.gallery.neighbours[data.ids[rows], :4]
@@ -160,9 +180,10 @@ def test_the_condition_is_the_k_nearest_of_each_image(data: TrainingData) -> Non
 def test_an_unconditional_method_sees_all_of_x_and_no_neighbour(data: TrainingData) -> None:
     parts = Split().parts(ToyFaces(size=64).build().labels)
     assert sorted(AllImages().ids(parts)) == list(range(64))
-    batch = PatchObjective(data._replace(gallery=None), recipe(), seed=0).batch(0, 0)
-    assert batch.neighbours is None
-    assert batch.k == 0
+    objective = objective_of(data._replace(gallery=None))
+    draw = objective.draw(0, 0)
+    assert objective.gather(draw).neighbours is None
+    assert draw.k == 0
 
 
 def test_ema_is_the_closed_form_of_its_decays(data: TrainingData, tmp_path: Path) -> None:
@@ -253,6 +274,30 @@ def test_bfloat16_trains_and_differs(data: TrainingData, tmp_path: Path) -> None
     one, other = fit(short, data, tmp_path / "32"), fit(half, data, tmp_path / "16")
     assert all(torch.isfinite(value).all() for value in other.values())
     assert not same(one, other)
+
+
+def test_a_method_trained_in_bfloat16_samples_in_it_under_a_key_of_its_own(data: TrainingData, tmp_path: Path) -> None:
+    """The weights are the same; rounding to 8 bits moves grey levels a little; float32 keeps the key it had."""
+    short = METHOD.replace(training=METHOD.training.replace(images=64))
+    half = short.replace(training=short.training.replace(precision="bfloat16"))
+    fit(half, data, tmp_path / "16")
+    request = SampleRequest(
+        range(4), 5, DPMSolverPP2M(steps=4), 1, pseudo_queries(range(4), 5, data.retrieval), data.gallery
+    )
+    whole, rounded = (
+        method.load(tmp_path / "16", resolution=16, embedding_dim=8, runtime=RUNTIME).sample(request).astype(int)
+        for method in (short, half)
+    )
+    assert 0 < np.abs(whole - rounded).max() <= 16
+    dataset = DatasetStage(dataset=ToyFaces(size=64))
+    split = SplitStage(data=dataset, split=Split())
+
+    def parameters(method: PatchMethod) -> dict[str, Json]:
+        training = TrainingStage(data=dataset, split=split, neighbours=None, method=method, seed=0)
+        return SamplesStage(training=training, sampler=request.sampler, k_sample=1, samples=4, seed=5).parameters()
+
+    assert parameters(half) == {**parameters(short), "precision": "bfloat16"}
+    assert set(parameters(short)) == {"sampler", "k_sample", "samples", "sample_seed"}, "as 0.4.0 had them"
 
 
 def test_without_neighbours_the_network_gets_a_zero_vector(data: TrainingData, tmp_path: Path) -> None:

@@ -1,24 +1,33 @@
 """Tuning through the command line: grid and TPE, resumption, sharing, dead trials, storages, and what is refused."""
 
 import csv
+import html
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 from conftest import TINY, Cli
+from handmade import DATASET
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from PIL import Image
 
 from prism_bench.analysis.figures.tuning_figures import Tried, sensitivity
+from prism_bench.analysis.schema.document import read
+from prism_bench.analysis.schema.study import Study
+from prism_bench.analysis.table.study_results import StudyResults
+from prism_bench.analysis.table.table_model import Measured
 from prism_bench.experiments.tuning.space import Parameter, Point, Space
-from prism_bench.experiments.tuning.study import open_study
+from prism_bench.experiments.tuning.study import Trials, open_study
+from prism_bench.prism.component import Json
+from prism_bench.prism.errors import InputError
 
 LINE = TINY.replace("training.images=128", "training.images=32").replace("sampler.steps=3", "sampler.steps=2")
 FD = "fd_efficientnet_lite0"
@@ -33,6 +42,18 @@ def trials_of(target: str = "k-max") -> list[dict[str, str]]:
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def study_in(
+    folder: Path,
+    space: Space,
+    asked: dict[str, Json],
+    *,
+    trials: int,
+    sampler: str = "tpe",
+    say: Callable[[str], None] = pytest.fail,
+) -> Trials:
+    return open_study(asked, space, name="s", url=None, folder=folder, sampler=sampler, trials=trials, say=say)
 
 
 def stages() -> set[str]:
@@ -98,8 +119,9 @@ def test_two_processes_share_a_study_without_duplicates(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("prism-bench-store/tuning/*.journal")
     storage = JournalStorage(JournalFileBackend(str(path)))
     (study,) = (optuna.load_study(study_name=one.study_name, storage=storage) for one in storage.get_all_studies())
-    assert sorted(trial.params["k-max"] for trial in study.trials) == [1, 2, 3, 4]
-    assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
+    trials = [trial for trial in study.trials if "repeats" not in trial.user_attrs]
+    assert sorted(trial.params["k-max"] for trial in trials) == [1, 2, 3, 4]
+    assert all(trial.state == TrialState.COMPLETE for trial in trials)
 
 
 def test_a_trial_whose_process_died_is_tried_again(cli: Cli) -> None:
@@ -115,6 +137,22 @@ def test_a_trial_whose_process_died_is_tried_again(cli: Cli) -> None:
     states = {trial.number: trial.state for trial in study_of("mine").trials}
     assert states == {0: TrialState.COMPLETE, 1: TrialState.FAIL, 2: TrialState.COMPLETE}
     assert [row["reason"] for row in trials_of()] == ["", "its process ended", ""]
+
+
+def test_a_point_that_waits_for_a_process_is_not_drawn_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks for waiting trials just before one is stored draws a point of its own, with a higher number."""
+    waiting = [None]
+    pop = optuna.Study._pop_waiting_trial_id
+    monkeypatch.setattr(optuna.Study, "_pop_waiting_trial_id", lambda study: waiting.pop() if waiting else pop(study))
+    space = Space((Parameter("k", "k", (1,)),))
+    trials = study_in(tmp_path, space, {"direction": "minimize"}, trials=1, sampler="grid")
+    first = trials.ask()
+    assert first is not None
+    assert (first.number, first.params) == (0, {"k": 1})
+    assert [trial.number for trial in trials.every() if trial.state != TrialState.WAITING] == [0]
+    assert trials.ask() is None
 
 
 def test_an_endless_space_is_searched_by_tpe_without_repeats_and_stays_resumable(cli: Cli) -> None:
@@ -141,9 +179,7 @@ def test_a_restart_draws_no_old_point_again(tmp_path: Path) -> None:
             )
         )
         for _ in range(processes):
-            trials = open_study(
-                {"direction": "minimize"}, space, name="s", url=None, folder=folder, sampler="tpe", trials=each
-            )
+            trials = study_in(folder, space, {"direction": "minimize"}, trials=each)
             for _ in range(each):
                 trial = trials.ask()
                 assert trial is not None
@@ -155,12 +191,36 @@ def test_a_restart_draws_no_old_point_again(tmp_path: Path) -> None:
     assert tried(tmp_path / "often", 20, 1) == tried(tmp_path / "once", 1, 20)
 
 
+@pytest.mark.parametrize("torn", [b'{"op_code":5,"worker_id":"not whole', b"\0" * 40, b'{"op_code":5,"work\n'])
+def test_a_journal_that_a_crash_cut_off_goes_on(tmp_path: Path, torn: bytes) -> None:
+    space = Space((Parameter(name="k-max", path="k_max", values=(1, 2, 3)),))
+    asked: dict[str, Json] = {"direction": "minimize"}
+    first = study_in(tmp_path, space, asked, trials=3)
+    for value in (1.0, 2.0):
+        trial = first.ask()
+        assert trial is not None
+        first.study.tell(trial, value)
+    journal = tmp_path / "s.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + torn)
+    said: list[str] = []
+    again = study_in(tmp_path, space, asked, trials=3, say=said.append)
+    assert said == [f"{journal}: its last line was cut off, by a crash or a full disk, and has been dropped"]
+    assert journal.read_bytes().startswith(whole)
+    assert torn not in journal.read_bytes()
+    assert [trial.values for trial in again.every()] == [[1.0], [2.0]]
+    assert again.ask() is not None
+    assert study_in(tmp_path, space, asked, trials=3).every()[2].state == TrialState.RUNNING
+    assert not list(tmp_path.glob("*.lock"))
+    journal.write_bytes(whole.replace(b"\n", b"", 1))
+    with pytest.raises(InputError, match=r"s.journal is damaged before its last line .*; move it aside"):
+        study_in(tmp_path, space, asked, trials=3)
+
+
 def test_a_proxy_worse_than_the_median_of_four_ends_its_trial(tmp_path: Path) -> None:
     space = Space((Parameter(name="k-max", path="k_max", values=tuple(range(1, 9))),))
     for direction, ended in (("minimize", [5.0, 2.6]), ("maximize", [1.0, 2.4])):
-        trials = open_study(
-            {"direction": direction}, space, name=direction, url=None, folder=tmp_path, sampler="tpe", trials=8
-        )
+        trials = study_in(tmp_path / direction, space, {"direction": direction}, trials=8)
         for proxy in (1.0, 2.0, 3.0, 4.0):
             trial = trials.study.ask(space.distributions)
             trial.report(proxy, step=0)
@@ -221,7 +281,7 @@ def test_trials_are_runs_under_the_studys_parent(cli: Cli) -> None:
     [
         ("tune k-mx", "nothing called 'k-mx' to tune; did you mean k-max"),
         ("tune k-max --over dept", "nothing called 'dept' to tune"),
-        ("tune k-max --trials 0", "--trials 0: at least one is needed"),
+        ("tune k-max --trials 0", "--trials 0: at least 1 is needed"),
         ("tune k-max --values 1,900", "900 neighbours are asked for"),
         ("tune learning-rate --values 1,2", "which learning-rate does not take"),
         ("tune k-max --metric fd", "--metric fd"),
@@ -265,5 +325,70 @@ def test_a_grid_holds_every_point_once_in_a_fixed_order() -> None:
 
 def test_the_picture_is_the_same_bytes(tmp_path: Path) -> None:
     tried = [Tried(point={"k-max": k, "schedule": "fixed"}, values=(1.0 * k, 2.0 * k), best=k == 1) for k in (1, 2, 8)]
-    one, other = (sensitivity(tried, "FD", tmp_path / name).read_bytes() for name in ("a.png", "b.png"))
+    one, other = (sensitivity(tried, "FD", tmp_path / name)[0].read_bytes() for name in ("a.png", "b.png"))
     assert one == other
+
+
+def test_a_study_stands_in_the_report_as_a_table_does(cli: Cli, tmp_path: Path) -> None:
+    refused = cli("report tune")
+    assert refused.code == 2
+    assert "no study in the store prism-bench-store; prism-bench tune k-max makes one" in refused.err
+    assert cli(f"{GRID} --trials 9 --study widths/mine").code == 0
+    document = json.loads((STORE / "tuning" / "widths_mine.json").read_text())
+    assert sorted(trial["point"]["k-max"] for trial in document["trials"]) == [1, 2, 4]
+    folder = STORE / "reports" / "tune-k-max" / "widths_mine"
+    names = {"trials.csv", "sensitivity.png", "summary.md", "tune-k-max.tex"}
+    assert {path.name for path in folder.iterdir()} == names
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for path in before:
+        path.unlink()
+
+    # From its document alone, as Optuna's journal may lie on another machine.
+    for path in STORE.glob("tuning/*.journal*"):
+        path.unlink()
+    said = cli("report tune")
+    assert said.code == 0, said.err
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    page = (STORE / "reports" / "index.html").read_text()
+    best = min(document["trials"], key=lambda trial: sum(trial["values"].values()))
+    assert "k-max of ST + RAG + PatchD + DS (PRISM), tuned by FD (efficientnet-lite0)" in page
+    assert f"Best of 3: k-max {best['point']['k-max']}: FD (efficientnet-lite0) " in page
+    assert best["command"] in html.unescape(page)
+    text = (folder / "tune-k-max.tex").read_text()
+    assert [line.split("&")[0].strip() for line in text.splitlines() if line.startswith("k-max")] == [
+        f"k-max {trial['point']['k-max']}"
+        for trial in sorted(document["trials"], key=lambda trial: sum(trial["values"].values()))
+    ]
+    assert "widths" in (STORE / "reports" / "all.tex").read_text()
+
+    assert cli("report widths/mine --out one --format markdown").code == 0
+    assert [path.name for path in Path("one").rglob("*.md")] == ["summary.md"]
+    assert cli(f"run ablation-table3 {LINE} --only variant=patchd").code == 0
+    assert cli("report all --out everything").code == 0
+    assert "tuned by FD" in Path("everything", "index.html").read_text()
+    assert Path("everything", "tune-k-max", "widths_mine", "trials.csv").is_file()
+
+
+def test_the_table_of_a_study_says_which_point_can_be_told_from_the_others(tmp_path: Path) -> None:
+    def study(*values: tuple[float, ...], better: str = "lower") -> StudyResults:
+        trials = [
+            {"number": k, "point": {"k-max": k}, "status": "complete", "values": dict(zip("012", own, strict=True))}
+            for k, own in enumerate(values, start=1)
+        ]
+        failed = {"number": 9, "point": {"k-max": 9}, "status": "fail", "reason": "out of memory"}
+        document = {
+            "study": "s", "target": "k-max", "parameters": ["k-max"], "variant": "PRISM", "metric": "fd", "label": "FD",
+            "better": better, "scale": "laptop", "dataset": DATASET, "samples": 100, "seeds": [0, 1, 2],
+            "command": "prism-bench tune k-max", "trials": [*trials, failed],
+        }  # fmt: skip
+        return StudyResults(study=read(Study, document), folder=tmp_path)
+
+    clear = study((30.0, 31.0, 32.0), (10.0, 11.1, 12.0), (20.0, 21.0, 22.2))
+    marks = [(row.label, cell.best, cell.second) for row in clear.table.rows for cell in row.cells[:1]]  # type: ignore[union-attr]
+    assert marks == [("k-max 2", True, False), ("k-max 3", False, True), ("k-max 1", False, False)]
+    assert clear.sentences[1].startswith("It is separable from the next, k-max 3: paired difference in FD -10.0")
+    assert clear.table.remarks == ("Trial 9 (k-max 9): out of memory.",)
+    even = study((10.0, 20.0, 30.0), (21.0, 11.0, 28.5))
+    assert not any(cell.best for row in even.table.rows for cell in row.cells if isinstance(cell, Measured))
+    assert "It is not separable from the next" in even.sentences[1]
+    assert study((1.0, 1.0, 1.1), (2.0, 2.1, 2.0), better="higher").table.rows[0].label == "k-max 2"

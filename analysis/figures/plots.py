@@ -2,58 +2,112 @@
 
 import math
 import textwrap
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.figures.colours import Look, looks_of
+from prism_bench.analysis.figures.drawing import (
+    COLUMN,
+    PAGE,
+    PNG,
+    SMALLEST,
+    drawing,
+    files_of,
+    legend_below,
+    legend_height,
+)
 from prism_bench.analysis.table.table_model import Column, Measured, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-WIDTH = 10.0
-"""Of the training curves, in inches."""
-LETTER = 0.085
-"""Width of a letter of the legend, about, and of the line beside a label in letters."""
-LINE = 7
-LABEL = 48
-"""Letters of a row's label before it is broken."""
-Curve = tuple[str, Sequence[Mapping[str, float]]]
+LABEL = 44
+"""Letters of a label in a legend before it is broken."""
+MANY = 12
+"""Rows from which panels of intervals need the width of a page."""
+FAR = 2.0
+"""Widths of a panel's intervals within which the real-data baseline is drawn to scale."""
+Log = Sequence[Mapping[str, float]]
+_STEPS: dict[str, Any] = {"step": "post"}
+Array = npt.NDArray[np.float64]
 
 
-def training_curves(curves: Sequence[Curve], path: Path) -> Path:
-    """Loss and k_train over training images, one line per (label, rows of a metrics log); a PNG, and its path back.
+class Curve(NamedTuple):
+    """A row's id and label, and the log of each of its seeds: lines of `images` and any of `loss` and `k_train`."""
 
-    A row holds `images` and any of `loss` and `k_train`; rows that lack a quantity are passed over in its panel.
+    row: str
+    label: str
+    logs: Sequence[Log]
+
+
+def training_curves(curves: Sequence[Curve], path: Path, formats: Sequence[str] = PNG) -> list[Path]:
+    """Loss and k_train over training images: the mean over a row's seeds, and a band from the least to the largest.
+
+    Lines of a log that lack a quantity are passed over in its panel. Returns the files.
 
     Raises:
-        AnalysisError: no row of any curve holds `images` and `loss`.
+        AnalysisError: no line of any log holds `images` and `loss`.
     """
-    if not any("images" in row and "loss" in row for _, rows in curves for row in rows):
+    if not any("images" in line and "loss" in line for curve in curves for log in curve.logs for line in log):
         raise AnalysisError("training curves need rows with 'images' and 'loss'; found none")
-    longest = max(len(label) for label, _ in curves)
-    columns = max(1, min(4, int(WIDTH / (LETTER * (longest + LINE)))))
-    with drawing(path, WIDTH, 3.6 + 0.2 * -(-len(curves) // columns)) as figure:
-        for axes, key in zip(figure.subplots(1, 2), ("loss", "k_train"), strict=True):
-            for label, rows in curves:
-                points = [(row["images"], row[key]) for row in rows if "images" in row and key in row]
-                if points:
-                    style = "steps-post" if key == "k_train" else "default"
-                    axes.plot(*zip(*points, strict=True), label=label, linewidth=1.2, drawstyle=style)
-            axes.set_xlabel("training images")
+    looks = looks_of([curve.row for curve in curves])
+    labels = [textwrap.fill(curve.label, LABEL) for curve in curves]
+    with drawing(path, COLUMN, 3.0 + legend_height(labels, COLUMN), formats) as figure:
+        panels = figure.subplots(2, 1, sharex=True)
+        for axes, key in zip(panels, ("loss", "k_train"), strict=True):
+            for curve, label in zip(curves, labels, strict=True):
+                _curve(axes, curve, key, label, looks[curve.row])
             axes.set_ylabel(key)
-            axes.grid(alpha=0.3)
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
-    return path
+            axes.grid()
+        panels[1].set_xlabel("training images")
+        panels[1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        _few_ticks(panels[1], 4)
+        legend_below(figure, panels[0], COLUMN)
+    return files_of(path, formats)
 
 
-def interval_plot(table: Table, path: Path) -> Path:
-    """Each metric in a panel, each row a mean with its 95% interval, each seed a small dot, real images dashed; a PNG.
+def _curve(axes: "Axes", curve: Curve, key: str, label: str, look: Look) -> None:
+    logs = [[(line["images"], line[key]) for line in log if "images" in line and key in line] for log in curve.logs]
+    seeds = [np.array(points) for points in logs if points]
+    if not seeds:
+        return
+    steps = key == "k_train"
+    # Where all seeds have been: each one's value at the points of all.
+    places = np.unique(np.concatenate([points[:, 0] for points in seeds]))
+    first, last = max(points[0, 0] for points in seeds), min(points[-1, 0] for points in seeds)
+    places = places[(places >= first) & (places <= last)]
+    if not places.size:
+        seeds, places = seeds[:1], seeds[0][:, 0]
+    values = np.array([_at(places, points, steps=steps) for points in seeds])
+    style = "steps-post" if steps else "default"
+    # A single point is seen as one.
+    marker = look.marker if places.size == 1 else None
+    mean = values.mean(axis=0)
+    axes.plot(places, mean, label=label, color=look.colour, drawstyle=style, marker=marker, markersize=3)
+    if len(seeds) > 1:
+        low, high, step = values.min(axis=0), values.max(axis=0), _STEPS if steps else {}
+        axes.fill_between(places, low, high, **step, color=look.colour, alpha=0.2, linewidth=0)
+
+
+def _at(places: Array, points: Array, *, steps: bool) -> Array:
+    """A curve at some places; a curve of steps keeps its last value."""
+    if not steps:
+        return np.interp(places, points[:, 0], points[:, 1])
+    kept: Array = points[np.searchsorted(points[:, 0], places, side="right") - 1, 1]
+    return kept
+
+
+def interval_plot(
+    table: Table, path: Path, names: Mapping[str, str] | None = None, formats: Sequence[str] = PNG
+) -> list[Path]:
+    """A panel for each metric, in a grid: means with 95% intervals, seeds as small dots, real images dashed.
+
+    names: what the legend calls rows, by id (default: their labels). Returns the files.
 
     Raises:
         AnalysisError: the table has no measured value yet.
@@ -65,59 +119,79 @@ def interval_plot(table: Table, path: Path) -> Path:
     ]
     if not panels:
         raise AnalysisError(f"{table.name}: no cell has been measured yet, so there is nothing to draw")
-    variants = [row for row in table.rows if row.kind != "floor"]
-    lines = sum(len(textwrap.wrap(row.label, LABEL)) for row in variants)
-    with drawing(path, 1.6 + 3.0 * len(panels), 1.6 + max(0.42 * len(variants), 0.2 * lines)) as figure:
-        grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for axes, (index, column) in zip(grid, panels, strict=True):
-            _panel(axes, column, index, table.rows)
-        grid[0].set_yticks(range(len(variants)), [textwrap.fill(row.label, LABEL) for row in variants])
-        grid[0].set_ylim(len(variants) - 0.5, -0.5)
-        named = {label: mark for axes in grid for mark, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False)
-    return path
+    rows = [row for row in table.rows if row.kind != "floor"]
+    called = {row.id: textwrap.fill((names or {}).get(row.id, row.label), LABEL) for row in rows}
+    looks = looks_of(list(called))
+    width, across = (PAGE, 4) if len(rows) > MANY else (COLUMN, 2)
+    across = min(across, len(panels))
+    down = -(-len(panels) // across)
+    height = down * (0.7 + 0.1 * max(4, len(rows))) + legend_height([*called.values(), "", ""], width)
+    with drawing(path, width, height, formats) as figure:
+        grid = figure.subplots(down, across, sharey=True, squeeze=False)
+        for axes, (index, column) in zip(grid.flat, panels, strict=False):
+            _panel(axes, column, index, table.rows, called, looks)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        first = grid[0, 0]
+        several = [row.k_sample is not None for row in rows]
+        first.set_yticks(range(len(rows)), [f"k {row.k_sample}" if row.k_sample is not None else "" for row in rows])
+        for axes in grid.flat:
+            axes.tick_params(axis="y", length=0)
+        first.set_ylim(len(rows) - 0.4, -0.6)
+        if not any(several):
+            for axes in grid[:, 0]:
+                axes.tick_params(axis="y", labelleft=False)
+        legend_below(figure, first, width)
+    return files_of(path, formats)
 
 
-def _panel(axes: "Axes", column: Column, index: int, rows: Sequence[Row]) -> None:
-    """One artist for all means of a kind, and one for all their seeds: drawing is what takes the time."""
+def _panel(
+    axes: "Axes", column: Column, index: int, rows: Sequence[Row], called: Mapping[str, str], looks: Mapping[str, Look]
+) -> None:
+    """One artist for all means of a row, and one for all their seeds: drawing is what takes the time."""
     variants = [row for row in rows if row.kind != "floor"]
-    for kind, colour in (("variant", "C0"), ("control", "C7")):
-        cells = [(height, row.cells[index]) for height, row in enumerate(variants) if row.kind == kind]
+    for row_id, look in looks.items():
+        cells = [(height, row.cells[index]) for height, row in enumerate(variants) if row.id == row_id]
         measured = [(height, cell) for height, cell in cells if isinstance(cell, Measured)]
-        dots = [(value, height + 0.18) for height, cell in measured for _, value in cell.values]
-        if measured:
-            heights, shown = zip(*measured, strict=True)
-            axes.plot(*zip(*dots, strict=True), ".", color=colour, alpha=0.5, markersize=4, label="single seeds")
-            known = [math.nan if cell.half_width is None else cell.half_width for cell in shown]
-            widths = None if all(map(math.isnan, known)) else known
-            label = "mean and 95% interval"
-            means = [cell.mean for cell in shown]
-            axes.errorbar(means, heights, xerr=widths, fmt="o", color=colour, capsize=3, label=label)
-    for row in rows:
-        cell = row.cells[index]
-        if row.kind == "floor" and isinstance(cell, Measured):
-            axes.axvline(cell.mean, color="0.4", linestyle="--", linewidth=1, label="real images (baseline)")
-    axes.set_xlabel(f"{column.label} {column.arrow}".strip())
-    axes.grid(axis="x", alpha=0.3)
+        # One that was not measured here stands in the legend all the same.
+        heights = [height for height, _ in measured]
+        means = [cell.mean for _, cell in measured]
+        known = [math.nan if cell.half_width is None else cell.half_width for _, cell in measured]
+        widths = None if all(map(math.isnan, known)) else known
+        style: dict[str, Any] = {
+            "color": look.colour,
+            "fmt": look.marker,
+            "markersize": 3.5,
+            "capsize": 1.5,
+            "elinewidth": 1,
+        }
+        axes.errorbar(means, heights, xerr=widths, label=called[row_id], **style)
+        dots = [(value, height + 0.3) for height, cell in measured for _, value in cell.values if cell.n_seeds > 1]
+        if dots:
+            axes.plot(*zip(*dots, strict=True), ".", color=look.colour, alpha=0.5, markersize=2.5)
+    floors = [cell for row in rows if row.kind == "floor" and isinstance(cell := row.cells[index], Measured)]
+    for cell in floors:
+        _baseline(axes, cell.mean)
+    words = textwrap.fill(f"{column.label} {column.arrow}".strip(), 26)
+    axes.set_title(words, fontsize=SMALLEST, pad=11 if floors else 4)
+    axes.grid(axis="x")
+    _few_ticks(axes, 3)
 
 
-@contextmanager
-def drawing(path: Path, width: float, height: float) -> Iterator["Figure"]:
-    """A figure of so many inches to draw on, then written as a PNG without a date or the library's version.
+def _baseline(axes: "Axes", value: float) -> None:
+    """A dashed line; where it lies so far away that the rows would be squeezed, an arrow with its number."""
+    low, high = axes.get_xlim()
+    line: dict[str, Any] = {"color": "0.4", "linestyle": "--", "linewidth": 0.8, "label": "real images (baseline)"}
+    if low - FAR * (high - low) <= value <= high + FAR * (high - low):
+        axes.axvline(value, **line)
+        return
+    axes.plot([], [], **line)
+    axes.set_xlim(low, high)
+    text, place, side = (f"← {value:.3g}", 0.02, "left") if value < low else (f"{value:.3g} →", 0.98, "right")
+    axes.text(place, 1.0, text, transform=axes.transAxes, ha=side, va="bottom", fontsize=SMALLEST, color="0.4")
 
-    In matplotlib's own defaults, whatever the user's settings, and no mathematics in labels ('$' is a dollar).
-    """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    with mpl.rc_context(), warnings.catch_warnings():
-        # A label in a script that the font lacks is drawn as boxes; the tables spell it.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        mpl.rcdefaults()
-        mpl.rcParams["text.parse_math"] = False
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure
-        path.parent.mkdir(parents=True, exist_ok=True)
-        FigureCanvasAgg(figure)
-        figure.savefig(path, format="png", dpi=130, metadata={"Software": None})
+def _few_ticks(axes: "Axes", most: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(most))

@@ -1,26 +1,29 @@
 """Quality against compute."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prism_bench.analysis import formatting
-from prism_bench.analysis.figures.plots import drawing
+from prism_bench.analysis.figures.colours import looks_of
+from prism_bench.analysis.figures.drawing import COLUMN, PNG, drawing, files_of, legend_below, legend_height
 from prism_bench.analysis.frame.table_lines import TableLines
 from prism_bench.analysis.table.table_model import Measured, Table
 
 PICTURE = "quality-compute.png"
-LABEL = 100
+LABEL = 48
 """Letters of a label in the legend before it is broken."""
 
 
-def quality_plot(table: Table, lines: TableLines, path: Path) -> Path | None:
+def quality_plot(table: Table, lines: TableLines, path: Path, formats: Sequence[str] = PNG) -> list[Path]:
     """The main table's first metric over the operations of the training, a point with its interval for each row.
 
-    A PNG; None where fewer than two rows have both.
+    Returns the files; none where fewer than two rows have both.
     """
     first = next((index for index, column in enumerate(table.columns) if column.kind == "measured"), None)
     if first is None:
-        return None
+        return []
     single = lines.lines[~lines.lines["several"]]
     operations = single["row"].to_frame().join(lines.costs).set_index("row")["train_flops"]
     points = []
@@ -29,23 +32,23 @@ def quality_plot(table: Table, lines: TableLines, path: Path) -> Path | None:
         if isinstance(cell, Measured) and compute > 0:
             points.append((row, compute, cell))
     if len(points) < 2:
-        return None
+        return []
     column = table.columns[first]
+    # Of all rows, so that each looks as in the other pictures.
+    looks = looks_of(list(dict.fromkeys(row.id for row in table.rows if row.kind != "floor")))
     labels = [textwrap.fill(row.label, LABEL) for row, _, _ in points]
-    # One column: labels that carry settings are long, and a legend beside them would squeeze the picture.
-    with drawing(path, 8.5, 3.9 + 0.19 * sum(label.count("\n") + 1 for label in labels)) as figure:
+    with drawing(path, COLUMN, 2.1 + legend_height(labels, COLUMN), formats) as figure:
         from matplotlib.ticker import MaxNLocator
 
         axes = figure.subplots()
-        for number, ((row, compute, cell), label) in enumerate(zip(points, labels, strict=True)):
-            # Ten colours, then the same with another mark.
-            marker = ("s" if row.kind == "control" else "o") if number < 10 else "D"
-            colour, width = f"C{number % 10}", cell.half_width
-            axes.errorbar(compute, cell.mean, yerr=width, label=label, fmt=marker, color=colour, capsize=3)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        for (row, compute, cell), label in zip(points, labels, strict=True):
+            look = looks[row.id]
+            style: dict[str, Any] = {"fmt": look.marker, "color": look.colour, "capsize": 2, "markersize": 4}
+            axes.errorbar(compute, cell.mean, yerr=cell.half_width, label=label, **style)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.xaxis.set_major_formatter(lambda value, _: formatting.operations(value))
         axes.set_xlabel("floating-point operations of the training")
         axes.set_ylabel(f"{column.label} {column.arrow}".strip())
-        axes.grid(alpha=0.3)
-        figure.legend(loc="outside lower left", frameon=False, fontsize="small")
-    return path
+        axes.grid()
+        legend_below(figure, axes, COLUMN)
+    return files_of(path, formats)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prism_bench.analysis.errors import AnalysisError
-from prism_bench.analysis.figures.plots import drawing
+from prism_bench.analysis.figures.colours import BLUE, VERMILION
+from prism_bench.analysis.figures.drawing import COLUMN, PNG, drawing, files_of
 from prism_bench.analysis.stats.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ class Tried:
     best: bool
 
 
-def sensitivity(tried: Sequence[Tried], label: str, path: Path) -> Path:
-    """A panel for each parameter: means with their 95% intervals, seeds as dots, the best in another colour; a PNG.
+def sensitivity(tried: Sequence[Tried], label: str, path: Path, formats: Sequence[str] = PNG) -> list[Path]:
+    """A panel for each parameter: means with their 95% intervals, seeds as dots, the best in another colour; the files.
 
     Raises:
         AnalysisError: nothing was tried.
@@ -31,12 +32,12 @@ def sensitivity(tried: Sequence[Tried], label: str, path: Path) -> Path:
     if not tried:
         raise AnalysisError("no trial has a value yet, so there is nothing to draw")
     names = list(tried[0].point)
-    with drawing(path, 1.2 + 4.2 * len(names), 3.6) as figure:
+    with drawing(path, COLUMN if len(names) == 1 else 0.8 + 2.2 * len(names), 2.4, formats) as figure:
         panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
         for axes, name in zip(panels, names, strict=True):
             _panel(axes, name, tried)
         panels[0].set_ylabel(label)
-    return path
+    return files_of(path, formats)
 
 
 def _panel(axes: "Axes", name: str, tried: Sequence[Tried]) -> None:
@@ -44,11 +45,11 @@ def _panel(axes: "Axes", name: str, tried: Sequence[Tried]) -> None:
     words = sorted({value for value in values if isinstance(value, str)})
     places = {value: float(words.index(value)) if isinstance(value, str) else float(value) for value in values}
     for one in tried:
-        place, colour = places[one.point[name]], "C3" if one.best else "C0"
+        place, colour = places[one.point[name]], VERMILION if one.best else BLUE
         interval = mean_interval(one.values)
         if len(one.values) > 1:
-            axes.plot([place] * len(one.values), one.values, ".", color=colour, alpha=0.4, markersize=4)
-        axes.errorbar(place, interval.mean, yerr=interval.half_width, fmt="o", color=colour, capsize=3)
+            axes.plot([place] * len(one.values), one.values, ".", color=colour, alpha=0.4, markersize=3)
+        axes.errorbar(place, interval.mean, yerr=interval.half_width, fmt="o", color=colour, capsize=2, markersize=4)
     if words:
         axes.set_xticks(range(len(words)), words)
     elif any(isinstance(value, float) for value in values):
@@ -56,4 +57,4 @@ def _panel(axes: "Axes", name: str, tried: Sequence[Tried]) -> None:
     else:
         axes.set_xticks(sorted(places.values()), [str(value) for value in sorted(set(values), key=float)])
     axes.set_xlabel(name)
-    axes.grid(alpha=0.3)
+    axes.grid()

@@ -17,20 +17,22 @@ Picture = tuple[str, str]
 
 def table_markdown(results: Results, pictures: Sequence[Picture] = ()) -> str:
     """A Markdown page of one plan's tables; `pictures` lie beside it."""
-    plan, form = results.plan, results.paper_form
+    plan, form, first = results.plan, results.paper_form, results.shown
+    others = [*([] if results.others is None else [results.others]), *results.further]
     sections = [
         f"# {escape(plan.title)}",
         verdicts_markdown(results),
-        *([] if form is None else [_grid(form), *_caption(form), "## In full"]),
-        _grid(results.table),
-        *_caption(results.table),
-        *(text for other in results.further for text in (f"## {escape(other.group)}", _grid(other), *_caption(other))),
+        *([] if form is None else [table_grid(form), *_caption(form), f"## {first.group}"]),
+        table_grid(first),
+        *_caption(first),
         *(f"![{escape(caption)}]({name})\n\n*{escape(caption)}*" for name, caption in pictures),
         *evidence_markdown(results),
+        *(text for other in others for text in (f"## {escape(other.group)}", table_grid(other), *_caption(other))),
+        _details([first, *others]),
         _changes(plan),
         _choices(plan),
         _cells(results),
-        f"## How to compute it again\n\n```\n{' '.join(plan.command.split())}\n```",
+        "\n".join(["## How to compute it again\n\n```", *(" ".join(it.split()) for it in plan.commands), "```"]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -40,7 +42,14 @@ def _caption(table: Table) -> list[str]:
     return [" ".join(escape(sentence) for sentence in table.caption), _bullets(notes)]
 
 
-def _grid(table: Table) -> str:
+def _details(tables: Sequence[Table]) -> str:
+    """How the numbers were measured, each sentence once."""
+    lines = [escape(sentence) for sentence in dict.fromkeys(it for table in tables for it in table.details)]
+    return f"## How it was measured\n\n{_bullets(lines)}" if lines else ""
+
+
+def table_grid(table: Table) -> str:
+    """The numbers of a table."""
     lines = [[table.stub, *(escape(column.heading) for column in table.columns)]]
     for row in table.rows:
         cells = [_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]

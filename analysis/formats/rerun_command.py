@@ -6,9 +6,10 @@ from prism_bench.analysis.schema.records import Cell, Plan, PlanRow
 
 FLAGS = {
     "--skip-bad", "--controls", "--pool", "--dry-run", "--stratify", "--no-stratify", "--mlflow", "--no-mlflow",
+    "--compile", "--prune", "--quiet", "-q", "--verbose", "-v", "--json",
 }  # fmt: skip
 """Options that take no value."""
-NOT_KEPT = ("--dry-run", "--only")
+NOT_KEPT = ("--dry-run", "--only", "--quiet", "-q", "--verbose", "-v", "--json")
 ONE_ROW, NARROWED = "train", ("run", "schedule-sweep")
 """Commands that compute one row, and those that `--only` narrows."""
 
@@ -18,6 +19,7 @@ def cell_command(plan: Plan, row: PlanRow, cell: Cell) -> str:
 
     Where nothing was typed, or what was typed computes nothing (`compare`), the command that says how it was computed.
     """
+    plan = plan.asked_by(cell.record)
     words = shlex.split(plan.command)
     program, name = words[:1], "".join(words[1:2])
     pairs = _pairs(words[2:])
@@ -29,7 +31,8 @@ def cell_command(plan: Plan, row: PlanRow, cell: Cell) -> str:
     elif name in NARROWED:
         only = f"variant={row.id},seed={cell.seed}"
         narrowed = any(word.partition("=")[0] == "--only" for word in words)
-        if len({other.k_sample for other in row.cells}) > 1 or (narrowed and cell.k_sample is not None):
+        own = next(other for other in plan.rows if other.id == row.id)
+        if len({other.k_sample for other in own.cells}) > 1 or (narrowed and cell.k_sample is not None):
             only += f",k_sample={cell.k_sample}"
         # A setting may be another experiment's alone, and is refused where nothing takes it.
         taken = named if not named or any(word.partition("=")[0] == "--set" for word in kept) else [plan.experiment]

@@ -16,7 +16,7 @@ COLUMNS: dict[str, Column] = {
     "experiment": _text("name of the experiment"),
     "panel": _text("the paper's dataset where one experiment has a table for each"),
     "row": _text("id of the table's row, as `--only variant=` takes it"),
-    "label": _text("what tables call the row"),
+    "label": _text("what tables call the row, without the settings that all rows of its plan share"),
     "variant": _text("the parts of the row's method, `family=member`, in alphabetical order"),
     "control": Column("boolean", "whether the row is one that the paper's table does not have"),
     "trained_on": _text("the images that the row is trained on"),
@@ -68,7 +68,11 @@ COLUMNS: dict[str, Column] = {
     "model_bytes": _count("size of the model's file, bytes"),
     "database_bytes": _count("size of what neighbours are looked up in at sampling, bytes"),
     "record": _text("name of the cell's record, `records/<name>.json` in the store"),
-    "plan": _text("name of the plan, `experiments/<experiment>/<name>.json` in the store"),
+    "plan": _text(
+        "digest of the plan, `experiments/<experiment>/<plan>.json` in the store; of several joined ones a digest of "
+        "theirs"
+    ),
+    "settings": _text("what `--set` changed for all rows of the plan, with commas; empty where nothing"),
     "status": _text(
         "`done` with a value; `declined` by the metric, or the row as a whole; `absent` from a finished record, or no "
         "cell of the row; `pending`, `running`, `failed` or `blocked`: a cell that is not finished"

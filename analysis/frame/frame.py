@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.columns import COLUMNS
+from prism_bench.analysis.schema.bare_labels import settings_of, with_bare_labels
 from prism_bench.analysis.schema.records import Cost, Plan, PlanRow, Record, Value, index_records, load_records
-from prism_bench.analysis.schema.stored_plans import experiments_in, load_plans
+from prism_bench.analysis.schema.stored_plans import experiments_in, load_plans, load_tables
 
 Line = dict[str, object]
 VALUE = {field: {"name": "metric", "label": "metric_label"}.get(field, field) for field in Value.model_fields}
@@ -36,6 +38,7 @@ def frame_of(plan: Plan, records: Iterable[Record]) -> pd.DataFrame:
     Raises:
         AnalysisError: two records of one name say different things.
     """
+    plan = with_bare_labels(plan)
     return _typed(_measured(plan, plan.rows, index_records(records)) + _quoted(plan))
 
 
@@ -55,7 +58,7 @@ def read_frame(store: Path, experiments: Sequence[str] | None = None, *, every_p
     Args:
         store: its folder.
         experiments: names of experiments; None: every one that has been run.
-        every_plan: older plans too, not only each experiment's latest.
+        every_plan: each plan by itself; else those that may share a table are one (`load_tables`), each cell once.
 
     Returns:
         The columns of `columns.COLUMNS`, empty where the store is.
@@ -64,7 +67,9 @@ def read_frame(store: Path, experiments: Sequence[str] | None = None, *, every_p
         AnalysisError: an experiment was never run in this store, or a plan or record is malformed.
     """
     names = experiments_in(store) if experiments is None else experiments
-    plans = [plan for name in names for plan in load_plans(name, store, every_plan=every_plan)]
+    plans: list[Plan] = []
+    for name in names:
+        plans += load_plans(name, store, every_plan=True) if every_plan else load_tables(name, store)
     return joined([frame_of(plan, load_records(store, plan).values()) for plan in plans])
 
 
@@ -87,7 +92,8 @@ def _measured(plan: Plan, rows: Sequence[PlanRow], records: Mapping[str, Record]
 
 
 def _of_plan(plan: Plan) -> Line:
-    return {"experiment": plan.experiment, "panel": plan.panel, "plan": plan.plan}
+    settings = formatting.listing(settings_of(plan)) or None
+    return {"experiment": plan.experiment, "panel": plan.panel, "plan": plan.plan, "settings": settings}
 
 
 def _of_row(row: PlanRow) -> Line:

@@ -141,6 +141,11 @@ class TableLines:
         return self.finished.groupby("line")[list(COSTS)].mean()
 
     @cached_property
+    def untrained(self) -> frozenset[int]:
+        """The lines that show what nothing has learnt, such as real images: finished, and without a parameter."""
+        return frozenset(self.finished.loc[self.finished["parameters"] == 0, "line"])
+
+    @cached_property
     def _without(self) -> dict[int, pd.DataFrame]:
         return dict(iter(self.cells[self.cells["value"].isna()].groupby("line")))
 
@@ -172,7 +177,11 @@ class TableLines:
 
 
 def table_lines(frame: pd.DataFrame) -> TableLines:
-    """Number the lines of a frame; those of several plans stand one after the other."""
+    """Number the lines of a frame; those of several plans stand one after the other.
+
+    Where plans differ in their settings, labels say in which.
+    """
+    frame = frame.assign(label=frame["label"] + _apart(frame["settings"]))
     frame = frame.assign(of_row=frame.groupby(OF_ROW, sort=False, dropna=False).ngroup())
     measured = frame["kind"] == "measured"
     cells = frame[measured]
@@ -187,6 +196,17 @@ def table_lines(frame: pd.DataFrame) -> TableLines:
     sizes = frame[~measured & ~scored]
     names = [metric.removeprefix(f"{group} ") for metric, group in zip(sizes["metric"], sizes["group"], strict=True)]
     return TableLines(cells, lines, frame[~measured & scored], sizes.assign(size_of=pd.array(names, dtype="string")))
+
+
+def _apart(settings: pd.Series) -> pd.Series:
+    """What the settings of each line's plan have that not all have: " [training.images=128]", or nothing."""
+    sets = {text: text.split(", ") for text in settings.dropna().unique()}
+    plans = [set(own) for own in sets.values()] + ([set()] if settings.isna().any() else [])
+    common = set.intersection(*plans) if plans else set()
+    own = {text: [one for one in listed if one not in common] for text, listed in sets.items()}
+    words = {text: f" [{', '.join(listed)}]" for text, listed in own.items() if listed}
+    said = ["" if pd.isna(text) else words.get(text, "") for text in settings]
+    return pd.Series(said, index=settings.index, dtype="string")
 
 
 def why_missing(status: str, reason: str | None) -> str:

@@ -1,21 +1,19 @@
 """A table as a DataFrame, for whoever goes on in Python."""
 
-import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 
 import pandas as pd
 
 from prism_bench.analysis import formatting
-from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.formats.html.html_table import table_html
+from prism_bench.analysis.formats.html.templates import source
 from prism_bench.analysis.frame.table_lines import Metric, TableLines, table_lines
 from prism_bench.analysis.stats.contrasts import HOW_POOLED
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.build import measured_columns, table_of
 from prism_bench.analysis.table.caption import sizes, ways
+from prism_bench.analysis.table.column_names import called
 from prism_bench.analysis.table.table_model import Measured, Table
 
 OF_NUMBER = ["mean", "half_width", "n", "seeds"]
@@ -28,9 +26,8 @@ class TableFrame(pd.DataFrame):  # type: ignore[misc]
     shown: Table
 
     def _repr_html_(self) -> str:
-        css = files("prism_bench.analysis.formats.html").joinpath("page.css").read_text(encoding="utf-8")
         # Its rules nested in one of ours: the notebook's own tables keep their looks.
-        own = re.sub(r":root|(?m:^body)", "&", css)
+        own = source("table.css").replace(":root", "&")
         return f'<div class="prism-bench"><style>.prism-bench {{ {own} }}</style>{table_html(self.shown)}</div>'
 
 
@@ -65,7 +62,9 @@ def table_frame(
     names = pd.MultiIndex.from_product([list(metrics), OF_NUMBER], names=["metric", None])
     table = TableFrame(pd.DataFrame(numbers, index=index, columns=names))
     scales = formatting.listing(sorted(frame["scale"].dropna().unique()))
-    words = f"Mean ± half-width of the {estimator.words()} over seeds ({estimator.note})."
+    words = (
+        f"Measured here, scale {scales}: mean ± half-width of the {estimator.words()} over seeds ({estimator.note})."
+    )
     shown = table_of(lines, blocks, metrics, estimator)
     pooled = (HOW_POOLED,) if estimator.pooled else ()
     table.attrs["interval"] = estimator.of_differences()
@@ -78,18 +77,8 @@ def _called(columns: Sequence[str], lines: TableLines) -> dict[str, Metric]:
     main = lines.metrics()
     others = {name: metric for group in lines.groups for name, metric in lines.metrics(group).items()}
     known = main | others
-    named = {}
-    for name in columns:
-        beginning = ([own for own in group if own.startswith(name)] for group in (main, others))
-        fitting = [name] if name in known else next(filter(None, beginning), [])
-        if len(fitting) > 1:
-            raise AnalysisError(f"{name!r} begins {formatting.listing(fitting)}; write one of them")
-        if not fitting:
-            closest = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
-            hint = f"the closest are {formatting.listing(closest)}" if closest else "nothing has been measured yet"
-            raise AnalysisError(f"no metric is called {name!r}, or begins so; {hint}")
-        named[fitting[0]] = known[fitting[0]]
-    return named
+    names = [called(name, main, others) for name in columns]
+    return {name: known[name] for name in names}
 
 
 def _number(cell: object, n: int, name: str) -> float | int | None:

@@ -1,31 +1,43 @@
 """Write the files of tables: LaTeX, Markdown, the frame as CSV and Parquet, for each and for all, and one page."""
 
 import io
-import shutil
-import uuid
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
 from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.figures.drawing import FORMATS as PICTURES
+from prism_bench.analysis.figures.drawing import PNG
 from prism_bench.analysis.figures.plots import interval_plot
 from prism_bench.analysis.figures.quality_compute import PICTURE, quality_plot
 from prism_bench.analysis.figures.sweep_figures import sweep_figures
-from prism_bench.analysis.formats.html.page import FIGURES, page_html
-from prism_bench.analysis.formats.latex import document_tex
+from prism_bench.analysis.files import write_file
+from prism_bench.analysis.formats.html.details import Addresses, RunKey
+from prism_bench.analysis.formats.html.page import page_html
+from prism_bench.analysis.formats.html.pictures import FIGURES
+from prism_bench.analysis.formats.latex import appendix_tex, document_tex, input_tex
 from prism_bench.analysis.formats.markdown import Picture, table_markdown
 from prism_bench.analysis.frame.frame import joined
+from prism_bench.analysis.report.study_report import write_study
 from prism_bench.analysis.schema.records import Plan, load_records
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
+from prism_bench.analysis.table.column_names import unknown
 from prism_bench.analysis.table.results import Results
+from prism_bench.analysis.table.spread import Spread
+from prism_bench.analysis.table.study_results import StudyResults
 
-_WRITERS: dict[str, tuple[str, Callable[[Results], bytes]]] = {
-    "latex": ("tex", lambda it: _text(document_tex(it.tables))),
-    "markdown": ("md", lambda it: _text(table_markdown(it, pictures_in(it.pictures, it.plan)))),
-    "csv": ("csv", lambda it: frame_csv(it.frame)),
-    "parquet": ("parquet", lambda it: frame_parquet(it.frame)),
+_WRITERS: dict[str, Sequence[tuple[str, Callable[[Results], bytes]]]] = {
+    "latex": (
+        (".tex", lambda it: _text(input_tex([it.first]))),
+        ("-appendix.tex", lambda it: _text(appendix_tex(it.first, it.appendix))),
+    ),
+    "markdown": ((".md", lambda it: _text(table_markdown(it, pictures_in(it.pictures, it.plan)))),),
+    "csv": ((".csv", lambda it: frame_csv(it.frame)),),
+    "parquet": ((".parquet", lambda it: frame_parquet(it.frame)),),
 }
 PAGE = "html"
 FORMATS = (*_WRITERS, PAGE)
@@ -43,31 +55,54 @@ class Source:
     pictures: Path | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a report looks: the columns that tables show first (see `Results.columns`), what stands behind means, and the
+    formats of pictures.
+    """
+
+    columns: tuple[str, ...] = ()
+    spread: Spread = "ci"
+    pictures: tuple[str, ...] = PNG
+
+
 def write_report(
     plan: Plan,
     store: Path,
     out: Path,
     formats: Sequence[str] = USUAL,
     estimator: Estimator = STUDENT_T,
+    look: Look = Look(),
 ) -> list[Path]:
-    """Write <out>/<experiment>.tex, .md and .csv from the plan and the records in <store>/records; their paths.
+    """Write <out>/<experiment>.tex (and -appendix.tex), .md and .csv from the plan and its records; their paths.
 
-    Works with whatever records are there. Pictures that lie in <out> (overview.png, intervals.png,
+    Works with whatever records are there in <store>/records. Pictures that lie in <out> (overview.png, intervals.png,
     training-curves.png, grid-*.png) are shown in the Markdown page. Each file appears whole or not at all.
 
     Raises:
-        AnalysisError: an unknown format, a malformed plan or record, or records that cannot share a table.
+        AnalysisError: an unknown format or column, a malformed plan or record, or records that cannot share a table.
     """
     check_formats(formats)
-    return write_files(results_of(Source(plan=plan, folder=out), store, estimator), formats)
+    results = results_of(Source(plan=plan, folder=out), store, estimator, look)
+    check_columns([results])
+    return write_files(results, formats)
 
 
 def write_reports(
-    sources: Sequence[Source], store: Path, out: Path, formats: Sequence[str], estimator: Estimator = STUDENT_T
+    sources: Sequence[Source],
+    store: Path,
+    out: Path,
+    formats: Sequence[str],
+    estimator: Estimator = STUDENT_T,
+    seen: Callable[[Results], None] = lambda _: None,
+    look: Look = Look(),
+    studies: Sequence[StudyResults] = (),
+    runs: Mapping[RunKey, str] | None = None,
 ) -> list[Path]:
-    """Write the files of several plans, each into its folder, and those of all of them into <out>.
+    """Write the files of several plans and studies, each into its folder, and those of all of them into <out>.
 
-    The latter are all.tex, the frame of everything as all.csv and all.parquet, and the page index.html.
+    The latter are all.tex, the frame of everything as all.csv and all.parquet, and the page index.html. seen: called
+    with each plan's results. runs: the addresses of cells' runs in MLflow, for the page.
 
     Raises:
         AnalysisError: see `write_report`.
@@ -75,21 +110,28 @@ def write_reports(
     check_formats(formats)
     written: list[Path] = []
     # All before the first file: what cannot be reported leaves nothing behind.
-    parts = [results_of(source, store, estimator) for source in sources]
+    parts = [results_of(source, store, estimator, look) for source in sources]
+    check_columns(parts)
     for source, part in zip(sources, parts, strict=True):
+        seen(part)
         _bring(source)
-        written += [*draw(part, source.folder), *write_files(part, formats)]
-    out.mkdir(parents=True, exist_ok=True)
-    tables = [table for part in parts if part.plan.kind == "table" for table in part.tables]
+        written += [*draw(part, source.folder, look.pictures), *write_files(part, formats)]
+    for study in studies:
+        written += write_study(study, formats, look.pictures)
+    told = [part for part in parts if part.plan.kind == "table"]
+    found = [study.table for study in studies if study.best]
+    # A paper's order: what is read first, and the appendix.
+    tables = [*(part.first for part in told), *found, *(table for part in told for table in part.appendix)]
+    addresses = Addresses(records=_seen_from(out, store / "records"), runs=runs or {})
     together: dict[str, tuple[str, Callable[[], bytes]]] = {
         "latex": ("all.tex", lambda: _text(document_tex(tables))),
         "csv": ("all.csv", lambda: frame_csv(joined([part.frame for part in parts]))),
         "parquet": ("all.parquet", lambda: frame_parquet(joined([part.frame for part in parts]))),
-        PAGE: ("index.html", lambda: _text(page_html(parts))),
+        PAGE: ("index.html", lambda: _text(page_html(parts, addresses, studies))),
     }
     for name, (file, content) in together.items():
-        if name in formats and (tables or name != "latex"):
-            written.append(_write(out / file, content()))
+        if name in formats and (parts or name in {"latex", PAGE}) and (tables or name != "latex"):
+            written.append(write_file(out / file, content()))
     return written
 
 
@@ -100,25 +142,37 @@ def check_formats(formats: Sequence[str]) -> None:
             raise AnalysisError(f"unknown format {name!r}; known: {', '.join(FORMATS)}")
 
 
-def results_of(source: Source, store: Path, estimator: Estimator = STUDENT_T) -> Results:
+def check_columns(parts: Sequence[Results]) -> None:
+    """AnalysisError where a column is asked for that no table has; one that some lack is told there."""
+    measured = [part for part in parts if part.plan.kind == "table"]
+    known = dict.fromkeys(key for part in measured for key in part.known_columns)
+    for name in dict.fromkeys(name for part in measured for name in part.missing_columns):
+        if all(name in part.missing_columns for part in measured):
+            raise AnalysisError(f"--columns: {unknown(name, list(known))}")
+
+
+def results_of(source: Source, store: Path, estimator: Estimator = STUDENT_T, look: Look = Look()) -> Results:
     """A plan with the records that are there of it; AnalysisError where they are too few for such intervals."""
     records = tuple(load_records(store, source.plan).values())
-    results = Results(plan=source.plan, records=records, estimator=estimator, pictures=source.folder)
+    results = Results(
+        plan=source.plan,
+        records=records,
+        estimator=estimator,
+        pictures=source.folder,
+        columns=look.columns,
+        spread=look.spread,
+    )
     results.check()
     return results
 
 
 def write_files(results: Results, formats: Sequence[str] = USUAL) -> list[Path]:
     """One plan's files, in the folder of its pictures."""
-    folder = results.pictures
-    if folder is None:
-        raise ValueError("results without a folder")
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name in dict.fromkeys(formats):
         if name in KINDS[results.plan.kind]:
-            ending, content = _WRITERS[name]
-            written.append(_write(folder / f"{results.plan.experiment}.{ending}", content(results)))
+            for ending, content in _WRITERS[name]:
+                written.append(write_file(results.folder / f"{results.plan.experiment}{ending}", content(results)))
     return written
 
 
@@ -134,25 +188,25 @@ def frame_parquet(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def draw(results: Results, folder: Path) -> list[Path]:
+def draw(results: Results, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
     """Write the pictures that show numbers, made of records alone: intervals, and those of a sweep; their paths."""
     drawn = []
     table = results.table
     if any(True for _ in table.measured):
-        drawn.append(interval_plot(table, folder / "intervals.png"))
+        names = {row.id: row.label for row in results.plan.rows}
+        drawn += interval_plot(table, folder / "intervals.png", names, formats)
     if results.plan.kind == "table":
-        quality = quality_plot(table, results.lines, folder / PICTURE)
-        drawn += [] if quality is None else [quality]
-    return drawn if results.sweep is None else [*drawn, *sweep_figures(results.sweep, folder)]
+        drawn += quality_plot(table, results.lines, folder / PICTURE, formats)
+    return drawn if results.sweep is None else [*drawn, *sweep_figures(results.sweep, folder, formats)]
 
 
 def _bring(source: Source) -> None:
-    """Copy the sample grids of a run to where the report is wanted."""
+    """Copy the pictures of a run to where the report is wanted."""
     if source.pictures is None or source.pictures == source.folder:
         return
-    source.folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.pictures.glob("*.png")):
-        shutil.copyfile(path, source.folder / path.name)
+    for name in PICTURES:
+        for path in sorted(source.pictures.glob(f"*.{name}")):
+            write_file(source.folder / path.name, path.read_bytes())
 
 
 def pictures_in(folder: Path | None, plan: Plan) -> tuple[Picture, ...]:
@@ -165,12 +219,13 @@ def pictures_in(folder: Path | None, plan: Plan) -> tuple[Picture, ...]:
     return tuple((name, caption) for name, caption in captions.items() if (folder / name).is_file())
 
 
+def _seen_from(folder: Path, other: Path) -> str | None:
+    """The relative address of a folder, as a page in another one has it; None on another drive."""
+    try:
+        return quote(Path(os.path.relpath(other.resolve(), folder.resolve())).as_posix())
+    except ValueError:
+        return None
+
+
 def _text(text: str) -> bytes:
     return text.encode("utf-8", errors="backslashreplace")
-
-
-def _write(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-    return path

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
+from prism_bench.sealed import DamagedError, unsealed
 
 FILE_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
 RECORD_NAME = "^[0-9A-Za-z]+$"
@@ -65,11 +66,9 @@ def read(document: type[D], source: Path | Mapping[str, object]) -> D:
 def parse(document: type[D], text: str | bytes, where: str) -> D:
     """A document from its text, called `where` in messages; raises what `read` raises."""
     try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise AnalysisError(f"{where}: not valid JSON ({error}); {REMEDY}") from error
-    if not isinstance(data, dict):
-        raise AnalysisError(f"{where}: must hold a JSON object, found {type(data).__name__}")
+        data = unsealed(text)
+    except DamagedError as error:
+        raise AnalysisError(f"{where}: {error}; {REMEDY}") from None
     version = data.get("schema_version", 1)
     if version not in range(1, document.newest + 1):
         raise NewerSchemaError(

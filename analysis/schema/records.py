@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from prism_bench.analysis.errors import AnalysisError
-from prism_bench.analysis.schema.document import FILE_NAME, RECORD_NAME, Document, Model, read
+from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
+from prism_bench.analysis.schema.document import FILE_NAME, RECORD_NAME, REMEDY, Document, Model, read
 
 Better = Literal["lower", "higher"]
 Kind = Literal["table", "grid", "curves"]
@@ -116,7 +116,8 @@ class Config(Model):
 class Record(Document):
     """What one cell came to. `stages` maps training, samples and each metric to its key in the store.
 
-    `variant` and `row` are those of the table that wrote it first; others may show it too.
+    `variant` and `row` are those of the table that wrote it first; others may show it too. `commit`: of the git
+    repository in whose folder the command was typed, with the words "with changes" where it had some.
     """
 
     newest: ClassVar[int] = 2
@@ -137,6 +138,7 @@ class Record(Document):
     cost: Cost
     stages: dict[str, str]
     environment: dict[str, str]
+    commit: str | None = _left_out(None)
 
     @classmethod
     def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -150,11 +152,16 @@ class Record(Document):
 
 
 class Cell(Model):
-    """One seed (and k_sample) of a row, and the name of its record."""
+    """One seed (and k_sample) of a row, and the name of its record.
+
+    `kin` is the record's name that it would have with seed 0: cells that differ in their seed alone share it, whichever
+    plan they stand in. Plans of earlier versions have none.
+    """
 
     seed: int
     record: RecordName
     k_sample: int | None = _left_out(None)
+    kin: RecordName | None = _left_out(None)
 
 
 class QuotedNumber(Model):
@@ -292,6 +299,30 @@ class Plan(Document):
     command: str
 
     @property
+    def name(self) -> str:
+        """The experiment, and its panel where it has several."""
+        return f"{self.experiment} {self.panel}".strip()
+
+    @property
+    def apart(self) -> str:
+        """What tells its table from others of the experiment, where a report has several."""
+        return ""
+
+    @property
+    def sources(self) -> "tuple[Plan, ...]":
+        """The plans that it is of; see `join_plans`."""
+        return (self,)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What computed it, each once."""
+        return tuple(dict.fromkeys(plan.command for plan in self.sources))
+
+    def asked_by(self, record: str) -> "Plan":
+        """The first of its sources that has a cell."""
+        return next(plan for plan in self.sources if any(it.record == record for row in plan.rows for it in row.cells))
+
+    @property
     def records(self) -> tuple[str, ...]:
         """The names of the records of its cells and of its claims, each once."""
         shown = (cell.record for row in self.rows for cell in row.cells)
@@ -312,17 +343,50 @@ def load_record(source: Path | Mapping[str, object]) -> Record:
 def load_records(store: Path, plan: Plan) -> dict[str, Record]:
     """The records of a plan and of its claims that are there: name -> Record, from <store>/records/<name>.json.
 
+    In place of one that cannot be read, or is another's, one of a failed cell says so.
+
     Raises:
-        AnalysisError: a record is malformed, or is not the one its file name says.
+        NewerSchemaError: a newer program wrote one.
     """
+    asked = {cell.record: (row.id, row.label, cell) for row in plan.rows for cell in row.cells}
+    for claim in plan.claims:
+        for side in claim.sides:
+            asked = {cell.record: (side.row, side.label, cell) for cell in side.cells} | asked
     found = {}
-    for name in sorted(plan.records):
+    for name, (row, label, cell) in sorted(asked.items()):
         path = store / "records" / f"{name}.json"
-        if path.is_file():
-            found[name] = load_record(path)
-            if found[name].record != name:
-                raise AnalysisError(f"{path}: holds the record {found[name].record}; delete it and run the cell again")
+        if path.exists():
+            try:
+                found[name] = load_record(path)
+                if found[name].record != name:
+                    raise AnalysisError(f"{path}: holds the record {found[name].record}; {REMEDY}")
+            except NewerSchemaError:
+                raise
+            except AnalysisError as error:
+                found[name] = _unreadable(plan, row, label, cell, str(error))
     return found
+
+
+def _unreadable(plan: Plan, row: str, label: str, cell: Cell, reason: str) -> Record:
+    """What stands for a record whose file is damaged: nothing is known but what was asked."""
+    sampling = Sampling(sampler={}, k_sample=cell.k_sample or 0, samples=0, sample_seed=0)
+    return Record(
+        record=cell.record,
+        status="failed",
+        reason=reason,
+        variant=label,
+        row=row,
+        seed=cell.seed,
+        scale=plan.scale,
+        dataset=plan.dataset,
+        config=Config(method={}, sampling=sampling, split={}, dataset={}, train_seed=cell.seed),
+        values=(),
+        declined=(),
+        parameters=None,
+        cost=Cost(),
+        stages={},
+        environment={},
+    )
 
 
 def index_records(records: Iterable[Record]) -> dict[str, Record]:

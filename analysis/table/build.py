@@ -1,7 +1,7 @@
 """Build a table: a pure function of a plan and its frame."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -13,7 +13,14 @@ from prism_bench.analysis.schema.records import Better, Plan
 from prism_bench.analysis.stats.contrasts import Contrasts, pool_groups
 from prism_bench.analysis.stats.ranking import ranking
 from prism_bench.analysis.stats.statistics import LEVEL, STUDENT_T, Estimator
-from prism_bench.analysis.table.caption import QUOTED_MARK, SMALL_SCALE_MARK, caption, remarks
+from prism_bench.analysis.table.caption import (
+    QUOTED_MARK,
+    SMALL_SCALE_MARK,
+    caption,
+    further_caption,
+    further_details,
+    remarks,
+)
 from prism_bench.analysis.table.efficiency import efficiency_table
 from prism_bench.analysis.table.sizes import published_sizes, quoted_size_blocks, size_blocks, size_remarks
 from prism_bench.analysis.table.table_model import Block, Column, Hole, Measured, Quoted, Row, Table, TableCell, Text
@@ -37,17 +44,19 @@ def build(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T, group
         AnalysisError: values of one metric carry two fingerprints, or a quoted number has no place of its own.
     """
     metrics = lines.metrics(group)
-    blocks = _words(lines)
+    blocks = [] if group else _words(lines)
     if plan.kind != "grid":
-        blocks += measured_columns(lines, metrics, SMALL_SCALE_MARK if marked(plan.scale, lines) else "", estimator)
+        mark = SMALL_SCALE_MARK if not group and marked(plan.scale, lines) else ""
+        blocks += measured_columns(lines, metrics, mark, estimator)
     if not group:
         blocks += [*size_blocks(lines), *_quoted(lines), *quoted_size_blocks(lines)]
     return replace(
         table_of(lines, blocks, metrics, estimator),
-        name=f"{plan.experiment} {plan.panel}".strip(),
+        name=plan.name,
         scale=plan.scale,
-        caption=caption(plan, metrics, estimator, group),
+        caption=further_caption(plan, metrics, group) if group else caption(plan, metrics, estimator),
         remarks=() if group else (*remarks(plan, lines, metrics), *size_remarks(plan, lines)),
+        details=further_details(plan, metrics) if group else (),
         group=group,
     )
 
@@ -91,13 +100,13 @@ def measured_columns(lines: TableLines, metrics: Mapping[str, Metric], mark: str
     if not metrics:
         nothing = Column(key="measured", label="Measured", kind="measured", mark=mark)
         return [(nothing, [_hole(lines, line, None) for line in numbers])]
-    labels, groups = [metric.label for metric in metrics.values()], pool_groups(lines)
+    labels = [metric.label for metric in metrics.values()]
     blocks = []
     for name, metric in metrics.items():
         label = metric.label if labels.count(metric.label) == 1 else f"{metric.label} [{name}]"
         label = f"{label} ({metric.unit})" if metric.unit else label
         means = {line: mean_cell(lines, line, name, estimator) for line in numbers}
-        cells = with_best(means, metric, estimator, groups)
+        cells = with_best(means, lines, metric, estimator)
         blocks.append((measured_column(name, label, metric, mark, cells), cells))
     return blocks
 
@@ -145,11 +154,15 @@ def _hole(lines: TableLines, line: int, metric: str | None, otherwise: str = "no
 
 
 def with_best(
-    cells: Mapping[int, TableCell], metric: Metric, estimator: Estimator, groups: Mapping[int, Hashable]
+    cells: Mapping[int, TableCell], lines: TableLines, metric: Metric, estimator: Estimator
 ) -> list[TableCell]:
-    """The cells, by the numbers of their lines, with the best and the second best marked where they can be told."""
-    values = {line: dict(cell.values) for line, cell in cells.items() if isinstance(cell, Measured)}
-    found = ranking(Contrasts.of(values, metric, estimator, groups))
+    """The cells, by the numbers of their lines, with the best and the second best marked where they can be told.
+
+    Rows that have learnt nothing do not compete: real images would win every column.
+    """
+    shown = {line: cell for line, cell in cells.items() if isinstance(cell, Measured) and line not in lines.untrained}
+    values = {line: dict(cell.values) for line, cell in shown.items()}
+    found = ranking(Contrasts.of(values, metric, estimator, pool_groups(lines)))
     return [
         replace(cell, best=line == found.best, second=line == found.second) if isinstance(cell, Measured) else cell
         for line, cell in cells.items()

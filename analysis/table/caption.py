@@ -1,37 +1,38 @@
 """The sentences under a table: what was measured on what, how often, and how far it may be compared."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
+from prism_bench.analysis.schema.bare_labels import settings_of
 from prism_bench.analysis.schema.records import Plan
 from prism_bench.analysis.stats.contrasts import HOW_POOLED
 from prism_bench.analysis.stats.statistics import Estimator
+from prism_bench.analysis.table.spread import Spread
 
 SMALL_SCALE_MARK = "†"
 QUOTED_MARK = "‡"
 
 
-def caption(plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator, group: str = "") -> tuple[str, ...]:
-    """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings.
-
-    That of a further table (`group`) says what its numbers are; published numbers stand in the main one.
-    """
+def caption(plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator, spread: Spread = "ci") -> tuple[str, ...]:
+    """Plain sentences: title, data and scale, n, metrics, estimator, floor, and the marks used in headings."""
     origin = f" ({plan.paper_table} of the paper)" if plan.paper_table else ""
     data = plan.dataset
-    abouts = dict.fromkeys(value.about for value in metrics.values() if value.about)
     sentences = [
-        f"{group}: {plan.title}{origin}." if group else f"{plan.title}{origin}.",
-        *(f"{about}." for about in abouts),
+        f"{plan.title}{origin}.",
+        *_abouts(metrics),
         f"Scale {plan.scale}: {data.label} at {data.resolution}x{data.resolution}, "
         f"{formatting.count(data.images)} images, {formatting.count(data.retrieval)} of them in the retrieval set D "
         f"and {formatting.count(data.train)} in X_train (split seed {plan.split_seed}).",
     ]
+    if plan.settings:
+        sentences.append(f"Settings of all rows: {formatting.listing(settings_of(plan))}.")
     if plan.kind == "grid":
         sentences.append("Samples to look at; nothing is measured.")
     else:
-        sentences += [*sizes(metrics, plan.reference), *ways(metrics), *_errors(metrics), _estimator(plan, estimator)]
+        sentences += [*sizes(metrics, plan.reference), *ways(metrics), *_errors(metrics)]
+        sentences.append(_estimator(plan, estimator, spread))
     if any(not math.isnan(metric.floor) for metric in metrics.values()):
         split = any(not math.isnan(metric.floor_spread) for metric in metrics.values())
         how = "; mean ± standard deviation over random splits of them" if split else ""
@@ -40,14 +41,25 @@ def caption(plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator, gro
         )
     if any(row.quoted for row in plan.rows):
         if plan.scale != "paper":
-            sentences.append(
-                f"{SMALL_SCALE_MARK} Measured here at scale {plan.scale}, not at the scale of the publication."
-            )
-        if not group:
-            sentences.append(_quoted(plan))
+            sentences.append(small_scale_mark(plan))
+        sentences.append(quoted_mark(plan))
     if any(row.control for row in plan.rows):
         sentences.append("Rows marked (control) are not in the paper's table.")
     return tuple(sentences)
+
+
+def further_caption(plan: Plan, metrics: Mapping[str, Metric], group: str) -> tuple[str, ...]:
+    """What the numbers of a further table are; how they are measured is said with those of the main one."""
+    return (f"{group}: {plan.title}.", *_abouts(metrics))
+
+
+def further_details(plan: Plan, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    """What is a further table's own: numbers of images, fingerprints, standard errors."""
+    return (*sizes(metrics, plan.reference), *ways(metrics), *_errors(metrics))
+
+
+def _abouts(metrics: Mapping[str, Metric]) -> list[str]:
+    return [f"{about}." for about in dict.fromkeys(value.about for value in metrics.values() if value.about)]
 
 
 def remarks(plan: Plan, lines: TableLines, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
@@ -58,8 +70,15 @@ def remarks(plan: Plan, lines: TableLines, metrics: Mapping[str, Metric]) -> tup
     scales = set(lines.measured["scale"]) - {plan.scale}
     if scales:
         sentences.append(f"Some values were recorded at scale {formatting.listing(sorted(scales))}, not {plan.scale}.")
-    sentences += _confounded(plan)
-    return tuple(sentences)
+    return (*sentences, *_other_seeds(plan, lines), *_confounded(plan))
+
+
+def _other_seeds(plan: Plan, lines: TableLines) -> list[str]:
+    """Rows that were asked for at fewer seeds than the table has: joined plans may ask for several."""
+    seeds = lines.cells.dropna(subset="record").groupby("line")["seed"].unique()
+    fewer = {line: sorted(own) for line, own in seeds.items() if len(own) < len(plan.seeds)}
+    told = [f"{lines.lines.at[line, 'label']} ({formatting.seeds(own)})" for line, own in fewer.items()]
+    return [f"Rows of other seeds: {formatting.listing(told)}."] if told else []
 
 
 def _confounded(plan: Plan) -> list[str]:
@@ -115,23 +134,40 @@ def _errors(metrics: Mapping[str, Metric]) -> list[str]:
     return [f"Standard error of one value over its images, at most: {formatting.listing(told)}."] if told else []
 
 
-def _estimator(plan: Plan, estimator: Estimator) -> str:
+def _estimator(plan: Plan, estimator: Estimator, spread: Spread) -> str:
     pooled = f" {HOW_POOLED}" if estimator.pooled else ""
     if len(plan.seeds) < 2:
         seeds = f"One seed ({plan.seeds[0]})" if plan.seeds else "No seed"
         return f"{seeds}: single values without an interval, so nothing is bold."
+    over = f"over seeds {formatting.listing(plan.seeds)}"
+    ways = {
+        "ci": f"mean ± half-width of the {estimator.words()} {over} ({estimator.note}); a variant without ± has a "
+        "single seed",
+        "sd": f"mean ± standard deviation {over} (ddof = 1); a variant without ± has a single seed",
+        "none": f"means {over}",
+    }
     return (
-        f"Cells are mean ± half-width of the {estimator.words()} over seeds {formatting.listing(plan.seeds)} "
-        f"({estimator.note}); "
-        f"a variant without ± has a single seed. Bold: the best measured row, only where the "
+        f"Cells are {ways[spread]}. Bold: the best measured row, only where the "
         f"{estimator.of_differences()} of its paired difference to every other row excludes 0; underlined: then the "
         f"second best, where the same holds of every row but the best.{pooled}"
     )
 
 
-def _quoted(plan: Plan) -> str:
+def small_scale_mark(plan: Plan) -> str:
+    """What the mark of measured columns says beside published numbers."""
+    return f"{SMALL_SCALE_MARK} Measured here at scale {plan.scale}, not at the scale of the publication."
+
+
+def quoted_mark(plan: Plan, *, beside: bool = True) -> str:
+    """What the mark of published numbers says; `beside`: whether columns of the small scale's mark stand there too."""
     source = f" from {plan.quoted_source}" if plan.quoted_source else ""
     sentence = f"{QUOTED_MARK} Published numbers{source}; quoted, not measured here."
     if plan.scale == "paper":
         return sentence
-    return f"{sentence} Another scale and another metric: not comparable with the columns marked {SMALL_SCALE_MARK}."
+    others = f"the columns marked {SMALL_SCALE_MARK}" if beside else "what was measured here"
+    return f"{sentence} Another scale and another metric: not comparable with {others}."
+
+
+def unmarked(sentences: Sequence[str]) -> list[str]:
+    """Sentences without those that explain a mark: they stand where the mark does."""
+    return [sentence for sentence in sentences if not sentence.startswith((SMALL_SCALE_MARK, QUOTED_MARK))]

@@ -44,17 +44,18 @@ def efficiency_table(plan: Plan, lines: TableLines, estimator: Estimator = STUDE
             id=line.row,
             label=line.label,
             kind="control" if line.control else "variant",
-            cells=tuple(Text(text="" if pd.isna(mean) else COLUMNS[key][2](mean)) for key, mean in costs.items()),
+            k_sample=line.k_sample if line.several else None,
+            cells=tuple(_cell(mean, COLUMNS[key][2]) for key, mean in costs.items()),
         )
         for line, (_, costs) in zip(lines.lines.loc[means.index].itertuples(), means.iterrows(), strict=True)
     ]
     return Table(
-        name=f"{plan.experiment} {plan.panel}".strip(),
+        name=plan.name,
         scale=plan.scale,
         columns=tuple(Column(key=key, label=COLUMNS[key][1], kind="count") for key in means),
         rows=tuple(rows),
-        caption=(
-            f"{GROUP}: {plan.title}.",
+        caption=(f"{GROUP}: {plan.title}.",),
+        details=(
             "Means over the finished seeds. Operations are counted on shapes, a multiply and its add as two; an image "
             "seen is a patch where patches are trained on. A first stage counts in. The database is what "
             "neighbours are looked up in at sampling. Times and memory are those of the machines that computed "
@@ -63,6 +64,10 @@ def efficiency_table(plan: Plan, lines: TableLines, estimator: Estimator = STUDE
         estimator=estimator,
         group=GROUP,
     )
+
+
+def _cell(mean: float, spell: Spell) -> Text:
+    return Text(text="") if pd.isna(mean) else Text(text=spell(mean), value=float(mean))
 
 
 def mean_costs(lines: TableLines) -> pd.DataFrame:

@@ -18,8 +18,8 @@ APART = 0.1
 def size_blocks(lines: TableLines) -> list[Block]:
     """Parameters, set sizes where the plan says them, and training time; a column where any row knows it."""
     sizes = lines.finished.dropna(subset="parameters").groupby("line")["parameters"].unique()
-    spelled = sizes.map(lambda own: formatting.listing(formatting.parameters(size) for size in sorted(own)))
-    times = lines.costs["train_seconds"].dropna().map(formatting.duration)
+    spelled = sizes.map(_parameters)
+    times = lines.costs["train_seconds"].dropna().map(lambda mean: Text(text=formatting.duration(mean), value=mean))
     known = lines.lines.dropna(subset="train_images")
     columns = (
         ("parameters", "Parameters" if known.empty else "Model size", spelled),
@@ -34,12 +34,17 @@ def size_blocks(lines: TableLines) -> list[Block]:
     ]
 
 
-def _images(number: int) -> str:
-    return formatting.count(number) if number else "none"
+def _parameters(own: Sequence[int]) -> Text:
+    spelled = formatting.listing(formatting.parameters(size) for size in sorted(own))
+    return Text(text=spelled, value=float(max(own)))
+
+
+def _images(number: int) -> Text:
+    return Text(text=formatting.count(number) if number else "none", value=float(number))
 
 
 def _cell(lines: TableLines, line: int, texts: pd.Series) -> TableCell:
-    return Text(text=texts[line]) if line in texts.index else Hole(reason=lines.summary(line) or "not recorded")
+    return texts[line] if line in texts.index else Hole(reason=lines.summary(line) or "not recorded")
 
 
 def quoted_size_blocks(lines: TableLines) -> list[Block]:
@@ -70,7 +75,7 @@ def published_sizes(plan: Plan, lines: TableLines) -> Table | None:
     ]
     source = f" from {plan.quoted_source.partition(':')[0]}" if plan.quoted_source else ""
     return Table(
-        name=f"{plan.experiment} {plan.panel}".strip(),
+        name=plan.name,
         scale=plan.scale,
         columns=tuple(column for column, _ in blocks),
         rows=tuple(rows),

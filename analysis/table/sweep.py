@@ -1,12 +1,11 @@
 """The schedule sweep in the paper's form: k_sample down, schedules across, one metric (Table 4)."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.schema.records import Better, Plan
-from prism_bench.analysis.stats.contrasts import pool_groups
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.build import (
     lettered,
@@ -16,7 +15,9 @@ from prism_bench.analysis.table.build import (
     quoted_column,
     with_best,
 )
-from prism_bench.analysis.table.caption import SMALL_SCALE_MARK, caption
+from prism_bench.analysis.table.caption import SMALL_SCALE_MARK, caption, unmarked
+from prism_bench.analysis.table.short_caption import how, marks, short_label, where
+from prism_bench.analysis.table.spread import Spread
 from prism_bench.analysis.table.table_model import Hole, Row, Table, TableCell
 
 HEADING = "k_sample"
@@ -37,10 +38,14 @@ class Published(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A sweep's cells by schedule and k_sample, in the first metric: `cells` and `quoted` are [schedule][k_sample]."""
+    """A sweep's cells by schedule and k_sample, in the first metric: `cells` and `quoted` are [schedule][k_sample].
+
+    `rows` are the ids of the schedules' rows.
+    """
 
     plan: Plan
     metric: Metric
+    rows: tuple[str, ...]
     schedules: tuple[str, ...]
     k_samples: tuple[int, ...]
     cells: tuple[tuple[TableCell, ...], ...]
@@ -67,11 +72,11 @@ def sweep_of(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) ->
         return published_cell(lines, line, source.metric, source.better)
 
     at = [[numbers.get((row, k)) for k in k_samples] for row in rows["row"]]
-    groups = pool_groups(lines)
-    by_k = [_ranked([own[i] for own in at], lines, metric, estimator, groups) for i in range(len(k_samples))]
+    by_k = [_ranked([own[i] for own in at], lines, metric, estimator) for i in range(len(k_samples))]
     return Sweep(
         plan=plan,
         metric=metric,
+        rows=tuple(row.id for row in plan.rows if row.id in set(rows["row"])),
         schedules=tuple(row.label for row in plan.rows if row.id in set(rows["row"])),
         k_samples=k_samples,
         cells=tuple(zip(*by_k, strict=True)),
@@ -80,21 +85,18 @@ def sweep_of(plan: Plan, lines: TableLines, estimator: Estimator = STUDENT_T) ->
     )
 
 
-def _ranked(
-    at: Sequence[int | None],
-    lines: TableLines,
-    metric: Metric,
-    estimator: Estimator,
-    groups: Mapping[int, Hashable],
-) -> list[TableCell]:
+def _ranked(at: Sequence[int | None], lines: TableLines, metric: Metric, estimator: Estimator) -> list[TableCell]:
     """The cells of one k_sample, the best of them marked."""
     cells = {line: mean_cell(lines, line, metric.name, estimator) for line in at if line is not None}
-    marked = dict(zip(cells, with_best(cells, metric, estimator, groups), strict=True))
+    marked = dict(zip(cells, with_best(cells, lines, metric, estimator), strict=True))
     return [Hole(reason="not in the plan") if line is None else marked[line] for line in at]
 
 
-def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T) -> Table:
-    """A table with a row for each k_sample and a column for each schedule, measured, then quoted."""
+def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T, spread: Spread = "ci") -> Table:
+    """A table with a row for each k_sample and a column for each schedule, measured, then quoted.
+
+    spread: what its caption says of the cells, which hold intervals (`spread.with_spread` changes them).
+    """
     plan = sweep.plan
     small = SMALL_SCALE_MARK if plan.scale != "paper" and sweep.source is not None else ""
     measured, quoted = ([cell for own in blocks for cell in own] for blocks in (sweep.cells, sweep.quoted))
@@ -108,16 +110,20 @@ def paper_form(sweep: Sweep, estimator: Estimator = STUDENT_T) -> Table:
         for index, k in enumerate(sweep.k_samples)
     ]
     marked, notes = lettered(rows)
-    title, *rest = caption(plan, {sweep.metric.name: sweep.metric}, estimator)
     quotes = "" if sweep.source is None else f", quoted: {sweep.source.heading}"
-    said = f"Cells: {sweep.metric.label} {sweep.metric.arrow}{quotes}; bold and underlined are decided within a row."
-    return Table(
-        name=f"{plan.experiment} {plan.panel}".strip(),
+    said = f"Cells: {short_label(sweep.metric)} {sweep.metric.arrow}{quotes}"
+    table = Table(
+        name=plan.name,
         scale=plan.scale,
         columns=tuple(columns),
         rows=tuple(marked),
-        caption=(title, said, *rest),
         notes=notes,
         estimator=estimator,
         stub=HEADING,
+    )
+    in_rows = "Bold and underlined are decided within a row."
+    return replace(
+        table,
+        caption=(where(plan), f"{said}. {how(plan, table, [sweep.metric], spread)}", *marks(plan, table)),
+        details=(*unmarked(caption(plan, {sweep.metric.name: sweep.metric}, estimator, spread)), in_rows),
     )

@@ -1,7 +1,7 @@
 """What a table consists of: columns, rows, and cells that are measured, quoted, missing or words."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
 
@@ -47,9 +47,10 @@ class Hole:
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """Words or an already spelled number; empty where nothing belongs."""
+    """Words or an already spelled number, with the number itself; empty where nothing belongs."""
 
     text: str
+    value: float | None = field(default=None, compare=False)
 
 
 TableCell = Measured | Quoted | Hole | Text
@@ -112,8 +113,8 @@ class Row:
 class Table:
     """Everything an output needs. `notes` belong to the letters a, b, ... of cells; `caption` is plain sentences.
 
-    `name` and `scale` are the plan's; `stub` heads the column of row labels. `group`: what a further table of the same
-    plan shows; empty for the main one.
+    `details` say how its numbers were measured, where the caption does not. `name` and `scale` are the plan's; `stub`
+    heads the column of row labels. `group`: what a further table of the same plan shows; empty for the main one.
     """
 
     columns: tuple[Column, ...]
@@ -123,6 +124,7 @@ class Table:
     caption: tuple[str, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
     remarks: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     estimator: Estimator = STUDENT_T
     stub: str = "Variant"
     group: str = ""
@@ -131,6 +133,8 @@ class Table:
     def blocks(self) -> list[tuple[str, str, int]]:
         """The kinds of columns side by side: each with its words, where it needs some, and how many columns it has."""
         words = {"measured": f"measured here, scale {self.scale}", "quoted": "quoted, not measured here"}
+        if not any(column.kind == "quoted" for column in self.columns):
+            words = {}
         kinds = groupby(self.columns, key=lambda column: column.kind)
         return [(kind, words.get(kind, ""), len(list(columns))) for kind, columns in kinds]
 

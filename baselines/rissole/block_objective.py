@@ -15,6 +15,26 @@ from prism_bench.baselines.rissole.unet import UNet
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.rng import numpy_rng, torch_rng
 from prism_bench.prism.training.loop import Epochs
+from prism_bench.prism.training.placement import sent
+
+
+class BlockDraw(NamedTuple):
+    """What is drawn for a step: rows of the codes and which view of each, [n] each. Noise is a function of the step."""
+
+    step: int
+    rows: Ids
+    views: Ids
+    k: int
+
+    @property
+    def n(self) -> int:
+        """Images."""
+        return len(self.rows)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """k_train, the same at every step."""
+        return {"k_train": self.k}
 
 
 class BlockBatch(NamedTuple):
@@ -24,20 +44,6 @@ class BlockBatch(NamedTuple):
     neighbours: Tensor
     t: Tensor
     noise: Tensor
-
-    @property
-    def n(self) -> int:
-        """Images."""
-        return len(self.codes)
-
-    @property
-    def facts(self) -> dict[str, float]:
-        """k_train, the same at every step."""
-        return {"k_train": self.neighbours.shape[1]}
-
-    def to(self, device: torch.device) -> "BlockBatch":
-        """The same batch on another device."""
-        return BlockBatch(*(part.to(device) for part in self))
 
 
 class Views(NamedTuple):
@@ -68,10 +74,12 @@ class BlockObjective:
         scale: float,
         batch_size: int,
         seed: int,
+        device: str,
     ) -> None:
         channels, width = block
         self.views, self.module, self.process = views, module, process
         self.factor, self.scale, self.batch_size, self.seed = factor, scale, batch_size, seed
+        self.device = torch.device(device)
         self.epochs = Epochs(len(views.codes), seed)
         self.shape = (factor**2, channels, width, width)
 
@@ -79,18 +87,23 @@ class BlockObjective:
         """The U-Net's weights; the first stage stays as it is."""
         return [list(network.parameters())]
 
-    def batch(self, step: int, seen: int) -> BlockBatch:
-        """One of its views for every image; a time step of its own for every block, or one for each position."""
+    def draw(self, step: int, seen: int) -> BlockDraw:
+        """One of its views for every image."""
         rows = self.epochs.rows(seen, self.batch_size)
-        view = numpy_rng(self.seed, "flips", step).integers(self.views.codes.shape[1], size=self.batch_size)
-        rng = torch_rng(self.seed, "training noise", step)
-        times = (1 if self.process.shared_t else self.batch_size, self.shape[0])
-        t = torch.randint(self.process.steps, times, generator=rng).expand(self.batch_size, -1)
+        views = numpy_rng(self.seed, "flips", step).integers(self.views.codes.shape[1], size=self.batch_size)
+        return BlockDraw(step, rows, views, self.views.neighbours.shape[-1])
+
+    def gather(self, draw: BlockDraw) -> BlockBatch:
+        """A time step of its own for every block, or one for each position."""
+        rng = torch_rng(self.seed, "training noise", draw.step, device=self.device)
+        times = (1 if self.process.shared_t else draw.n, self.shape[0])
+        t = torch.randint(self.process.steps, times, generator=rng, device=self.device).expand(draw.n, -1)
+        chosen = draw.rows, draw.views
         return BlockBatch(
-            codes=torch.from_numpy(np.ascontiguousarray(self.views.codes[rows, view])),
-            neighbours=torch.from_numpy(np.ascontiguousarray(self.views.database[self.views.neighbours[rows, view]])),
+            codes=sent(np.ascontiguousarray(self.views.codes[chosen]), self.device),
+            neighbours=sent(np.ascontiguousarray(self.views.database[self.views.neighbours[chosen]]), self.device),
             t=t,
-            noise=torch.randn(self.batch_size, *self.shape, generator=rng),
+            noise=torch.randn(draw.n, *self.shape, generator=rng, device=self.device),
         )
 
     def losses(self, network: UNet, batch: BlockBatch) -> Iterator[Tensor | None]:

@@ -8,7 +8,7 @@ import torch
 
 from prism_bench.baselines.rissole.blocks import split
 from prism_bench.baselines.rissole.first_stage.first_stage import BATCH, Autoencoder, Codes
-from prism_bench.prism.conditioning.retrieval import nearest
+from prism_bench.prism.conditioning.neighbour_search import ExactSearch
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.encoders.base import Vectors
 
@@ -54,7 +54,7 @@ def retrieve(queries: Vectors, database: Vectors, k: int, *, threads: int, own: 
     gallery = np.arange(len(database))
     wide = k if own is None else k + 1
     both = np.concatenate([database, queries])
-    found = np.concatenate([part for _, part in nearest(both, gallery, wide, first=len(database), threads=threads)])
+    found = ExactSearch(both, gallery, wide, threads=threads)(np.arange(len(database), len(both)))
     if own is None:
         return found
     # A stable sort moves the row itself to the end; where it is not among them, the last one goes.

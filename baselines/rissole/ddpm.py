@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.methods.sampling import Sampler
+from prism_bench.prism.methods.sampling import MOST_STEPS, Sampler
 from prism_bench.prism.sources import WHOLE, Sources, left_open
 
 Predict = Callable[[Tensor, int], Tensor]
@@ -35,6 +35,8 @@ class DDPM(Component, family="noise_process", name="ddpm"):
 
     def __post_init__(self) -> None:
         self.check_least("process", steps=2)
+        if self.steps > MOST_STEPS:
+            raise InputError(f"process.steps must be at most {MOST_STEPS:,}, not {self.steps:,}")
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise InputError(f"process needs 0 < beta_start <= beta_end < 1, not {self.beta_start} and {self.beta_end}")
 

@@ -15,6 +15,7 @@ from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels, to_uint8
 from prism_bench.prism.methods.method import SampleRequest
 from prism_bench.prism.rng import torch_rng
+from prism_bench.prism.training.loop import Training
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class FittedRissole:
     factor: int
     scale: float
     device: str
+    training: Training
 
     @torch.inference_mode()
     def sample(self, request: SampleRequest) -> Pixels:
@@ -52,8 +54,9 @@ class FittedRissole:
         guide = condition.flatten(0, 1)
 
         def predict(noisy: Tensor, t: int) -> Tensor:
-            noise: Tensor = self.network(noisy, torch.full_like(position, t), guide, position)
-            return noise
+            with self.training.autocast(self.device):
+                noise: Tensor = self.network(noisy, torch.full_like(position, t), guide, position)
+            return noise.to(noisy.dtype)
 
         found = sampler.sample(predict, fresh(), self.process, fresh)
         latents = assemble(found.reshape(n, blocks, channels, w, w)) * self.scale

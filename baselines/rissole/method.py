@@ -101,6 +101,11 @@ class Rissole(Method, name="rissole"):
             )
         self.unet.check(side // self.factor)
 
+    @property
+    @override
+    def sampled_in(self) -> str:
+        return self.training.precision
+
     @override
     def check_training(self, resolution: int, seed: int) -> None:
         self.training.check_learns(self.training.batch)
@@ -164,6 +169,7 @@ class Rissole(Method, name="rissole"):
             scale=scale,
             batch_size=self.training.batch,
             seed=seed,
+            device=runtime.device,
         )
         average = train(network, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
         self._save(average, scale, data.first, folder)
@@ -208,6 +214,7 @@ class Rissole(Method, name="rissole"):
             factor=self.factor,
             scale=float(metadata_of(folder / WEIGHTS)["latent_scale"]),
             device=runtime.device,
+            training=self.training,
         )
 
     def training_flops(self, resolution: int, embedding_dim: int) -> float:

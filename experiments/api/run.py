@@ -5,9 +5,10 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from prism_bench.experiments.api.call import check_caller, console, takes
+from prism_bench.experiments.api.call import check_caller, screen, takes
 from prism_bench.experiments.execution.run_experiments import carry_out
 from prism_bench.experiments.execution.run_result import RunResult
+from prism_bench.experiments.execution.trackers import check_trackers
 from prism_bench.experiments.options.option import command_of, options_of
 from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.planning.plan_summary import summary
@@ -39,7 +40,8 @@ def run(*experiments: "str | Experiment", quiet: bool = False, **options: Any) -
     """
     check_caller()
     asked = _asked(experiments, options, dry_run=False)
-    prepared = prepare(asked, console(quiet=quiet))
+    check_trackers(asked)
+    prepared = prepare(asked, screen(quiet=quiet, verbose=asked.verbose))
     _check_workers(prepared)
     return carry_out(prepared)
 
@@ -50,22 +52,18 @@ def plan(*experiments: "str | Experiment", quiet: bool = False, **options: Any) 
 
     Returns:
         One line for each stage, inputs first: kind, label, key, state (cached, to do, or not needed) and seconds, the
-        time of one worker as a short probe of this machine estimates it (0 for what is not to do).
+        time of one worker as a short probe of this machine estimates it (0 for what is not to do; NaN where
+        stages are made by an executor elsewhere).
 
     Raises:
         InputError: what was asked cannot be done as asked.
     """
     from pandas import DataFrame
 
-    prepared = prepare(_asked(experiments, options, dry_run=True), console(quiet=quiet))
+    prepared = prepare(_asked(experiments, options, dry_run=True), screen(quiet=quiet))
     guess = prepared.estimate()
-    prepared.console.print(summary(prepared, guess), markup=False)
-    stages = {address: stage for compiled in prepared.plans for address, stage in compiled.stages.items()}
-    lines = [
-        (stage.kind, stage.title, stage.address.key, prepared.survey.state(address), guess.seconds.get(address, 0.0))
-        for address, stage in stages.items()
-    ]
-    return DataFrame(lines, columns=["kind", "label", "key", "state", "seconds"])
+    prepared.screen.say(summary(prepared, guess))
+    return DataFrame(prepared.planned(guess), columns=["kind", "label", "key", "state", "seconds"])
 
 
 def _asked(experiments: tuple[Any, ...], options: dict[str, Any], *, dry_run: bool) -> RunOptions:
@@ -81,7 +79,7 @@ def _asked(experiments: tuple[Any, ...], options: dict[str, Any], *, dry_run: bo
 def _check_workers(prepared: Prepared) -> None:
     """Components written in a notebook or an interpreter exist in its process alone."""
     main = sys.modules["__main__"]
-    if not prepared.slots.here and not hasattr(main, "__file__"):
+    if prepared.pool.imports and not hasattr(main, "__file__"):
         for stage in prepared.survey.todo.values():
             for name in re.findall(r'"component":"([^"]+)"', canonical(stage.identity)):
                 if member(*name.split("/", 1)).__module__ == "__main__":

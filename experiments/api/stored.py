@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prism_bench.experiments.api.call import check_caller, console, takes
+from prism_bench.experiments.api.call import check_caller, screen, takes
 from prism_bench.experiments.options.option import command_of, options_of
 from prism_bench.experiments.options.stored import ReportOptions, StoreOptions
 from prism_bench.experiments.options.trained import CompareOptions
@@ -27,7 +27,7 @@ def results(
     Args:
         store: its folder (default: that of the commands).
         experiments: only these (default: every one that has been run).
-        every_plan: earlier plans of the experiments too (default: the latest).
+        every_plan: each plan of the experiments by itself (default: those that may share a table as one).
 
     Raises:
         InputError: there is no such store, or an experiment that it does not hold.
@@ -91,4 +91,4 @@ def tune(target: str = "k-max", *, quiet: bool = False, **options: Any) -> "Summ
 
     check_caller()
     asked = options_of(TuneOptions, {**options, "target": target})
-    return run_tune(replace(asked, command=command_of("tune", asked)), console(quiet=quiet))
+    return run_tune(replace(asked, command=command_of("tune", asked)), screen(quiet=quiet, verbose=asked.verbose))

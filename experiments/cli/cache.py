@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from prism_bench.experiments.cli.command import command_group, takes
+from prism_bench.experiments.cli.command import command_group, print_document, takes
 from prism_bench.experiments.options.stored import GcOptions, LsOptions, RemoteOptions, VerifyOptions, WhyOptions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from prism_bench.experiments.store.gc import Item
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.experiments.store.remote import Moved, Say
@@ -25,9 +27,12 @@ app = command_group("What the store holds: ls, why, verify, gc, push, pull.")
 def list_(options: LsOptions) -> None:
     """List the kinds of stages with their sizes, or every stage of one kind."""
     from prism_bench.experiments.store.inventory import Inventory
-    from prism_bench.experiments.store.ls import overview, stages_of_kind
+    from prism_bench.experiments.store.ls import as_document, overview, stages_of_kind
 
     inventory = Inventory.read(options.store)
+    if options.as_json:
+        print_document(as_document(inventory, options.kind))
+        return
     _print(overview(inventory) if options.kind is None else stages_of_kind(options.kind, inventory))
 
 
@@ -48,7 +53,7 @@ def verify(options: VerifyOptions) -> int:
     """Read every file of every stage and compare checksums; exit code 1 where one is bad."""
     from prism_bench.experiments.formatting import counted, size
     from prism_bench.experiments.store.inventory import Inventory
-    from prism_bench.experiments.store.verify import amount, bundled, check
+    from prism_bench.experiments.store.verify import amount, bundled, check, wrong_documents
 
     inventory = Inventory.read(options.store)
     bad: list[Checked] = []
@@ -58,30 +63,40 @@ def verify(options: VerifyOptions) -> int:
             bad += [checked] if checked.fault is not None else []
     for one in bad:
         typer.echo(f"bad: {one.address.kind} {one.address.key}: {one.fault}")
-    for path in inventory.unreadable:
-        typer.echo(f"bad: {path} cannot be read as JSON of its kind; delete it and run its command again")
-    if bad:
-        _mend(bad, inventory, set_aside=options.set_aside)
+    wrong = dict(wrong_documents(inventory))
+    for words in wrong.values():
+        typer.echo(f"bad: {words}")
+    if bad or wrong:
+        _mend(bad, wrong, inventory, options)
     if bundled(inventory) is not None:
         typer.echo("This is an unpacked bundle: what it left out is not missed.")
     count = len(inventory.stages) + len(inventory.broken)
-    found = counted(len(bad) + len(inventory.unreadable), "fault") if bad or inventory.unreadable else "all sound"
+    found = counted(len(bad) + len(wrong), "fault") if bad or wrong else "all sound"
     typer.echo(f"{counted(count, 'stage')}, {size(amount(inventory))} read in {inventory.store.root}: {found}")
-    return 1 if bad or inventory.unreadable else 0
+    return 1 if bad or wrong else 0
 
 
-def _mend(bad: "Iterable[Checked]", inventory: "Inventory", *, set_aside: bool) -> None:
-    from prism_bench.experiments.store.verify import remedies
+def _mend(bad: "Iterable[Checked]", wrong: "Iterable[Path]", inventory: "Inventory", options: VerifyOptions) -> None:
+    from prism_bench.experiments.store.verify import remedies, restore_latest, set_aside_document
 
-    addresses = [one.address for one in bad]
-    if set_aside:
+    addresses, store = [one.address for one in bad], inventory.store
+    if options.set_aside:
         for address in addresses:
-            typer.echo(f"set aside: {inventory.store.set_aside(address)}")
+            typer.echo(f"set aside: {store.set_aside(address)}")
+        for path in wrong:
+            if path.exists():
+                typer.echo(f"set aside: {set_aside_document(path, store)}")
+        for done in restore_latest(store):
+            typer.echo(done)
     else:
-        typer.echo("Left in place; `prism-bench cache verify --set-aside` moves them out of the way.")
+        aside = options.next_command("cache", "verify", "--set-aside")
+        typer.echo(f"Left in place; `{aside}` moves them out of the way.")
     for command, stages in remedies(inventory, addresses).items():
         names = ", ".join(f"{address.kind} {address.key}" for address in stages)
         typer.echo(f"{names}: made again by: {command}" if command else f"{names}: no plan is known to need it")
+    for path in wrong:
+        for plan in inventory.plans_with(path.stem)[:1]:
+            typer.echo(f"record {path.stem}: made again by: {plan.document.command}")
 
 
 @app.command()

@@ -1,16 +1,7 @@
-"""`train`, `sample`, `evaluate` and `compare`: daily work."""
+"""`sample`, `evaluate` and `compare`: what has been trained."""
 
-from prism_bench.experiments.cli.command import console, takes
+from prism_bench.experiments.cli.command import print_document, screen, takes
 from prism_bench.experiments.options.trained import CompareOptions, EvaluateOptions, SampleOptions
-from prism_bench.experiments.options.training import TrainOptions
-
-
-@takes(TrainOptions)
-def train(options: TrainOptions) -> int:
-    """Train one variant and look at its samples; tables find it trained, and it finds what tables trained."""
-    from prism_bench.experiments.tools.train import run_train
-
-    return 0 if run_train(options, console()).ok else 1
 
 
 @takes(SampleOptions)
@@ -18,8 +9,11 @@ def sample(options: SampleOptions) -> None:
     """Draw images from a trained variant."""
     from prism_bench.experiments.tools.sample import run_sample
 
-    say = console()
-    say.print(f"Samples: {run_sample(options, say)}", markup=False)
+    say = screen(options)
+    out = run_sample(options, say)
+    say.tell(f"Samples: {out}")
+    if options.as_json:
+        print_document({"run": options.run, "n": options.n, "seed": options.seed, "files": [str(out.absolute())]})
 
 
 @takes(EvaluateOptions)
@@ -27,22 +21,26 @@ def evaluate(options: EvaluateOptions) -> None:
     """Measure a trained variant against its own data, or one set of pictures against another."""
     from prism_bench.experiments.tools.evaluate import run_evaluate
 
-    say = console()
+    say = screen(options)
     found = run_evaluate(options, say)
     for line in (found.title, *found.lines()):
-        say.print(line, markup=False)
+        say.tell(line)
     if options.out is not None:
-        say.print(f"Written to {options.out.absolute()}", markup=False)
+        say.tell(f"Written to {options.out.absolute()}")
+    if options.as_json:
+        written = [] if options.out is None else [str(options.out.absolute())]
+        print_document({**found.document(), "files": written})
 
 
 @takes(CompareOptions)
 def compare(options: CompareOptions) -> None:
     """Put computed rows side by side: settings, metrics with paired intervals, samples from the same noise."""
-    from prism_bench.experiments.execution.run_experiments import LEAST_WIDTH
     from prism_bench.experiments.tools.compare import run_compare
 
-    say = console()
+    say = screen(options)
     found = run_compare(options)
-    say.print(found.text(max(say.width, LEAST_WIDTH)), markup=False)
-    say.print(f"\nPictures and tables: {found.folder.absolute()}", markup=False)
-    say.print("  " + "  ".join(path.name for path in found.files), markup=False)
+    found.show(say)
+    say.tell(f"\nPictures and tables: {found.folder.absolute()}")
+    say.say("  " + "  ".join(path.name for path in found.files))
+    if options.as_json:
+        print_document(found.document())

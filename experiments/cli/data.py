@@ -2,7 +2,7 @@
 
 import typer
 
-from prism_bench.experiments.cli.command import command_group, console, takes
+from prism_bench.experiments.cli.command import command_group, screen, takes
 from prism_bench.experiments.options.data import CheckOptions, ExportOptions, ImportOptions, PrepareOptions
 from prism_bench.experiments.options.stored import StoreOptions
 
@@ -17,9 +17,9 @@ def prepare(options: PrepareOptions) -> None:
     """Read a dataset's official files once; every table finds it then, memory-mapped."""
     from prism_bench.experiments.data.prepare import prepare
 
-    folder = prepare(options, console())
+    folder = prepare(options, screen().said)
     typer.echo(f"Ready: {folder}")
-    typer.echo(f"Use it: prism-bench run table1 --scale paper --dataset {options.name}")
+    typer.echo(f"Use it: {options.next_command('run', 'table1', '--scale', 'paper', '--dataset', options.name)}")
 
 
 @app.command("list")
@@ -43,9 +43,8 @@ def list_(options: StoreOptions) -> None:
         typer.echo(f"  needs    {supply.files} ({supply.size})")
         typer.echo(f"  from     {supply.page}")
         typer.echo(f"  licence  {supply.licence}")
-        typer.echo(
-            f"  then     prism-bench data prepare {name} --from PATH   (resized to {side}, kept in {options.store})"
-        )
+        prepare = options.next_command("data", "prepare", name, "--from", "PATH")
+        typer.echo(f"  then     {prepare}   (resized to {side}, kept in {options.store})")
 
 
 @app.command()
@@ -60,7 +59,10 @@ def verify(options: CheckOptions) -> int:
     chosen = [paper_dataset(name) for name in options.names]
     chosen = chosen or [one for one in PAPER_DATASETS.values() if prepared(one, kept) is not None]
     if not chosen:
-        typer.echo(f"nothing is prepared in {options.store}; `prism-bench data list` says what each dataset needs")
+        typer.echo(
+            f"nothing is prepared in {options.store}; "
+            f"`{options.next_command('data', 'list')}` says what each dataset needs"
+        )
     faults = 0
     for dataset in chosen:
         fault = verified(dataset, kept)
@@ -68,7 +70,8 @@ def verify(options: CheckOptions) -> int:
         count = (note_of(dataset, kept) or {})["images"]
         typer.echo(f"{dataset.name}: {f'{count:,} images, sound' if fault is None else fault}")
     if faults:
-        typer.echo("prepare what is damaged again; `prism-bench cache verify --set-aside` moves it out of the way")
+        aside = options.next_command("cache", "verify", "--set-aside")
+        typer.echo(f"prepare what is damaged again; `{aside}` moves it out of the way")
     return 1 if faults else 0
 
 
@@ -78,7 +81,7 @@ def export(options: ExportOptions) -> None:
     """Embed all images of a dataset, where that has not been done, and write them to one file."""
     from prism_bench.experiments.tools.embeddings import export_embeddings
 
-    typer.echo(f"Written: {export_embeddings(options, console())}")
+    typer.echo(f"Written: {export_embeddings(options, screen())}")
 
 
 @embeddings.command("import")
@@ -87,4 +90,4 @@ def import_(options: ImportOptions) -> None:
     """Take such a file into the store; runs on the same images find it there and need no weights."""
     from prism_bench.experiments.tools.embeddings import import_embeddings
 
-    typer.echo(f"Ready: {import_embeddings(options, console())}")
+    typer.echo(f"Ready: {import_embeddings(options, screen())}")

@@ -1,26 +1,45 @@
 """The command line: parsing and printing only. Heavy libraries are imported when a command needs them."""
 
 import os
-import subprocess
 import sys
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from prism_bench.experiments.cli.bundle import bundle
 from prism_bench.experiments.cli.cache import app as cache_app
-from prism_bench.experiments.cli.command import command_group, console, takes
-from prism_bench.experiments.cli.daily import compare, evaluate, sample, train
+from prism_bench.experiments.cli.command import command_group, print_document, screen, takes
+from prism_bench.experiments.cli.daily import compare, evaluate, sample
 from prism_bench.experiments.cli.data import app as data_app
-from prism_bench.experiments.cli.run import run, schedule_sweep, tune
+from prism_bench.experiments.cli.run import run, schedule_sweep, train, tune
 from prism_bench.experiments.cli.schema import schema
+from prism_bench.experiments.cli.streams import abandon, is_closed_pipe, write_in_its_letters
 from prism_bench.experiments.options.stored import DoctorOptions, ListOptions, ReportOptions, StoreOptions, UiOptions
+from prism_bench.prism.errors import ComputeError, InputError, machine_fault
 
 app = command_group(
     "Ablations and benchmarks for PRISM: patch diffusion with retrieved neighbours as its global view.",
     name="prism-bench",
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", is_eager=True, callback=_print_version, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
 
 app.command()(run)
 app.command("schedule-sweep")(schedule_sweep)
@@ -39,34 +58,42 @@ app.add_typer(data_app, name="data")
 @takes(ReportOptions)
 def report(options: ReportOptions) -> None:
     """Write tables and one page of everything from the records: no torch, no computing, partial results as such."""
+    from prism_bench.analysis.table.results import Results
     from prism_bench.experiments.reports.reporting import report_experiments
+    from prism_bench.experiments.reports.result_document import results_document
 
-    for path in report_experiments(options):
-        typer.echo(path)
+    say, parts = screen(options), list[Results]()
+    written = report_experiments(options, parts.append, say.say)
+    for part in parts:
+        for sentence in part.headline:
+            say.tell(f"{part.plan.experiment}: {sentence}")
+    for path in written:
+        say.tell(path)
+    if options.as_json:
+        print_document({"store": str(options.store.absolute()), **results_document(parts, written)})
 
 
 @app.command("list")
 @takes(ListOptions)
 def list_(options: ListOptions) -> None:
     """List what there is to combine: every family, or the members of one, with a line on each."""
-    from prism_bench.experiments.tools.look import list_members
+    from prism_bench.experiments.tools.look import lines_of, list_members
 
-    for line in list_members(options.family, options.plugins):
+    found = list_members(options.family, options.plugins)
+    if options.as_json:
+        print_document(found)
+        return
+    for line in lines_of(found):
         typer.echo(line)
 
 
 @app.command()
 @takes(UiOptions)
-def ui(options: UiOptions) -> int:
-    """Open MLflow's comparison view on the store."""
-    from prism_bench.experiments.tools.look import ui_command
+def ui(options: UiOptions) -> None:
+    """Open MLflow on the comparison of the runs that an experiment's table shows."""
+    from prism_bench.experiments.tools.serve import serve
 
-    command = ui_command(options.store, options.port, typer.echo)
-    typer.echo(f"MLflow at http://127.0.0.1:{options.port} (Ctrl-C ends it)")
-    try:
-        return subprocess.call(command)
-    except KeyboardInterrupt:
-        return 0
+    serve(options, typer.echo)
 
 
 @app.command()
@@ -90,7 +117,11 @@ def doctor(options: DoctorOptions) -> int:
     from prism_bench.prism.component import load_members
 
     load_members()
-    return run_doctor(options.store, console(), golden=options.golden)
+    found = run_doctor(options, screen(options).results)
+    failed = any(line.state == "fails" for line in found)
+    if options.as_json:
+        print_document({"ok": not failed, "findings": [asdict(line) for line in found]})
+    return 1 if failed else 0
 
 
 @app.command()
@@ -104,27 +135,33 @@ def version() -> None:
 def main() -> None:
     """Entry point: an error that we foresee is one message and an exit code, never a traceback."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    write_in_its_letters(sys.stdout, sys.stderr)
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # closed before the command began
+                sys.stdout.flush()
     except Exception as error:
-        code = _exit_code(error)
-        if code is None:
+        if is_closed_pipe(error):
+            abandon(sys.stdout)
+            sys.exit(1)
+        message = _foreseen(error)
+        if message is None:
             raise
-        typer.secho(f"error: {error}", err=True, fg="red")
-        sys.exit(code)
+        typer.secho(f"error: {message}", err=True, fg="red", color=False if os.environ.get("NO_COLOR") else None)
+        abandon(sys.stdout)
+        sys.exit(1 if isinstance(message, ComputeError) else 2)
 
 
-def _exit_code(error: Exception) -> int | None:
-    """2 for what the user can mend, 1 for what failed while computing, None for a bug.
-
-    The classes are imported only once something has gone wrong.
-    """
+def _foreseen(error: Exception) -> Exception | None:
+    """What the user can mend, what failed while computing, and what lies with the machine; None for a bug."""
+    # Imported only once something has gone wrong.
     from prism_bench.analysis.errors import AnalysisError
-    from prism_bench.prism.errors import ComputeError, InputError
 
-    if isinstance(error, InputError | AnalysisError):
-        return 2
-    return 1 if isinstance(error, ComputeError) else None
+    if isinstance(error, InputError | ComputeError | AnalysisError):
+        return error
+    return machine_fault(error)
 
 
 if __name__ == "__main__":

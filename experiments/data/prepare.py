@@ -1,6 +1,5 @@
 """The paper's datasets from their official files into the store, once; and what is known of them before."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,10 @@ from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.store import Store, file_digest
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.stages.data import DatasetStage, publish_images
+from prism_bench.sealed import DamagedError, sealed, unsealed
 
+NOTED = {"dataset", "images", "classes", "source"}
+"""What the note of a preparation holds."""
 BIG = 2**30
 """A file of more bytes is known by its name and size alone: its checksum would take as long as reading it."""
 
@@ -49,8 +51,14 @@ def prepare(options: PrepareOptions, console: Console) -> Path:
     if not path.exists():
         raise InputError(f"--from {path}: no such file or folder; {dataset.title} is {dataset.supply.files}")
     console.print(f"Reading {dataset.title} from {path} ...", markup=False, soft_wrap=True)
+    with store.scratch("prepare", dataset.digest()) as folder:
+        return _read(dataset, path, store, folder / "images.npy", console)
+
+
+def _read(dataset: PaperDataset, path: Path, store: Store, file: Path, console: Console) -> Path:
+    """Read the official files at `path`, the pixels into `file`, and publish what they hold."""
     try:
-        images = dataset.read(path, Ticker(console))
+        images = dataset.read(path, Ticker(console), file)
         unseen = dataset.read_held_out(path)
     except InputError as error:
         # What reads pictures of the user's own speaks of the option that gives those.
@@ -61,13 +69,13 @@ def prepare(options: PrepareOptions, console: Console) -> Path:
     if unseen is not None and found.held_out is not None:
         publish_images(DatasetStage(dataset=found.held_out, label=f"{dataset.title}, held out"), unseen, store)
     stage = DatasetStage(dataset=found, label=dataset.title)
-    publish_images(stage, images, store)
+    publish_images(stage, images, store, file)
     counts: dict[str, Json] = {
         name: int(count) for name, count in zip(images.classes, np.bincount(images.labels), strict=True)
     }
     note: dict[str, Json] = {"dataset": found.to_json(), "images": len(images.labels), "classes": counts}
     _note(dataset, store).parent.mkdir(exist_ok=True)
-    write_json(_note(dataset, store), {**note, "source": _stamp(path)})
+    write_json(_note(dataset, store), sealed({**note, "source": _stamp(path)}))
     return store.folder(stage.address)
 
 
@@ -83,12 +91,12 @@ def prepared(dataset: PaperDataset, store: Store) -> PaperDataset | None:
 
 
 def note_of(dataset: PaperDataset, store: Store) -> dict[str, Any] | None:
-    """What is remembered of the preparation: dataset, images, counts of classes, source."""
+    """What is remembered of the preparation: dataset, images, counts of classes, source; None where that is lost."""
     try:
-        found: dict[str, Any] = json.loads(_note(dataset, store).read_text())
-    except (OSError, json.JSONDecodeError):
+        found = unsealed(_note(dataset, store).read_bytes())
+    except (OSError, DamagedError):
         return None
-    return found
+    return found if found.keys() >= NOTED else None
 
 
 def verified(dataset: PaperDataset, store: Store) -> str | None:

@@ -12,6 +12,7 @@ from prism_bench.prism.stages.data import DatasetStage
 class ImageSource:
     """The data of a run: its stage, its labels, and what captions call it.
 
+    remarks: what a user should know of how their files were read.
     missing: why the pictures are not there; such data can be planned for (labels as declared) but not computed on.
     """
 
@@ -20,4 +21,5 @@ class ImageSource:
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
     skipped: int = 0
+    remarks: tuple[str, ...] = ()
     missing: str | None = None

@@ -12,9 +12,11 @@ from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.execution.costs import NEWEST_COST, cost, count_parameters
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
+from prism_bench.experiments.tracking.commit import project_commit
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
+from prism_bench.sealed import sealed
 
 LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "open_clip_torch", "safetensors", "prism-bench")
 
@@ -48,6 +50,7 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
             **{f"metric:{stage.metric.full_name}": stage.address.key for stage in cell.metrics},
         },
         environment=environment(),
+        commit=project_commit(),
     )
 
 
@@ -83,7 +86,7 @@ def stored_record(cell: Cell, store: Store) -> schema.Record | None:
 
 def write_record(record: schema.Record, store: Store) -> None:
     """Write a cell's record, atomically."""
-    write_json(store.record_path(record.record), record.model_dump(mode="json"))
+    write_json(store.record_path(record.record), sealed(record.model_dump(mode="json")))
 
 
 def _measured(stage: Stage, store: Store) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from prism_bench.analysis.schema.stored_plans import load_plans
+from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
+from prism_bench.analysis.schema.stored_plans import LATEST, load_plans
 from prism_bench.experiments.planning.plan import Plan
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.store import Store
+from prism_bench.sealed import sealed
 
 
 def write_plans(plans: Sequence[Plan], store: Store) -> None:
@@ -19,9 +21,10 @@ def write_plans(plans: Sequence[Plan], store: Store) -> None:
     for experiment, panels in latest.items():
         part = all(plan.document.only for plan in panels) and _cells_of(panels) <= _known(store, experiment)
         for plan in panels:
-            write_json(store.plan_path(experiment, plan.digest), plan.document.model_dump(mode="json"))
+            write_json(store.plan_path(experiment, plan.digest), sealed(plan.document.model_dump(mode="json")))
         if not part:
-            write_json(store.root / "experiments" / experiment / "latest", {"plans": [plan.digest for plan in panels]})
+            digests = [plan.digest for plan in panels]
+            write_json(store.root / "experiments" / experiment / LATEST, sealed({"plans": digests}))
 
 
 def _cells_of(plans: Sequence[Plan]) -> set[str]:
@@ -30,7 +33,10 @@ def _cells_of(plans: Sequence[Plan]) -> set[str]:
 
 def _known(store: Store, experiment: str) -> set[str]:
     """The records of an experiment's latest plans."""
-    if not (store.root / "experiments" / experiment / "latest").exists():
+    try:
+        plans = load_plans(experiment, store.root)
+    except NewerSchemaError:
+        raise
+    except AnalysisError:  # there are none, or they are damaged
         return set()
-    plans = load_plans(experiment, store.root)
     return {cell.record for plan in plans for row in plan.rows for cell in row.cells}

@@ -1,61 +1,43 @@
 """Plans carried out: their missing stages in a good order, and a record of each cell as soon as it is settled."""
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-
-from rich.console import Console
 
 from prism_bench.analysis.schema.records import Record
 from prism_bench.experiments.execution.cell_record import cell_record, stored_record, write_record
 from prism_bench.experiments.execution.progress_display import Display
+from prism_bench.experiments.execution.time_left import COST
+from prism_bench.experiments.interrupt import interruptible
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
-from prism_bench.prism.engine.local_pool import Pool
+from prism_bench.experiments.screen import Screen
+from prism_bench.experiments.store.in_use import in_use
+from prism_bench.prism.engine.pool import Pool
 from prism_bench.prism.engine.scheduler import Scheduler, StageObserver
-from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
-
-COST = {"training": 100.0, "samples": 20.0, "embeddings": 10.0, "features": 8.0}
-"""Rough relative cost by kind, for the order of work only; other kinds count 1."""
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """A polite kill (SIGTERM, as batch systems send) is treated as Ctrl-C: workers save, MLflow is told."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
 def working(
     todo: Mapping[str, Stage],
     store: Store,
-    slots: Slots,
-    plugins: tuple[Path, ...],
-    console: Console,
+    pool: Pool,
+    screen: Screen,
     observers: Sequence[StageObserver] = (),
 ) -> Iterator[Scheduler]:
     """A scheduler for some stages with its workers and a display of their progress, for as long as it is used."""
     with (
         interruptible(),
-        Pool(store, slots, plugins) as pool,
-        Display(todo, len(slots.places), console) as display,
+        in_use(todo.values(), store),
+        pool as entered,
+        Display(todo, pool.places, screen) as display,
     ):
-        yield Scheduler(store, pool, (display, *observers))
+        try:
+            yield Scheduler(store, entered, (display, *observers))
+        except KeyboardInterrupt:
+            screen.say(f"\nStopping {entered}: what is being made is saved first.")
+            raise
 
 
 def run_plans(

@@ -1,6 +1,6 @@
 """What a run leaves: its plans, and the records, tables and pictures of them in the store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,9 @@ from prism_bench.experiments.errors import as_input_errors
 from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.option import options_of
 from prism_bench.experiments.options.stored import ReportOptions
-from prism_bench.experiments.reports.reporting import estimator_called, place_name, report_folder, report_plans
+from prism_bench.experiments.reports.places import Placed, place_name, table_with
+from prism_bench.experiments.reports.reporting import estimator_called, report_tables
+from prism_bench.experiments.reports.result_document import finite, results_document
 from prism_bench.prism.errors import InputError, closest
 
 if TYPE_CHECKING:
@@ -36,17 +38,26 @@ class RunResult:
     """The outcome of `prism_bench.run`: everything is read from the store when it is asked for.
 
     plans: one for each experiment, or for each of the paper's datasets of it. store: the folder of the store.
-    ok: whether every cell has its numbers; `results` says of each other cell why it has none.
+    ok: whether every cell has its numbers; `results` says of each other cell why it has none. pool: whether rows were
+    compared by one spread. planned: of a dry run, every stage with its state.
     """
 
     plans: "tuple[Plan, ...]" = field(repr=False)
     store: Path
     ok: bool
+    pool: bool = field(default=False, repr=False)
+    planned: Sequence[dict[str, Any]] | None = field(default=None, repr=False)
+
+    @property
+    @as_input_errors()
+    def tables(self) -> "tuple[Placed, ...]":
+        """The tables of the report that show the plans, with what earlier ones add to them, and their folders."""
+        return tuple(table_with(plan, self.store) for plan in self.plans)
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Where the tables and pictures of each plan are."""
-        return tuple(dict.fromkeys(report_folder(plan, self.store) for plan in self.plans))
+        return tuple(folder for _, folder in self.tables)
 
     @property
     def folder(self) -> Path:
@@ -56,7 +67,10 @@ class RunResult:
     @property
     @as_input_errors()
     def results(self) -> "DataFrame":
-        """A tidy frame: one line for each cell and metric, quoted numbers on lines of their own kind."""
+        """A tidy frame of what was asked: one line for each cell and metric, quoted numbers on lines of their own kind.
+
+        `prism_bench.results` gives those of earlier runs too.
+        """
         from pandas import concat
 
         from prism_bench.analysis.frame.frame import frame_of
@@ -84,9 +98,9 @@ class RunResult:
     def figures(self) -> dict[str, Path]:
         """The pictures of the run by name; of several plans, by experiment and name."""
         pictures: dict[str, Path] = {}
-        for plan in self.plans:
+        for plan, folder in self.tables:
             prefix = "" if len(self.plans) == 1 else f"{place_name(plan)}/"
-            for path in sorted(report_folder(plan, self.store).glob("*.png")):
+            for path in sorted(folder.glob("*.png")):
                 pictures[f"{prefix}{path.stem}"] = path
         return pictures
 
@@ -105,10 +119,23 @@ class RunResult:
     def report(self, out: str | Path | None = None, **options: Any) -> list[Path]:
         """Write the run's report, as `prism-bench report` does; the paths of its files.
 
-        options: formats, interval and pool, as for `prism_bench.report`.
+        options: columns, spread, figure_formats and the others of `prism_bench.report`.
         """
         given = options_of(ReportOptions, {**options, "experiments": self._names, "out": out, "store": self.store})
-        return report_plans(self.plans, given)
+        return report_tables(self.tables, given)
+
+    @as_input_errors()
+    def document(self) -> dict[str, Any]:
+        """Everything of it in plain values, as `--json` prints it."""
+        from prism_bench.analysis.report.write_report import Source, results_of
+
+        estimator = estimator_called(pool=self.pool)
+        sources = [Source(plan=table, folder=folder) for table, folder in self.tables]
+        parts = [results_of(source, self.store, estimator) for source in sources]
+        files = [path for folder in self.folders for path in sorted(folder.glob("[!.]*")) if path.is_file()]
+        stages = {} if self.planned is None else {"stages": finite(self.planned)}
+        found = results_document(parts, files)
+        return {"ok": self.ok, "store": str(self.store), **stages, **found}
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -1,16 +1,21 @@
 """Writing to MLflow runs so that doing it twice is the same as doing it once."""
 
+import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prism_bench.experiments.mlflow_view.connection import ARTIFACTS, DATABASE, artifact_location, every, is_inside
-from prism_bench.experiments.mlflow_view.payload import Point
+from prism_bench.analysis.schema.records import Dataset as Images
+from prism_bench.experiments.mlflow_view.connection import ARTIFACTS, artifact_location, every, is_inside
 from prism_bench.experiments.mlflow_view.process_owner import PREFIX, owner_tags
+from prism_bench.experiments.reports.run_addresses import DATABASE
+from prism_bench.experiments.tracking.payload import Point, fingerprint, now_ms
+from prism_bench.prism.engine.lease import HeldError, Lease
 from prism_bench.prism.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,11 +23,10 @@ if TYPE_CHECKING:
 
 _MOST_METRICS = 1000
 """What a server takes in one request."""
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970, MLflow's unit of time."""
-    return int(time.time() * 1000)
+_LONGEST_DIGEST = 36
+"""Letters that MLflow takes of a dataset's digest."""
+PATIENCE = 60.0
+"""Seconds to wait for another command that writes the same run."""
 
 
 @dataclass(kw_only=True)
@@ -48,12 +52,19 @@ class RunWriter:
 
     def experiment(self, name: str) -> str:
         """Id of the MLflow experiment that holds all plans of one of our experiments, found or made."""
+        from mlflow.exceptions import MlflowException
+
         full, location = PREFIX + name, artifact_location(self.store, name)
         known = self.client.get_experiment_by_name(full)
         if known is None:
             # The kind spares the user a question when the page opens.
             tags = {"mlflow.experimentKind": "custom_model_development"}
-            return str(self.client.create_experiment(full, artifact_location=location, tags=tags))
+            try:
+                return str(self.client.create_experiment(full, artifact_location=location, tags=tags))
+            except MlflowException:
+                known = self.client.get_experiment_by_name(full)
+                if known is None:  # it was not another command that made it
+                    raise
         if known.lifecycle_stage == "deleted":
             self.client.restore_experiment(known.experiment_id)
         if location != known.artifact_location and is_inside(self.store):
@@ -63,9 +74,10 @@ class RunWriter:
             )
         return str(known.experiment_id)
 
-    def find(self, experiment_id: str, tag: str, value: str) -> list[Run]:
-        """Runs of an experiment that carry a tag, newest first."""
-        query = f"tags.`{tag}` = '{value}'"
+    def find(self, experiment_id: str, tags: Mapping[str, str]) -> list[Run]:
+        """Runs of an experiment that carry these tags, newest first."""
+        quoted = {name: f'"{value}"' if "'" in value else f"'{value}'" for name, value in tags.items()}
+        query = " AND ".join(f"tags.`{name}` = {value}" for name, value in quoted.items())
         found = every(lambda token: self.client.search_runs([experiment_id], query, page_token=token))
         return [
             Run(
@@ -79,12 +91,57 @@ class RunWriter:
             for run in found
         ]
 
+    def one(
+        self,
+        experiment_id: str,
+        known_by: Mapping[str, str],
+        name: str,
+        tags: dict[str, str],
+        started: int | None = None,
+    ) -> Run:
+        """The run known by some of its tags, found or made; of several commands that ask at once, one makes it."""
+        with self.alone(experiment_id, *known_by.values()):
+            found = self.find(experiment_id, known_by)
+            return found[-1] if found else self.create(experiment_id, name, tags, started)
+
+    @contextmanager
+    def alone(self, *what: str) -> Iterator[None]:
+        """Hold a lease of the store on a run, waiting for another command on the store that has it.
+
+        Raises:
+            HeldError: another has had it for PATIENCE seconds.
+        """
+        lease = Lease(self.store / "locks" / f"mlflow-{fingerprint(what)[:16]}")
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                lease.acquire()
+                break
+            except HeldError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        with lease:
+            yield
+
+    def refresh(self, run: Run) -> None:
+        """See what other commands have logged meanwhile."""
+        now = self.client.get_run(run.id)
+        run.status, run.last_step = now.info.status, None
+        run.params, run.tags, run.metrics = dict(now.data.params), dict(now.data.tags), dict(now.data.metrics)
+
     def create(self, experiment_id: str, name: str, tags: dict[str, str], started: int | None = None) -> Run:
         """A new run of this process, RUNNING since `started` (ms) or now."""
         started, tags = started or now_ms(), tags | owner_tags(self.store)
         made = self.client.create_run(experiment_id, start_time=started, tags=tags, run_name=name)
         self.runs_added += 1
         return Run(id=made.info.run_id, status="RUNNING", started=started, tags=tags)
+
+    def delete(self, run: Run) -> None:
+        """Put a run into MLflow's trash; one that another command has put there meanwhile stays there."""
+        with self.alone(run.id):
+            if self.client.get_run(run.id).info.lifecycle_stage == "active":
+                self.client.delete_run(run.id)
 
     def resume(self, run: Run) -> None:
         """Set a run that had ended back to RUNNING."""
@@ -111,15 +168,34 @@ class RunWriter:
         """Log the parameters that are absent: MLflow refuses to change one."""
         from mlflow.entities import Param
 
-        news = {name: value for name, value in params.items() if name not in run.params}
-        if news:
-            self.client.log_batch(run.id, params=[Param(name, value) for name, value in news.items()])
-            run.params |= news
+        if params.keys() <= run.params.keys():
+            return
+        # Two that log one at once both see that it is absent, and the database takes one.
+        with self.alone(run.id, "params"):
+            run.params = dict(self.client.get_run(run.id).data.params)
+            news = {name: value for name, value in params.items() if name not in run.params}
+            if news:
+                self.client.log_batch(run.id, params=[Param(name, value) for name, value in news.items()])
+                run.params |= news
 
-    def metrics(self, run: Run, values: Mapping[str, float]) -> None:
-        """Log final values (step 0) that differ from the latest ones."""
+    def metrics(self, run: Run, values: Mapping[str, float], step: int = 0) -> None:
+        """Log final values, at the images seen, that differ from the latest ones."""
         news = {name: value for name, value in values.items() if run.metrics.get(name) != value}
-        self._points(run, [Point(step=0, seconds=(now_ms() - run.started) / 1000, values=news)])
+        self._points(run, [Point(step=step, seconds=(now_ms() - run.started) / 1000, values=news)])
+
+    def dataset(self, run: Run, images: Images) -> None:
+        """Log what a run is computed on; MLflow keeps one of equal name and digest for all runs."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        facts = images.model_dump(exclude={"label", "digest"})
+        dataset = Dataset(
+            name=images.label,
+            digest=images.digest[:_LONGEST_DIGEST],
+            source_type="local",
+            source=json.dumps({"uri": f"stages/dataset/{images.digest}"}),
+            profile=json.dumps(facts),
+        )
+        self.client.log_inputs(run.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
     def curve(self, run: Run, points: Iterable[Point]) -> None:
         """Log the points beyond the last step that MLflow has, whoever logged it."""

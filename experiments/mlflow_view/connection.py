@@ -9,19 +9,20 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from prism_bench.prism.errors import InputError
+from prism_bench.experiments.databases import alone_in, check_driver, is_database
+from prism_bench.experiments.reports.run_addresses import DATABASE
+from prism_bench.prism.engine.runtime import TEMPORARY
+from prism_bench.prism.errors import ComputeError, InputError, first_line, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DATABASE = "mlflow.db"
 ARTIFACTS = "mlflow-artifacts"
 _QUIET_AND_QUICK = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -49,33 +50,51 @@ def is_inside(store: Path) -> bool:
 
 def artifact_location(store: Path, experiment: str) -> str | None:
     """File URI of an experiment's artifacts inside the store; None where a server decides."""
-    if not tracking_uri(store).startswith("sqlite:"):
+    if not is_database(tracking_uri(store)):
         return None
     return (store.resolve() / ARTIFACTS / experiment).as_uri()
 
 
-def ui_command(store: Path, port: int = 5000) -> list[str]:
-    """The command line that serves MLflow's pages on http://127.0.0.1:port.
+def check_tracking(store: Path) -> None:
+    """Load the driver of MLflow's database, where it is one.
 
     Raises:
-        InputError: MLFLOW_TRACKING_URI names a server, which serves its own pages.
+        InputError: it is not installed; the message says how to.
     """
     uri = tracking_uri(store)
-    if uri.startswith(("http://", "https://")):
-        raise InputError(f"MLFLOW_TRACKING_URI is a server, {uri}: open that address in a browser, nothing to start")
+    if is_database(uri) and not is_inside(store):
+        check_driver(uri, "MLFLOW_TRACKING_URI")
+
+
+def failure(store: Path, error: Exception) -> ComputeError:
+    """What is said where MLflow does not answer or fails."""
+    where = f"MLflow at {without_passwords(tracking_uri(store))}: {first_line(error)}"
+    return ComputeError(f"{where}; the records are untouched, run `prism-bench sync` again")
+
+
+def server_address(store: Path) -> str | None:
+    """The address of the server that MLFLOW_TRACKING_URI names, which serves its own pages; None for a database."""
+    uri = tracking_uri(store)
+    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
+
+
+def ui_command(store: Path, port: int = 5000) -> tuple[list[str], dict[str, str]]:
+    """The command line that serves the pages of MLflow's database on http://127.0.0.1:port, and its environment."""
+    uri = tracking_uri(store)
     artifacts = (store.resolve() / ARTIFACTS).as_uri()
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
-    return [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "ui", "--default-artifact-root", artifacts]
+    # The database's password is not for everyone who lists processes; nothing here runs MLflow's jobs.
+    environment = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], os.environ | environment
 
 
 def connect(store: Path, say: Callable[[str], None]) -> "MlflowClient":
-    """A client whose server or database has answered; makes or upgrades the store's own database first.
-
-    Call it in the parent process before any worker starts: MLflow's first start is not safe in parallel.
+    """A client whose server or database has answered; makes the tables first, and upgrades the store's own.
 
     Raises:
         InputError: the store's own database cannot be used; the message has the remedy.
         mlflow.exceptions.MlflowException: the server does not answer.
+        sqlalchemy.exc.SQLAlchemyError: the database does not.
     """
     for name, value in _QUIET_AND_QUICK.items():
         os.environ.setdefault(name, value)
@@ -90,10 +109,24 @@ def connect(store: Path, say: Callable[[str], None]) -> "MlflowClient":
     # Its INFO lines tell of table migrations, in the middle of our progress display.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if ours:
-        _prepare_database(path, uri, say)
+        _prepare_own(path, uri, say)
+    elif is_database(uri):
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with alone_in(uri):
+            SqlAlchemyStore(uri, (store.resolve() / ARTIFACTS / "Default").as_uri())  # type: ignore[no-untyped-call]
     client = MlflowClient(tracking_uri=uri)
     client.search_experiments(max_results=1)
+    if ours:
+        _hide_default(client)
     return client
+
+
+def _hide_default(client: "MlflowClient") -> None:
+    """Delete the experiment that MLflow makes with a database, unless somebody has used it."""
+    default = client.get_experiment("0")
+    if default.lifecycle_stage == "active" and not client.search_runs(["0"], max_results=1):
+        client.delete_experiment("0")
 
 
 def every(page: Callable[[str | None], Any]) -> list[Any]:
@@ -121,7 +154,7 @@ def _check_file(path: Path) -> None:
         raise InputError(f"MLflow's database {path} cannot be used ({error}); {remedy}") from None
 
 
-def _prepare_database(path: Path, uri: str, say: Callable[[str], None]) -> None:
+def _prepare_own(path: Path, uri: str, say: Callable[[str], None]) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy.engine import make_url
@@ -129,13 +162,15 @@ def _prepare_database(path: Path, uri: str, say: Callable[[str], None]) -> None:
     if make_url(uri).database != path.as_posix():
         raise InputError(f"the store's path {path.parent} holds a '%' or '?' that a database address cannot carry")
     root = (path.parent / ARTIFACTS / "Default").as_uri()
-    with FileLock(path.with_name(f"{DATABASE}.lock")):
+    with alone_in(uri):
         if path.stat().st_size == 0:
             # Made under another name: a process killed on the way must not leave half a schema behind.
-            fresh = path.with_name(f".{DATABASE}.{os.getpid()}.tmp")
-            fresh.unlink(missing_ok=True)
-            SqlAlchemyStore(_sqlite_uri(fresh), root).engine.dispose()  # type: ignore[no-untyped-call]
-            fresh.replace(path)
+            fresh = path.with_name(f".{DATABASE}.{uuid.uuid4().hex}{TEMPORARY}")
+            try:
+                SqlAlchemyStore(_sqlite_uri(fresh), root).engine.dispose()  # type: ignore[no-untyped-call]
+                fresh.replace(path)
+            finally:
+                fresh.unlink(missing_ok=True)
             return
         try:
             SqlAlchemyStore(uri, root)  # type: ignore[no-untyped-call]

@@ -2,11 +2,14 @@
 
 import os
 import socket
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from prism_bench.experiments.mlflow_view.connection import every
+from prism_bench.prism.engine.lease import Holder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -15,36 +18,53 @@ if TYPE_CHECKING:
 PREFIX = "prism-bench/"
 
 
-def owner_tags(store: Path) -> dict[str, str]:
-    """Tags that name this process: host, pid, the moment the pid began, and the store it works in."""
-    pid = os.getpid()
+def process_facts(process: Holder) -> dict[str, str]:
+    """What a tracker or a study keeps of a process, to know later whether it lives."""
     return {
-        "prism.host": socket.gethostname(),
-        "prism.pid": str(pid),
-        "prism.pid_began": began(pid) or "",
-        "prism.store": str(store.resolve()),
+        "host": process.host,
+        "machine": process.machine,
+        "pid": str(process.pid),
+        "started": repr(process.started),
     }
 
 
-def alive(pid: int, since: str) -> bool:
-    """Whether the process lives. `since`, as `began` gives it, tells it from a later process of the same number.
+def process_of(facts: Mapping[str, Any]) -> Holder | None:
+    """The process of such facts; None where they name none.
 
-    In doubt (Windows, no permission) it lives: a wrong KILLED would hide a run that works.
+    Up to 0.4.0 they had no machine, and in place of the start the ticks since the boot (`pid_began`, `began`).
     """
-    if sys.platform == "win32":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    now = began(pid)
-    return now is None or not since or now == since
+    host, pid = str(facts.get("host", "")), str(facts.get("pid", ""))
+    if not pid.isdigit():
+        return None
+    if "machine" in facts:
+        machine, started = str(facts["machine"]), float(facts.get("started", 0))
+    else:
+        machine = Holder.here().machine if host == socket.gethostname() else ""
+        ticks = str(facts.get("pid_began", facts.get("began", "")))
+        started = psutil.boot_time() + int(ticks) / os.sysconf("SC_CLK_TCK") if ticks.isdigit() else 0.0
+    return Holder(host=host, machine=machine, pid=int(pid), started=started, token="")
+
+
+def has_ended(process: Holder) -> bool:
+    """Whether a process is gone, one of before the last boot of this host too."""
+    here = Holder.here()
+    rebooted = process.host == here.host and process.machine.split()[1:2] != here.machine.split()[1:2]
+    return rebooted or process.is_gone()
+
+
+def owner_tags(store: Path) -> dict[str, str]:
+    """Tags that name this process and the store it works in."""
+    facts = process_facts(Holder.here())
+    return {f"prism.{name}": value for name, value in facts.items()} | {"prism.store": str(store.resolve())}
+
+
+def owner_of(tags: Mapping[str, str]) -> Holder | None:
+    """The process that a run's tags name."""
+    return process_of({name.removeprefix("prism."): value for name, value in tags.items()})
 
 
 def close_stale(client: "MlflowClient", store: Path) -> int:
-    """End as KILLED the RUNNING runs that dead processes of this host left for this store; returns how many."""
+    """End as KILLED the RUNNING runs that dead processes of this machine left for this store; returns how many."""
     experiments = every(
         lambda token: client.search_experiments(filter_string=f"name LIKE '{PREFIX}%'", page_token=token)
     )
@@ -52,7 +72,7 @@ def close_stale(client: "MlflowClient", store: Path) -> int:
     if not ids:
         return 0
     running = every(lambda token: client.search_runs(ids, "attributes.status = 'RUNNING'", page_token=token))
-    stale = [run for run in running if _is_stale(run, owner_tags(store))]
+    stale = [run for run in running if _is_stale(run, str(store.resolve()))]
     for run in stale:
         pid = run.data.tags["prism.pid"]
         client.set_tag(run.info.run_id, "prism.status", "killed")
@@ -61,19 +81,6 @@ def close_stale(client: "MlflowClient", store: Path) -> int:
     return len(stale)
 
 
-def _is_stale(run: "Run", here: dict[str, str]) -> bool:
-    tags = run.data.tags
-    if any(tags.get(name) != here[name] for name in ("prism.host", "prism.store")):
-        return False
-    pid = tags.get("prism.pid", "")
-    return pid.isdigit() and not alive(int(pid), tags.get("prism.pid_began", ""))
-
-
-def began(pid: int) -> str | None:
-    """Start of a process in clock ticks since boot; None where /proc does not say, "ended" for a zombie."""
-    try:
-        # The second field is the program's name in brackets and may hold anything, so count from its end.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return "ended" if fields[0] == "Z" else fields[19]
+def _is_stale(run: "Run", store: str) -> bool:
+    owner = owner_of(run.data.tags)
+    return run.data.tags.get("prism.store") == store and owner is not None and has_ended(owner)

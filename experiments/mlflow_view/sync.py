@@ -8,10 +8,10 @@ from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema.document import D, read
 from prism_bench.analysis.schema.records import Plan, Record
 from prism_bench.experiments.mlflow_view.client import RunWriter
-from prism_bench.experiments.mlflow_view.connection import tracking_uri
+from prism_bench.experiments.mlflow_view.connection import check_tracking, failure
 from prism_bench.experiments.mlflow_view.mirror import PlanView
 from prism_bench.experiments.mlflow_view.tracker import open_writer
-from prism_bench.prism.errors import ComputeError, InputError, first_line
+from prism_bench.prism.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,26 +31,26 @@ def sync(store: Path, say: Callable[[str], None]) -> SyncCount:
 
     Raises:
         NewerSchemaError: a newer program wrote a plan or a record.
-        InputError: the store's own database cannot be used.
+        InputError: the store's own database cannot be used, or there is no driver for the one that is named.
         ComputeError: MLflow does not answer or fails; what was written stays and the next call goes on from there.
     """
+    check_tracking(store)
     plans = cells = 0
     try:
         writer = open_writer(store, say)
         for path in sorted((store / "experiments").glob("*/*.json")):
-            count = _sync_plan(writer, path, say)
+            count = sync_plan(writer, path, say)
             plans += count > 0
             cells += count
     except (InputError, NewerSchemaError):
         raise
     except Exception as error:
-        where = f"MLflow at {tracking_uri(store)}: {first_line(error)}"
-        raise ComputeError(f"{where}; the records are untouched, run `prism-bench sync` again") from error
+        raise failure(store, error) from error
     return SyncCount(plans=plans, cells=cells, runs_added=writer.runs_added, points_added=writer.points_added)
 
 
-def _sync_plan(writer: RunWriter, path: Path, say: Callable[[str], None]) -> int:
-    """Bring one plan's runs up to date; returns the number of its cells that have a record."""
+def sync_plan(writer: RunWriter, path: Path, say: Callable[[str], None]) -> int:
+    """Bring the runs of one plan's file up to date; returns the number of its cells that have a record."""
     plan = _read(Plan, path, say)
     if plan is None:
         return 0
@@ -65,15 +65,14 @@ def _sync_plan(writer: RunWriter, path: Path, say: Callable[[str], None]) -> int
         say(f"{plan.experiment} ({plan.plan[:8]}) is running and left alone")
         return 0
     written = [int(file.stat().st_mtime * 1000) for file in (path, *files) if file.exists()]
-    run = view.run(started=min(written))
+    view.run(started=min(written))
     for record in records:
-        view.finish_cell(record, {})
-    view.describe()
+        view.finish_cell(record)
     statuses = {record.status for record in records}
     done = "FINISHED" if len(records) == len(asked) and statuses == {"done"} else "KILLED"
     status = "FAILED" if statuses & {"failed", "blocked"} else done
-    if run.status != status:
-        view.finish(status, {}, max(written))
+    # Also where nothing is new: it adds what is.
+    view.finish(status, max(written))
     return len(records)
 
 

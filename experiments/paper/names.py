@@ -12,5 +12,7 @@ PAPER_ORDER = (
 )
 """What `all` means."""
 
+SCALE_NAMES = ("smoke", "laptop", "gpu", "paper")
+
 NUMBERED = {"table3": "ablation-table3", "table4": "schedule-sweep", "table5": "hybrid-table5"}
 """Tables whose name says more than their number may be called by it."""

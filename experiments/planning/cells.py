@@ -10,7 +10,7 @@ from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.methods.method import Method
-from prism_bench.prism.metrics.base import Metric, ReferenceMetric
+from prism_bench.prism.metrics.base import Metric
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage
 from prism_bench.prism.stages.measure import FeaturesStage, FloorStage, MetricStage, ReferenceStage
 from prism_bench.prism.stages.model import SamplesStage, TrainingStage
@@ -126,8 +126,14 @@ def measured_by(metric: Metric, samples: SamplesStage, title: str) -> tuple[Metr
             stage = held_out_stage(unseen, title)
             held_out = FeaturesStage(samples=stage, split=split, encoder=encoder, label=through + stage.label)
     facts = None
-    if isinstance(metric, ReferenceMetric) and reference is not None:
-        facts = ReferenceStage(metric=metric, data=data, reference=reference, label=f"{metric.full_name}, {title}")
+    if metric.shares_reference:
+        facts = ReferenceStage(
+            metric=metric,
+            data=data,
+            reference=reference,
+            split=split if metric.uses_split else None,
+            label=f"{metric.full_name}, {title}",
+        )
     of_samples = MetricStage(
         metric=metric,
         data=data,

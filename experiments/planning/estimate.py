@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from prism_bench.experiments.planning.plan import Plan
+from prism_bench.experiments.planning.survey import DIM, weights
 from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.engine.stage import Stage
@@ -25,8 +26,6 @@ PROBE_SAMPLES = 32
 PROBE_FLOPS = {"cpu": 2e11, "cuda": 5e14}
 """A method that takes more than this for its probe is not tried: its operations are counted instead."""
 SPEED_CHANNELS = 128
-DIM = 64
-"""Embedding width of the probe; it hardly matters to the time."""
 WIDEST = 1280
 """Embedding width that disk is estimated with."""
 CHECKPOINT_COPIES = 2 * 4
@@ -87,7 +86,8 @@ class _Probe:
             case NeighboursStage():
                 numbers = self.size(stage.embeddings.data) * (2 * stage.width + DIM)
             case TrainingStage():
-                seconds, numbers = self.training(stage), _weights(stage) * (1 + CHECKPOINT_COPIES)
+                resolution = stage.data.dataset.resolution
+                seconds, numbers = self.training(stage), weights(stage.method, resolution) * (1 + CHECKPOINT_COPIES)
         return seconds, 4 * numbers
 
     def size(self, data: DatasetStage) -> int:
@@ -205,10 +205,3 @@ def _stand_in(method: PatchMethod, resolution: int) -> TrainingData:
         return TrainingData(images, ids, ids)
     vectors = rng.standard_normal((n, DIM), np.float32)
     return TrainingData(images, ids, ids, Gallery(vectors, np.tile(ids, (n, 1))))
-
-
-def _weights(stage: TrainingStage) -> int:
-    import torch
-
-    with torch.device("meta"):
-        return stage.method.trainable(stage.data.dataset.resolution, DIM)

@@ -7,6 +7,8 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.metrics.base import EncodedMetric, Metric
 from prism_bench.prism.metrics.frechet import FrechetDistance
 
+ELSEWHERE = {"fid": "frechet:inception", "fd": "frechet"}
+"""What metrics are called elsewhere, whose nearest names here are others'."""
 USUAL = FrechetDistance().encoder
 """What a metric looks through that is not defined with an encoder of its own."""
 
@@ -20,7 +22,11 @@ def metric_called(text: str, beside: Sequence[Metric]) -> Metric:
     Raises:
         InputError: no such metric or encoder, or an encoder for a metric of the images themselves.
     """
-    name, _, through = text.partition(":")
+    name, colon, through = text.partition(":")
+    if colon and not through:
+        raise InputError(f"--metrics {text} names no encoder after the colon; write {name}, or {name}:inception")
+    if name in ELSEWHERE:
+        raise InputError(f"unknown metric {name!r}; here it is called {ELSEWHERE[name]}")
     for known in beside:
         if name == known.name and not through:
             return known

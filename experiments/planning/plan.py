@@ -8,7 +8,6 @@ from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.planning.cells import Cell, Layout
 from prism_bench.experiments.planning.plan_document import document
 from prism_bench.experiments.planning.request import ONLY, Entry, Request
-from prism_bench.prism.conditioning.retrieval import check_k
 from prism_bench.prism.engine.stage import Stage, walk
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import Method
@@ -108,7 +107,7 @@ def _check(entry: Entry, request: Request) -> None:
     method.check_sampler(entry.sampler)
     if method.conditioning is not None:
         largest = max(method.largest_k, *entry.k_samples)
-        check_k(largest, len(request.parts.retrieval), exclude_self=method.conditioning.exclude_self)
+        method.conditioning.check(largest, len(request.parts.retrieval))
 
 
 def _check_trainings(method: Method, request: Request) -> None:

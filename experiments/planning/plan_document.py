@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from prism_bench.analysis.schema import records as schema
 from prism_bench.experiments.paper.experiment import BOTH, Claim, Outcome, RowAt
@@ -15,6 +16,17 @@ from prism_bench.prism.variants.scale import Scale
 
 IN_SIGHT = ("k_samples", "schedules")
 """Settings that a table shows as an axis of its own, so that row labels need not."""
+
+KIN: Any = {
+    "rows": {"__all__": {"cells": {"__all__": {"kin"}}}},
+    "claims": {
+        "__all__": {
+            "pairs": {"__all__": {side: {"cells": {"__all__": {"kin"}}} for side in ("better", "worse")}},
+            "limit": {"sides": {"__all__": {"cells": {"__all__": {"kin"}}}}},
+        }
+    },
+}
+"""Where cells name their kin, which follows from the rest: plans have the digests that they had without."""
 
 LONG = 24
 """Letters of a setting's value in a label."""
@@ -48,7 +60,7 @@ def document(layout: Layout, cells: Sequence[Cell]) -> schema.Plan:
             settings=options.settings,
             only=tuple(f"{key}={value}" for key, value in options.only),
             choices=_choices(request),
-            rows=tuple(_rows(request, cells)),
+            rows=tuple(_rows(layout, cells)),
             claims=tuple(_claim(claim, layout) for claim in request.claims if claim.pairs or claim.limit),
             ledger=ledger(request, cells),
             command=options.command,
@@ -64,14 +76,15 @@ def with_digest(plan: schema.Plan, *without: str, usual: tuple[schema.Outcome, .
     """
     claims = tuple(it.model_copy(update={"outcomes": ()}) if it.outcomes == usual else it for it in plan.claims)
     hashed = plan.model_copy(update={"claims": claims}).model_dump(
-        mode="json", exclude={"schema_version", "plan", "command", "ledger", *without}
+        mode="json", exclude=dict.fromkeys(("schema_version", "plan", "command", "ledger", *without), True) | KIN
     )
     finished = plan.model_copy(update={"plan": digest_of(hashed)[:32]})
     # In the order in which the file will be read again, so that every report of it is the same.
     return schema.Plan.model_validate_json(json.dumps(finished.model_dump(mode="json"), sort_keys=True))
 
 
-def _rows(request: Request, cells: Sequence[Cell]) -> Iterator[schema.PlanRow]:
+def _rows(layout: Layout, cells: Sequence[Cell]) -> Iterator[schema.PlanRow]:
+    request = layout.request
     shown = [_brief(setting) for setting in request.options.settings if setting.partition("=")[0] not in IN_SIGHT]
     suffix = f" [{', '.join(shown)}]" if shown else ""
     for row in request.rows:
@@ -85,12 +98,19 @@ def _rows(request: Request, cells: Sequence[Cell]) -> Iterator[schema.PlanRow]:
             trained_on="" if method is None else method.trained_on,
             changes={} if method is None else diff(request.scale.method, method),
             factors={} if method is None else factors(method),
-            cells=tuple(schema.Cell(seed=c.seed, record=c.record, k_sample=c.samples.k_sample) for c in computed),
+            cells=tuple(_cells(computed, Entry.of(row, request.scale), layout)) if computed else (),
             quoted=tuple(schema.QuotedNumber(**quoted._asdict()) for quoted in row.quoted),
             control=row.control,
             declined=row.declined,
             **({} if method is None or not request.experiment.set_sizes else _set_sizes(method, request.parts)),
         )
+
+
+def _cells(computed: Sequence[Cell], entry: Entry, layout: Layout) -> Iterator[schema.Cell]:
+    kin = {k: layout.cell(entry, k, 0).record for k in dict.fromkeys(cell.samples.k_sample for cell in computed)}
+    for cell in computed:
+        k_sample = cell.samples.k_sample
+        yield schema.Cell(seed=cell.seed, record=cell.record, k_sample=k_sample, kin=kin[k_sample])
 
 
 def _set_sizes(method: Method, parts: Parts) -> dict[str, int]:
@@ -146,11 +166,12 @@ def _sampled(side: RowAt, layout: Layout) -> tuple[Entry, int]:
 
 def _side(entry: Entry, k_sample: int, layout: Layout) -> schema.Side:
     cells = [layout.cell(entry, k_sample, seed) for seed in layout.request.options.seeds]
+    kin = layout.cell(entry, k_sample, 0).record
     return schema.Side(
         label=entry.row.label,
         row=entry.row.id,
         k_sample=k_sample,
-        cells=tuple(schema.Cell(seed=cell.seed, record=cell.record) for cell in cells),
+        cells=tuple(schema.Cell(seed=cell.seed, record=cell.record, kin=kin) for cell in cells),
     )
 
 

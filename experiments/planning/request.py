@@ -11,6 +11,7 @@ from prism_bench.prism.methods.method import Method
 from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.stages.data import SplitStage
 from prism_bench.prism.variants.scale import Scale
+from prism_bench.prism.variants.variant import method_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class Entry:
         variant = row.variant
         if variant is None:
             raise TypeError(f"the row {row.id} is declined and cannot stand in a claim")
-        return cls(row, variant.method(scale), variant.sampler(scale), row.k_sample or (variant.k_sample(scale),))
+        return cls(row, method_of(variant, scale), variant.sampler(scale), row.k_sample or (variant.k_sample(scale),))
 
     def facts(self, k_sample: int, seed: int) -> dict[str, str]:
         """What `--only` can select by."""

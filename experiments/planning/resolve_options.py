@@ -1,6 +1,6 @@
 """From the options of `prism-bench run` to checked requests, device and workers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
@@ -8,25 +8,26 @@ from typing import TypeGuard
 from rich.console import Console
 
 from prism_bench.baselines.systems import OtherSystems, System
-from prism_bench.experiments.data.open_data import open_data
+from prism_bench.experiments.data.open_data import dataset_meant, fit_called, open_data
 from prism_bench.experiments.data.source import ImageSource
-from prism_bench.experiments.formatting import counted
+from prism_bench.experiments.options.option import at_home
 from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.paper.experiment import Experiment, Row, merged_rows
 from prism_bench.experiments.paper.names import NUMBERED, PAPER_ORDER
 from prism_bench.experiments.paper.published import TITLES
 from prism_bench.experiments.paper.scales import scale_named
 from prism_bench.experiments.planning.metric_names import with_metrics
-from prism_bench.experiments.planning.request import Request
+from prism_bench.experiments.planning.request import Entry, Request
 from prism_bench.experiments.planning.settings import apply_setting
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.encoders.clip_files import take
-from prism_bench.prism.engine.runtime import usable_cores
-from prism_bench.prism.engine.slots import Slots, slots_for
 from prism_bench.prism.engine.store import Store
-from prism_bench.prism.errors import InputError, closest
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.executors.compiler import check_compiler
+from prism_bench.prism.executors.executor import Resources
+from prism_bench.prism.methods.method import Method
 from prism_bench.prism.stages.data import SplitStage
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
@@ -44,7 +45,10 @@ def requests_of(options: RunOptions, store: Store, console: Console) -> list[Req
         names = ", ".join(dict.fromkeys(panel for choice in chosen for panel in choice.experiment.panels))
         raise InputError(f"--dataset {options.dataset}: nothing that was asked for uses it; it uses {names}")
     scales = {panel: _with_settings(options, panel, parts) for panel in dict.fromkeys(panel for _, panel in parts)}
-    files = dict(_panel_of_files(options, text) for text in options.data)
+    files = _files(options)
+    for panel, scale in scales.items():
+        dataset = dataset_meant(files.get(panel), None if panel else options.dataset, scale.dataset, options.resolution)
+        _check_resolution(scale.replace(dataset=dataset), [choice for choice, at in parts if at == panel], panel)
     sources = {
         panel: open_data(
             files.get(panel),
@@ -52,12 +56,24 @@ def requests_of(options: RunOptions, store: Store, console: Console) -> list[Req
             scale.dataset,
             resolution=options.resolution,
             skip_bad=options.skip_bad,
+            fit=fit_called(options.fit, files=bool(options.data)),
             store=store,
             console=console,
         )
         for panel, scale in scales.items()
     }
     return [choice.request(panel, scales[panel], sources[panel]) for choice, panel in parts]
+
+
+def _files(options: RunOptions) -> dict[str, Path]:
+    """Every `--data` by its panel; InputError where a panel has two."""
+    files: dict[str, Path] = {}
+    for text in options.data:
+        panel, path = _panel_of_files(options, text)
+        if panel in files:
+            raise InputError(f"--data {files[panel]} and --data {path} are for the same rows; give one of them")
+        files[panel] = path
+    return files
 
 
 def _panel_of_files(options: RunOptions, text: str) -> tuple[str, Path]:
@@ -67,13 +83,13 @@ def _panel_of_files(options: RunOptions, text: str) -> tuple[str, Path]:
     if equals and name in TITLES:
         if not several:
             raise InputError(f"--data {text}: at scale {options.scale} all rows share one set; give --data PATH")
-        return name, Path(path)
+        return name, at_home(path)
     if several:
         raise InputError(
             f"--data {text}: scale {options.scale} runs on {', '.join(TITLES)}; say which of them these "
             f"pictures are: --data celeba={text}"
         )
-    return "", Path(text)
+    return "", at_home(text)
 
 
 @dataclass(frozen=True)
@@ -139,6 +155,38 @@ def _experiments(options: RunOptions) -> list[_Chosen]:
     return list(dict.fromkeys(chosen))
 
 
+def _check_resolution(scale: Scale, chosen: Sequence[_Chosen], panel: str) -> None:
+    """Refuse a resolution that a row cannot have, and name those beside it that all rows can, before data are read."""
+    rows = (row for choice in chosen for row in choice.rows(panel, scale) if row.variant is not None)
+    methods = list(dict.fromkeys(each for row in rows for each in _trained(Entry.of(row, scale).method)))
+
+    def fits(side: int) -> bool:
+        try:
+            changed = scale.dataset.replace(resolution=side)
+            for method in methods:
+                method.check(changed.resolution)
+        except InputError:
+            return False
+        return True
+
+    side = scale.dataset.resolution
+    try:
+        for method in methods:
+            method.check(side)
+    except InputError as error:
+        around = (range(side - 1, 0, -1), range(side + 1, 2 * side))
+        near = [next(filter(fits, sides), None) for sides in around]
+        known = " or ".join(f"--resolution {one}" for one in near if one is not None)
+        raise InputError(f"{error}; every row can have {known}" if known else str(error)) from None
+
+
+def _trained(method: Method | None) -> Iterator[Method]:
+    """A method and those that are trained before it."""
+    while method is not None:
+        yield method
+        method = method.first
+
+
 def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Chosen, str]]) -> Scale:
     """The panel's scale with every `--set path=value` applied.
 
@@ -154,17 +202,33 @@ def _with_settings(options: RunOptions, panel: str, parts: Sequence[tuple[_Chose
         changed = apply_setting(scale, setting)
         if changed != scale and _effect(changed, chosen, panel) == _effect(scale, chosen, panel):
             raise InputError(
-                f"--set {setting} changes none of the rows: their variants choose schedule, aggregator and "
-                "training set themselves; use k_max, fixed_k or k_sample, or a variant of your own (--plugin, --with)"
+                f"--set {setting} changes none of the rows: their variants choose schedule, aggregator and training "
+                "set themselves, and some look at no neighbours; use k_max, fixed_k or k_sample where rows have "
+                "neighbours, or a variant of your own (--plugin, --with)"
             )
         scale = changed
     _check_rampups(scale)
+    scale = _in_pieces(scale, options.processes)
     scale = scale.replace(metrics=with_metrics(scale.metrics, options.metrics, scale.samples))
     if options.first_stage is not None:
         from prism_bench.baselines.rissole.rows import with_first_stage
 
         scale = with_first_stage(scale, options.first_stage)
     return scale if options.clip_weights is None else with_clip_weights(scale, options.clip_weights)
+
+
+def _in_pieces(scale: Scale, processes: int) -> Scale:
+    """The scale with trainings that so many processes can share; InputError where they cannot."""
+    if processes & (processes - 1):
+        raise InputError(f"--processes {processes}: gradients are added up in a binary tree; use 2, 4, 8 ... (or 1)")
+    training = scale.method.training
+    if training.pieces % processes == 0:
+        return scale
+    if training.pieces > 1:
+        raise InputError(
+            f"--processes {processes} does not divide training.pieces = {training.pieces}; use fewer processes"
+        )
+    return scale.replace(method=scale.method.replace(training=training.replace(pieces=processes)))
 
 
 def _check_rampups(scale: Scale) -> None:
@@ -211,56 +275,26 @@ def with_clip_weights(scale: Scale, path: Path) -> Scale:
 
 def _effect(scale: Scale, chosen: Sequence[_Chosen], panel: str) -> tuple[object, ...]:
     rows = tuple(
-        (row.variant.method(scale), row.variant.sampler(scale), row.k_sample or row.variant.k_sample(scale))
+        (entry.method, entry.sampler, entry.k_samples if entry.method.guided else ())
         for choice in chosen
         for row in choice.rows(panel, scale)
         if row.variant is not None
+        for entry in (Entry.of(row, scale),)
     )
     return (rows, scale.sampler, scale.metrics, scale.samples, scale.dataset)
 
 
-def resources(options: RunOptions, trainings: int) -> Slots:
-    """Devices, workers and threads; see `slots_for`."""
-    return slots_for(
-        devices_called(options.device),
-        cores=usable_cores(),
+def resources(options: RunOptions, trainings: int) -> Resources:
+    """What an executor is asked for. trainings: how many the plans have. InputError: it cannot compile."""
+    if options.compiles:
+        check_compiler()
+    return Resources(
+        device=options.device,
         trainings=trainings,
         workers=options.workers,
         threads=options.threads,
+        processes=options.processes,
         checkpoint_seconds=options.checkpoint_seconds,
+        compiles=options.compiles,
+        slurm=options.slurm,
     )
-
-
-def devices_called(names: str) -> tuple[str, ...]:
-    """The devices of a list with commas between; `auto` and `cuda` are every GPU there is. InputError as below."""
-    import torch
-
-    found: list[str] = []
-    for name in names.split(","):
-        device = device_called(name.strip())
-        every = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if device == "cuda" else [device]
-        found += [it for it in every if it not in found]
-    if len(found) > 1 and not all(device.startswith("cuda:") for device in found):
-        raise InputError(f"--device {names}: several devices must be GPUs, cuda:0,cuda:1; name one kind")
-    return tuple(found)
-
-
-def device_called(name: str) -> str:
-    """A device that torch can use here; auto: a GPU where there is one. InputError otherwise."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.partition(":")[0]
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in available:
-        raise InputError(f"--device {name}: {closest(kind, [*available, 'auto'])}")
-    if not available[kind]:
-        raise InputError(
-            f"--device {name}: this machine has no such device that torch can use; use --device auto or cpu"
-        )
-    index = name.partition(":")[2]
-    if kind == "cuda" and index and not (index.isdigit() and int(index) < torch.cuda.device_count()):
-        count = torch.cuda.device_count()
-        raise InputError(f"--device {name}: this machine has {counted(count, 'GPU')}, cuda:0 to cuda:{count - 1}")
-    return name

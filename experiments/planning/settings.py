@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 from prism_bench.prism.component import with_setting
+from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.variants.scale import Scale
 
@@ -37,8 +38,11 @@ def apply_setting(scale: Scale, setting: str) -> Scale:
 
 
 def _sized(changed: Scale, scale: Scale) -> Scale:
-    """A schedule of another kind has the sizes of the scale's own."""
-    schedule = changed.method.schedule
-    if type(schedule) is type(scale.method.schedule):
-        return changed
-    return changed.replace(method=changed.method.replace(schedule=scale.schedule(schedule.name)))
+    """A schedule of another kind has the sizes of the scale's own, a retrieval what all of them have."""
+    before, method = scale.method, changed.method
+    if type(method.schedule) is not type(before.schedule):
+        method = method.replace(schedule=scale.schedule(method.schedule.name))
+    if type(method.retrieval) is not type(before.retrieval):
+        kept = {field.name: getattr(before.retrieval, field.name) for field in fields(Retrieval)}
+        method = method.replace(retrieval=method.retrieval.replace(**kept))
+    return changed.replace(method=method)

@@ -1,5 +1,7 @@
 """What samples resemble: the most suspicious of them beside the real images they come closest to, and all distances."""
 
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prism_bench.experiments.planning.cells import Cell
-from prism_bench.experiments.planning.plan import Plan
+from prism_bench.analysis.figures.colours import looks_of
+from prism_bench.analysis.figures.drawing import (
+    PAGE,
+    PNG,
+    SMALLEST,
+    drawing,
+    files_of,
+    legend_below,
+    legend_height,
+)
+from prism_bench.analysis.table.results import Results
+from prism_bench.experiments.reports.shown_cells import ShownCell, shown_cells
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.memorisation import Memorisation
@@ -16,6 +28,10 @@ from prism_bench.prism.stages.data import open_images
 
 SHOWN = 12
 """Samples of each row."""
+GAP, WORDS, TITLE = 4, 15, 26
+"""Pixels between images, below an image for words, and above a row for its name; images are about 64 pixels wide."""
+HEAD = 0.34
+"""Inches above all for what is shown."""
 Array = npt.NDArray[Any]
 
 
@@ -23,63 +39,73 @@ Array = npt.NDArray[Any]
 class _Row:
     """One row's first cell with its distances (`prism.metrics.memorisation.Resemblance`, by field)."""
 
-    cell: Cell
+    cell: ShownCell
     samples: Pixels
     real: Pixels
     details: dict[str, Array]
 
 
-def write_resemblances(plan: Plan, store: Store, folder: Path) -> list[Path]:
+def write_resemblances(results: Results, store: Store, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
     """memorisation.png and memorisation-distances.png of each row's first seed; nothing where it was not measured."""
-    rows = _measured(plan, store)
+    rows = _measured(results, store)
     if not rows:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_suspects(rows, folder / "memorisation.png"), _distances(rows, folder / "memorisation-distances.png")]
+    suspects, distances = folder / "memorisation.png", folder / "memorisation-distances.png"
+    return [*_suspects(rows, suspects, formats), *_distances(rows, distances, formats)]
 
 
-def _measured(plan: Plan, store: Store) -> list[_Row]:
+def _measured(results: Results, store: Store) -> list[_Row]:
     rows: dict[str, _Row] = {}
-    stages = [(cell, stage) for cell in plan.cells for stage in cell.metrics if isinstance(stage.metric, Memorisation)]
-    for cell, stage in stages:
-        details = store.folder(stage.address) / "details.npz"
-        folders = [store.folder(needed.address) for needed in (cell.samples, cell.training.data)]
-        if cell.row not in rows and all(path.exists() for path in (details, *(it / "images.npy" for it in folders))):
-            samples, real = (open_images(folder) for folder in folders)
+    for cell in shown_cells(results, store):
+        if cell.row in rows:
+            continue
+        details, samples, real = cell.details(Memorisation.name), cell.samples, cell.images
+        if details and samples and real:
             with np.load(details) as arrays:
-                rows[cell.row] = _Row(cell, samples, real, dict(arrays))
+                rows[cell.row] = _Row(cell, open_images(samples.parent), open_images(real.parent), dict(arrays))
     return list(rows.values())
 
 
-def _suspects(rows: list[_Row], path: Path) -> Path:
-    """Two strips for each row: samples by rising distance, as a share of the threshold, and their nearest images."""
-    from matplotlib.figure import Figure
+def _suspects(rows: list[_Row], path: Path, formats: Sequence[str]) -> list[Path]:
+    """Two strips for each row: samples by rising distance, as a share of the threshold, and their nearest images.
 
-    figure = Figure(figsize=(12, len(rows) * 2.65 + 0.5), dpi=120)
-    # Room for the rows' names.
-    figure.set_layout_engine("constrained", h_pad=0.09)
-    grid = figure.subplots(2 * len(rows), SHOWN, squeeze=False)
+    All strips are pixels of one image, and words stand in the white between them: an image in axes of its own would
+    take more time than everything else.
+    """
+    side = max(image.shape[-1] for row in rows for image in (row.samples, row.real))
+    zoom = max(1, 64 // side)
+    tile, room, title = side * zoom, WORDS, TITLE
+    step, height = tile + GAP, title + 2 * (tile + room)
+    canvas = np.full((len(rows) * height, SHOWN * step - GAP, 3), 255, np.uint8)
+    words: list[tuple[int, int, str, bool]] = []
     for index, row in enumerate(rows):
+        top = index * height + title
+        words.append((0, top - GAP, f"{row.cell.label}, seed {row.cell.seed}", True))
         shares, ids, parts = _closest(row.details)
         for column, sample in enumerate(np.argsort(shares, kind="stable")[:SHOWN]):
-            pictures = (row.samples[sample], row.real[ids[sample]])
-            words = (f"sample {sample}", f"{parts[sample]}: {shares[sample]:.2f}")
-            for axis, image, text in zip(grid[2 * index : 2 * index + 2, column], pictures, words, strict=True):
-                axis.imshow(image.transpose(1, 2, 0), interpolation="nearest")
-                axis.set_xlabel(text, fontsize=7, labelpad=1)
-        first, title = grid[2 * index, 0], f"{row.cell.label}, seed {row.cell.seed}"
-        # Left out of the layout: a long title must not widen its column.
-        first.text(0, 1.05, title, transform=first.transAxes, fontsize=9, va="bottom").set_in_layout(False)
-    for axis in grid.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
-    figure.suptitle(
-        "The samples nearest to a real image, each above that image: distance / that of the closest 1% of real images "
-        "(below 1: counted as a copy)",
-        fontsize=9,
-    )
-    figure.savefig(path, metadata={"Software": None})
-    return path
+            left = column * step
+            for strip, image in enumerate((row.samples[sample], row.real[ids[sample]])):
+                down = top + strip * (tile + room)
+                pixels = np.kron(image.transpose(1, 2, 0), np.ones((zoom, zoom, 1), np.uint8))
+                canvas[down : down + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+            middle = left + tile // 2
+            words.append((middle, top + tile + room, f"sample {sample}", False))
+            words.append((middle, top + 2 * (tile + room), f"{parts[sample]} {shares[sample]:.2f}", False))
+    scale = PAGE / canvas.shape[1]
+    with drawing(path, PAGE, canvas.shape[0] * scale + HEAD, formats) as figure:
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1 - HEAD / (canvas.shape[0] * scale + HEAD)))
+        axes.imshow(canvas, interpolation="nearest", aspect="auto")
+        axes.set_axis_off()
+        for left, base, text, heading in words:
+            size, side_of = (8, "left") if heading else (SMALLEST, "center")
+            axes.text(left, base, text, fontsize=size, ha=side_of, va="bottom", clip_on=False)
+        figure.text(
+            0, 1, "The samples nearest to a real image, each above that image: of D or of X_train (train), and the "
+            "distance as a share\nof that of the closest 1% of real images (below 1: counted as a copy)",
+            fontsize=SMALLEST, ha="left", va="top",
+        )  # fmt: skip
+    return files_of(path, formats)
 
 
 def _closest(details: dict[str, Array]) -> tuple[Array, Array, list[str]]:
@@ -90,29 +116,30 @@ def _closest(details: dict[str, Array]) -> tuple[Array, Array, list[str]]:
     )
     nearer_d = to_d <= to_train
     ids = np.where(nearer_d, details["nearest_retrieval"], details["nearest_train"])
-    return np.minimum(to_d, to_train), ids, ["D" if near else "X_train" for near in nearer_d]
+    return np.minimum(to_d, to_train), ids, ["D" if near else "train" for near in nearer_d]
 
 
-def _distances(rows: list[_Row], path: Path) -> Path:
+def _distances(rows: list[_Row], path: Path, formats: Sequence[str]) -> list[Path]:
     """Cumulative distributions of the distances, a panel for each kind, generated rows beside real images."""
-    from matplotlib.figure import Figure
-
     panels = (
         ("to_retrieval", "real_to_retrieval", "threshold_retrieval", "to the nearest image of D"),
         ("to_train", "real_to_train", "threshold_train", "to the nearest image of X_train"),
         ("to_query", "real_to_retrieval", "threshold_retrieval", "to its own pseudo-query"),
     )
-    figure = Figure(figsize=(12, 4.2), dpi=120, layout="constrained")
-    for axis, (key, real, threshold, title) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
-        for row in rows:
-            axis.ecdf(row.details[key], label=row.cell.label, linewidth=1.2)
-        words = "real images, to the nearest of the other part"
-        axis.ecdf(rows[0].details[real], label=words, color="black", linewidth=1.2)
-        axis.axvline(float(rows[0].details[threshold]), color="0.5", linestyle="--", linewidth=1, label="copies below")
-        axis.set_xlabel(f"distance of features {title}", fontsize=8)
-        axis.grid(alpha=0.3)
-    axes = figure.axes[0]
-    axes.set_ylabel("share of images")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    figure.savefig(path, metadata={"Software": None})
-    return path
+    looks = looks_of([row.cell.row for row in rows])
+    real_words = "real images, to the nearest of the other part"
+    labels = [textwrap.fill(row.cell.label, 44) for row in rows]
+    height = 2.0 + legend_height([*labels, real_words, ""], PAGE)
+    with drawing(path, PAGE, height, formats) as figure:
+        grid = figure.subplots(1, len(panels), sharey=True)
+        for axis, (key, real, threshold, title) in zip(grid, panels, strict=True):
+            for row, label in zip(rows, labels, strict=True):
+                axis.ecdf(row.details[key], label=label, color=looks[row.cell.row].colour)
+            axis.ecdf(rows[0].details[real], label=real_words, color="black")
+            words = "copies below"
+            axis.axvline(float(rows[0].details[threshold]), color="0.5", linestyle="--", linewidth=1, label=words)
+            axis.set_xlabel(f"distance of features\n{title}")
+            axis.grid()
+        grid[0].set_ylabel("share of images")
+        legend_below(figure, grid[0], PAGE)
+    return files_of(path, formats)

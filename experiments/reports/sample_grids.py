@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from prism_bench.analysis.figures.plots import training_curves
+from prism_bench.analysis.figures.drawing import PAGE, PNG, SMALLEST, drawing, files_of
+from prism_bench.analysis.figures.plots import Curve, training_curves
+from prism_bench.analysis.files import write_file
+from prism_bench.analysis.table.results import Results
 from prism_bench.experiments.planning.cells import GRID, Cell
-from prism_bench.experiments.planning.plan import Plan
-from prism_bench.prism.engine.runtime import write_bytes
+from prism_bench.experiments.reports.cell_picture import picture_at
+from prism_bench.experiments.reports.shown_cells import ShownCell, shown_cells
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels, grid, png
 from prism_bench.prism.stages.data import open_images
@@ -17,92 +20,93 @@ from prism_bench.prism.training.training_log import read_log
 
 COLUMNS = 16
 """Samples per row of a picture."""
+STUB, LABEL, LINE = 1.1, 18, 0.12
+"""Room for the labels of the overview, in inches; letters of a line of them, and its height."""
 
 
-def write_pictures(plan: Plan, store: Store, folder: Path) -> list[Path]:
+def write_pictures(results: Results, store: Store, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
     """A grid per variant (first seed) and one overview. Cells without samples are left out.
 
     Column j of every picture starts from the same noise and is guided by the same pseudo-query, which the first row
     of the overview shows. A variant sampled with several numbers of neighbours has a grid for each.
     """
-    shown: dict[str, Cell] = {}
+    shown: dict[str, tuple[ShownCell, Path]] = {}
     rows: dict[str, int] = {}
-    for cell in plan.cells:
-        if (store.folder(cell.samples.address) / "images.npy").exists():
-            k = cell.samples.k_sample
+    for cell in shown_cells(results, store):
+        images, k = cell.samples, cell.k_sample
+        if images:
             name = cell.row if rows.setdefault(cell.row, k) == k else f"{cell.row}-k{k}"
-            shown.setdefault(f"grid-{name}", cell)
-    paths = [_write_grid(cell, store, folder / f"{name}.png") for name, cell in shown.items()]
-    return [*paths, _overview(list(shown.values()), plan, store, folder / "overview.png")] if shown else []
+            shown.setdefault(f"grid-{name}", (cell, images))
+    paths = [_write_grid(images, folder / f"{name}.png") for name, (_, images) in shown.items()]
+    if not shown:
+        return []
+    return [*paths, *_overview(list(shown.values()), results, folder / "overview.png", formats)]
 
 
 def write_cell_grid(cell: Cell, store: Store, folder: Path) -> Path | None:
-    """The grid of one cell, for its MLflow run; None where it has no samples."""
-    if not (store.folder(cell.samples.address) / "images.npy").exists():
-        return None
-    return _write_grid(cell, store, folder / "cells" / f"{cell.row}-k{cell.samples.k_sample}-seed{cell.seed}.png")
+    """The grid of one cell, for its run in MLflow and the like; None where it has no samples."""
+    images = store.file(cell.samples.address, "images.npy")
+    return _write_grid(images, picture_at(folder, cell.row, cell.samples.k_sample, cell.seed)) if images else None
 
 
-def write_figures(plan: Plan, store: Store, folder: Path) -> list[Path]:
-    """Training curves as a picture. What has no log yet is left out."""
-    trainings = {str(cell.training.address): cell for cell in reversed(plan.cells)}
-    curves = []
-    for cell in reversed(trainings.values()):
-        log = store.folder(cell.training.address) / "metrics.jsonl"
-        if log.exists():
-            curves.append((f"{cell.label}, seed {cell.seed}", list(read_log(log))))
-    return [training_curves(curves, folder / "training-curves.png")] if curves else []
+def write_figures(results: Results, store: Store, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
+    """Training curves as a picture, one for all seeds of a row. What has no log yet is left out."""
+    seen: set[str] = set()
+    curves: dict[str, Curve] = {}
+    for cell in shown_cells(results, store):
+        training, log = cell.record.stages.get("training", ""), cell.log
+        if log and training not in seen:
+            seen.add(training)
+            known = curves.get(cell.row, Curve(cell.row, cell.label, []))
+            curves[cell.row] = known._replace(logs=[*known.logs, list(read_log(log))])
+    return training_curves(list(curves.values()), folder / "training-curves.png", formats) if curves else []
 
 
-def _overview(cells: Sequence[Cell], plan: Plan, store: Store, path: Path) -> Path:
-    rows = [cell.row for cell in cells]
+def _overview(
+    shown: Sequence[tuple[ShownCell, Path]], results: Results, path: Path, formats: Sequence[str]
+) -> list[Path]:
+    rows = [cell.row for cell, _ in shown]
     strips = [
-        (
-            cell.label if rows.count(cell.row) == 1 else f"{cell.label}, k_sample {cell.samples.k_sample}",
-            store.folder(cell.samples.address),
-        )
-        for cell in cells
+        (cell.label if rows.count(cell.row) == 1 else f"{cell.label}, k_sample {cell.k_sample}", images.parent)
+        for cell, images in shown
     ]
-    asked, data = plan.document, plan.document.dataset
+    asked, data, (first, _) = results.plan, results.plan.dataset, shown[0]
     title = (
         f"{asked.paper_table}, {data.label} {data.resolution}x{data.resolution}, "
-        f"scale {asked.scale}, seed {cells[0].seed}: same noise and pseudo-query in each column"
+        f"scale {asked.scale}, seed {first.seed}: same noise and pseudo-query in each column"
     )
-    return overview(strips, store.folder(cells[0].training.data.address), title, path)
+    real = first.images
+    return overview(strips, None if real is None else real.parent, title, path, formats)
 
 
-def overview(samples: Sequence[tuple[str, Path]], data: Path, title: str, path: Path) -> Path:
+def overview(
+    samples: Sequence[tuple[str, Path]], data: Path | None, title: str, path: Path, formats: Sequence[str] = PNG
+) -> list[Path]:
     """One picture of labelled strips of images, below the pseudo-queries that guided the first where `data` holds them.
 
-    samples: a label and the folder of a samples stage for each strip. data: the folder of the dataset's stage.
+    samples: a label and the folder of a samples stage for each strip. data: the folder of the dataset's stage, if any.
     """
-    from matplotlib.figure import Figure
-
     strips = [(label, open_images(folder)[:COLUMNS]) for label, folder in samples]
-    if (data / "images.npy").exists():
+    if data is not None and (data / "images.npy").exists():
         ids = np.load(samples[0][1] / "pseudo_queries.npy")[:COLUMNS]
-        strips.insert(0, ("pseudo-queries\n(real)", open_images(data)[ids]))
-    width = 12.0
-    figure = Figure(figsize=(width, len(strips) * ((width - 2.4) / COLUMNS + 0.08) + 0.5), dpi=120)
-    axes = figure.subplots(len(strips), 1, squeeze=False)[:, 0]
-    for axis, (label, images) in zip(axes, strips, strict=True):
-        axis.imshow(grid(np.asarray(images), COLUMNS, scale=_zoom(images), gap=2), interpolation="nearest")
-        axis.set_axis_off()
-        words = textwrap.fill(label, 22)
-        axis.text(-0.01, 0.5, words, transform=axis.transAxes, ha="right", va="center", fontsize=9)
-    figure.suptitle(title, fontsize=9)
-    figure.subplots_adjust(left=0.17, right=0.995, bottom=0.01, top=0.9, hspace=0.06)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
-    return path
+        strips.insert(0, ("pseudo-queries (real)", open_images(data)[ids]))
+    labels = [textwrap.fill(label, LABEL) for label, _ in strips]
+    heights = [max((PAGE - STUB) / COLUMNS, LINE * (label.count("\n") + 1)) for label in labels]
+    with drawing(path, PAGE, sum(heights) + 0.05 * len(strips) + 0.25, formats) as figure:
+        figure.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01)
+        axes = figure.subplots(len(strips), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axis, label, (_, images) in zip(axes, labels, strips, strict=True):
+            axis.imshow(grid(np.asarray(images), COLUMNS, scale=_zoom(images), gap=2), interpolation="nearest")
+            axis.set(xticks=[], yticks=[], frame_on=False)
+            axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=SMALLEST)
+        figure.suptitle(textwrap.fill(title, 110), fontsize=SMALLEST)
+    return files_of(path, formats)
 
 
 def _zoom(images: Pixels) -> int:
     return max(1, 64 // int(images.shape[-1]))
 
 
-def _write_grid(cell: Cell, store: Store, path: Path) -> Path:
-    images = np.asarray(open_images(store.folder(cell.samples.address))[:GRID])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, png(grid(images, COLUMNS // 2, scale=_zoom(images))))
-    return path
+def _write_grid(samples: Path, path: Path) -> Path:
+    images = np.asarray(open_images(samples.parent)[:GRID])
+    return write_file(path, png(grid(images, COLUMNS // 2, scale=_zoom(images))))

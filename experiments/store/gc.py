@@ -4,17 +4,21 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
+from prism_bench.analysis.schema.stored_plans import LATEST
 from prism_bench.experiments.formatting import counted, size
+from prism_bench.experiments.store.in_use import stages_in_use
 from prism_bench.experiments.store.inventory import Inventory, StoredPlan, stages_of
 from prism_bench.experiments.store.work_folders import bytes_in, is_locked, work_folders
-from prism_bench.prism.engine.lease import HeldError, Lease
-from prism_bench.prism.engine.store import Address, Store
-from prism_bench.prism.errors import InputError
+from prism_bench.prism.engine.lease import HeldError
+from prism_bench.prism.engine.runtime import TEMPORARY
+from prism_bench.prism.engine.store import MANIFEST, Address, Store
+from prism_bench.prism.errors import InputError, is_full
 
 INTERMEDIATE = ("embeddings", "features", "neighbours", "reference")
 """Kinds that no table or picture shows: a finished plan does without them, and they can be made again."""
@@ -22,6 +26,8 @@ STAGE_DAYS = 1 / 24
 """Stages younger than this are kept: a run that starts has made its data before its plan is written."""
 WORK_DAYS = 30.0
 """Interrupted work younger than this is kept: the same command goes on from it."""
+WRITTEN = ("", "records/", "experiments/*/", "reports/**/")
+"""Where files are replaced by new ones, which takes no process as long as STAGE_DAYS."""
 REMOVED = "removed"
 """Where things go for the moment of their removal, so that a stage is whole or gone, never half."""
 
@@ -49,7 +55,10 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One folder that would go. `address`: whose lock guards it; None where nothing can be at work in it."""
+    """One folder, or half-written file, that would go.
+
+    address: whose lock guards it; None where nothing can be at work in it.
+    """
 
     path: Path
     address: Address | None
@@ -78,14 +87,18 @@ def sweep(inventory: Inventory, wish: Wish) -> Sweep:
         InputError: a plan cannot be read.
     """
     for path in inventory.unreadable:
-        if path.parent.parent.name == "experiments":
+        if path.parent.parent.name == "experiments" and (path.name != LATEST or wish.keep_latest):
             raise InputError(f"the plan {path} cannot be read, so what it needs is unknown; mend it or delete it first")
     now = time.time()
     notes: list[str] = []
     items = _stages(inventory, wish, now, notes)
     items += _work(inventory.store, wish, now, notes)
     items += _set_aside(inventory.store, wish, now)
-    free = [item for item in items if item.address is None or not is_locked(inventory.store, item.address)]
+    items += _temporary(inventory.store, now)
+    used = stages_in_use(inventory.store)
+    free = [
+        it for it in items if it.address is None or not (it.address in used or is_locked(inventory.store, it.address))
+    ]
     if len(free) < len(items):
         notes.append(f"{counted(len(items) - len(free), 'stage')} in use by a running process: kept")
     return Sweep(tuple(free), tuple(notes))
@@ -103,10 +116,16 @@ def remove(store: Store, items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
             yield item, True
 
 
-def _held(store: Store, address: Address) -> Lease:
+def _held(store: Store, address: Address) -> AbstractContextManager[object]:
     """The lease of a stage, acquired; HeldError where a living process has it."""
     lease = store.lease(address)
-    lease.acquire()
+    try:
+        lease.acquire()
+    except OSError as error:
+        # On a full disk nobody can write a lease; what goes first makes room for those of the others.
+        if not is_full(error) or lease.holder() is not None:
+            raise
+        return nullcontext()
     return lease
 
 
@@ -183,6 +202,13 @@ def _set_aside(store: Store, wish: Wish, now: float) -> list[Item]:
     ]
 
 
+def _temporary(store: Store, now: float) -> list[Item]:
+    """Half-written files of processes that were killed; those below work/ go when its stage is taken up again."""
+    paths = chain.from_iterable(store.root.glob(f"{folder}.*{TEMPORARY}") for folder in WRITTEN)
+    old = [path for path in sorted(paths) if _age("", path, now) >= STAGE_DAYS]
+    return [_item(path, None, "half written", "its process is gone") for path in old]
+
+
 def _item(path: Path, address: Address | None, group: str, reason: str) -> Item:
     return Item(path=path, address=address, group=group, bytes=bytes_in(path), reason=reason)
 
@@ -201,9 +227,18 @@ def _days(days: float) -> str:
 
 
 def _remove(store: Store, path: Path) -> None:
+    if path.is_file():
+        path.unlink(missing_ok=True)
+        return
     target = store.root / REMOVED / f"{path.parent.name}-{path.name}-{uuid.uuid4().hex}"
     if path.parent.name != REMOVED:
-        target.parent.mkdir(exist_ok=True)
-        path.rename(target)
-        path = target
+        try:
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+            path = target
+        except OSError as error:
+            if not is_full(error):
+                raise
+            # No room even for a name: without its manifest a stage is none, however much of it is left.
+            (path / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(path)

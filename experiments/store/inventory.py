@@ -1,6 +1,6 @@
 """What a store holds: its finished stages, what each rests on, and which plans and records need it. Needs no torch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -10,10 +10,9 @@ from typing import Any
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema.document import D, read
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record
-from prism_bench.analysis.schema.stored_plans import latest_plans
-from prism_bench.prism.component import canonical, digest_of
+from prism_bench.analysis.schema.stored_plans import LATEST, MENDED, latest_plans
+from prism_bench.prism.component import canonical
 from prism_bench.prism.engine.manifest import Manifest
-from prism_bench.prism.engine.stage import KEY_LENGTH
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
 
@@ -93,8 +92,8 @@ class Inventory:
     """Stages without a readable manifest."""
     plans: tuple[StoredPlan, ...]
     records: dict[str, Record]
-    unreadable: tuple[Path, ...]
-    """Plans and records that cannot be read as such."""
+    unreadable: Mapping[Path, str]
+    """Plans, records and lists of latest plans that cannot be read as such, and why."""
 
     @classmethod
     def read(cls, root: Path) -> "Inventory":
@@ -117,13 +116,13 @@ class Inventory:
                 files = [path / name for name in manifest.files]
                 there = sum(file.stat().st_size for file in files if file.is_file())
                 stages[address] = StoredStage(**dict(manifest), bytes=there)
-        unreadable: list[Path] = []
+        unreadable: dict[Path, str] = {}
         records = {
             path.stem: value
             for path in sorted(store.root.glob("records/*.json"))
             if (value := _read(Record, path, unreadable)) is not None
         }
-        return cls(store, stages, tuple(broken), _plans(store.root, unreadable), records, tuple(unreadable))
+        return cls(store, stages, tuple(broken), _plans(store.root, unreadable), records, unreadable)
 
     def find(self, identity: Identity) -> tuple[StoredStage, ...]:
         """The finished stages that serve for this identity: one, or several tables of neighbours of other widths."""
@@ -231,7 +230,7 @@ def lineage_of(identity: Identity) -> Identity:
 
 def key_of(identity: Identity) -> str | None:
     """The key of the stage with this identity; None where it names several (neighbours of any width)."""
-    return digest_of(identity)[:KEY_LENGTH] if "parameters" in identity else None
+    return Address.of(identity).key if "parameters" in identity else None
 
 
 def nested(identity: Identity) -> Iterator[Identity]:
@@ -246,10 +245,10 @@ def stages_of(record: Record) -> dict[str, Address]:
     return {name: Address(name.partition(":")[0], key) for name, key in record.stages.items()}
 
 
-def _plans(root: Path, unreadable: list[Path]) -> tuple[StoredPlan, ...]:
+def _plans(root: Path, unreadable: dict[Path, str]) -> tuple[StoredPlan, ...]:
     found = []
     for folder in sorted(path for path in root.glob("experiments/*") if path.is_dir()):
-        latest = _latest(folder)
+        latest = _latest(folder, unreadable)
         for path in sorted(folder.glob("*.json")):
             document = _read(Plan, path, unreadable)
             if document is not None:
@@ -257,21 +256,27 @@ def _plans(root: Path, unreadable: list[Path]) -> tuple[StoredPlan, ...]:
     return tuple(found)
 
 
-def _latest(folder: Path) -> list[str]:
+def _latest(folder: Path, unreadable: dict[Path, str]) -> list[str]:
     """The digests of an experiment's latest plans; none where the folder does not say."""
     try:
-        return latest_plans(folder)
-    except (OSError, ValueError):
+        latest = latest_plans(folder)
+        for digest in latest:
+            if not (folder / f"{digest}.json").is_file():
+                raise AnalysisError(f"{folder / LATEST}: names the plan {digest}, which is not there; {MENDED}")
+        return latest
+    except AnalysisError as error:
+        if any(path.name == LATEST or path.suffix == ".json" for path in folder.iterdir()):
+            unreadable[folder / LATEST] = str(error)
         return []
 
 
-def _read(document: type[D], path: Path, unreadable: list[Path]) -> D | None:
+def _read(document: type[D], path: Path, unreadable: dict[Path, str]) -> D | None:
     try:
         return read(document, path)
     except NewerSchemaError:
         raise
-    except AnalysisError:
-        unreadable.append(path)
+    except AnalysisError as error:
+        unreadable[path] = str(error)
         return None
 
 

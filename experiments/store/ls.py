@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from prism_bench.experiments.formatting import columns, counted, duration, size
 from prism_bench.experiments.store.inventory import KINDS, Inventory, StoredPlan, StoredStage, rank
 from prism_bench.experiments.store.work_folders import bytes_in, work_folders
 from prism_bench.prism.errors import InputError, closest
 
-BESIDES = ("records", "reports", "logs", "imports", "mlflow-artifacts")
+BESIDES = ("records", "reports", "logs", "imports", "mlflow-artifacts", "tensorboard", "wandb")
 """Folders of a store that hold no stages."""
 
 
@@ -35,9 +36,7 @@ def stages_of_kind(kind: str, inventory: Inventory) -> Iterator[str]:
     Raises:
         InputError: there is no such kind.
     """
-    known = {*KINDS, *(held.address.kind for held in inventory.stages.values())}
-    if kind not in known:
-        raise InputError(f"there are no stages of kind {kind!r}; {closest(kind, known)}")
+    _check(kind, inventory)
     own = sorted((held for held in inventory.stages.values() if held.address.kind == kind), key=lambda it: it.label)
     if own:
         rows: list[tuple[str, ...]] = [("key", "size", "made in", "made", "label")]
@@ -50,6 +49,40 @@ def stages_of_kind(kind: str, inventory: Inventory) -> Iterator[str]:
             yield f"{address.key}  its manifest cannot be read; see `prism-bench cache verify`"
     total = size(sum(held.bytes for held in own))
     yield f"{counted(len(own), 'stage')} of kind {kind}, {total} in {inventory.store.root}"
+
+
+def as_document(inventory: Inventory, kind: str | None) -> dict[str, Any]:
+    """The same in plain values: `stages` (of one kind, or all) by kind and label, and `broken` ones.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    if kind is not None:
+        _check(kind, inventory)
+    held = sorted(inventory.stages.values(), key=lambda it: (rank(it.address.kind), it.label, it.address.key))
+    own = [it for it in held if kind in {None, it.address.kind}]
+    return {
+        "store": str(inventory.store.root.absolute()),
+        "free_bytes": shutil.disk_usage(inventory.store.root).free,
+        "stages": [
+            {
+                "kind": it.address.kind,
+                "key": it.address.key,
+                "label": it.label,
+                "bytes": it.bytes,
+                "seconds": it.seconds,
+                "created": it.created,
+            }
+            for it in own
+        ],
+        "broken": [str(address) for address in inventory.broken if kind in {None, address.kind}],
+    }
+
+
+def _check(kind: str, inventory: Inventory) -> None:
+    known = {*KINDS, *(held.address.kind for held in inventory.stages.values())}
+    if kind not in known:
+        raise InputError(f"there are no stages of kind {kind!r}; {closest(kind, known)}")
 
 
 def _sum(name: str, stages: Sequence[StoredStage]) -> tuple[str, ...]:

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from prism_bench.experiments.store.inventory import Inventory, key_of, rank
-from prism_bench.prism.engine.manifest import Manifest, read_manifest
+from prism_bench.experiments.store.inventory import Inventory, rank
 from prism_bench.prism.engine.runtime import write_bytes
-from prism_bench.prism.engine.store import MANIFEST, Address, Store, file_digest
+from prism_bench.prism.engine.store import MANIFEST, Address, Store, file_digest, manifest_of
 from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.sealed import DamagedError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+    from prism_bench.prism.engine.manifest import Manifest
 
 DOCUMENTS = ("records/*.json", "experiments/*/*.json", "experiments/*/latest")
 """What is small and goes along, below the store: results, plans, and which plans are an experiment's latest."""
@@ -59,7 +61,7 @@ def open_remote(url: str) -> "ObjectStore":
         if url.startswith("file://"):
             return LocalStore(Path(url.removeprefix("file://")), mkdir=True)
         return from_url(url)
-    except (BaseError, ValueError) as error:
+    except (BaseError, OSError, ValueError) as error:
         raise InputError(f"{url}: {str(error).splitlines()[0]}") from None
 
 
@@ -131,16 +133,12 @@ def pull(store: Store, remote: "ObjectStore", say: Say) -> Moved:
     return moved
 
 
-def _checked(text: bytes, address: Address) -> Manifest:
+def _checked(text: bytes, address: Address) -> "Manifest":
     """A manifest that is what it says: of this address, by its identity."""
-    manifest = read_manifest(text, str(address))
-    if manifest is None or Address(manifest.kind, manifest.key) != address:
-        raise ComputeError(f"{address}: what is kept there is not its manifest")
-    if key_of(manifest.identity) not in (None, address.key):
-        raise ComputeError(f"{address}: its manifest tells of another stage, {key_of(manifest.identity)}")
-    for name in manifest.files:
-        _inside(name)
-    return manifest
+    try:
+        return manifest_of(address, text, str(address))
+    except DamagedError as error:
+        raise ComputeError(f"{address}: the manifest that is kept there {error}") from None
 
 
 def _inside(name: str) -> str:

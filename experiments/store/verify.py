@@ -1,12 +1,22 @@
 """Checksums of everything in a store, and the commands that make again what fails them."""
 
+import contextlib
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from prism_bench.experiments.store.inventory import Inventory
+from prism_bench.analysis.errors import AnalysisError
+from prism_bench.analysis.schema.document import REMEDY
+from prism_bench.analysis.schema.records import load_plan
+from prism_bench.analysis.schema.stored_plans import LATEST, latest_plans
+from prism_bench.experiments.store.inventory import Inventory, stages_of
 from prism_bench.experiments.store.work_folders import bytes_in
-from prism_bench.prism.engine.store import Address
+from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.engine.store import Address, Store
+from prism_bench.prism.errors import ComputeError
+from prism_bench.sealed import sealed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +51,57 @@ def bundled(inventory: Inventory) -> frozenset[str] | None:
     except (OSError, ValueError):
         return None
     return frozenset(manifest.get("members", ()))
+
+
+def wrong_documents(inventory: Inventory) -> Iterator[tuple[Path, str]]:
+    """Plans, records and lists of latest plans that cannot be read, and records that say other than their stages do."""
+    yield from inventory.unreadable.items()
+    for name, record in inventory.records.items():
+        path = inventory.store.record_path(name)
+        if record.record != name:
+            yield path, f"{path}: holds the record {record.record}; {REMEDY}"
+        for stage, address in stages_of(record).items():
+            measured = _measured(inventory, address) if address.kind == "metric" else {}
+            for value in record.values:
+                if value.name in measured and value.value != measured[value.name]:
+                    there = f"{value.value} for {value.name}, and its stage {stage} {measured[value.name]}"
+                    yield path, f"{path}: says {there}; {REMEDY}"
+
+
+def _measured(inventory: Inventory, address: Address) -> dict[str, float]:
+    """What a metric's stage measured, by name; nothing where it has gone, or is wrong itself."""
+    try:
+        path = inventory.store.file(address, "values.json")
+    except ComputeError:
+        return {}
+    return {} if path is None else {row["name"]: row["value"] for row in json.loads(path.read_bytes())}
+
+
+def set_aside_document(path: Path, store: Store) -> Path:
+    """Move a wrong document out of the way, keeping it; returns where."""
+    target = store.root / "corrupted" / f"{path.parent.name}-{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}"
+    target.parent.mkdir(exist_ok=True)
+    path.rename(target)
+    return target
+
+
+def restore_latest(store: Store) -> Iterator[str]:
+    """Where an experiment's list of latest plans is missing, or names what is, write it: each panel's newest plan.
+
+    Yields what was done, in words.
+    """
+    for folder in sorted(store.root.glob("experiments/*")):
+        with contextlib.suppress(AnalysisError):
+            if all((folder / f"{digest}.json").is_file() for digest in latest_plans(folder)):
+                continue
+        newest: dict[str, str] = {}
+        for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
+            newest[load_plan(path).panel] = path.stem
+        if newest:
+            write_json(folder / LATEST, sealed({"plans": list(newest.values())}))
+            yield f"written again, from the newest plans: {folder / LATEST}"
+        elif (folder / LATEST).exists():
+            yield f"set aside, for no plan is left: {set_aside_document(folder / LATEST, store)}"
 
 
 def amount(inventory: Inventory) -> int:

@@ -44,9 +44,9 @@ def is_locked(store: Store, address: Address) -> bool:
 
 
 def bytes_in(folder: Path) -> int:
-    """Bytes of all files below a folder; files that vanish while we look count nothing."""
+    """Bytes of all files below a folder, or of one file; those that vanish while we look count nothing."""
     total = 0
-    for path in folder.rglob("*"):
+    for path in (folder, *folder.rglob("*")):
         try:
             total += path.stat().st_size if path.is_file() else 0
         except FileNotFoundError:

@@ -4,15 +4,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from prism_bench.analysis.report.write_report import Source, results_of
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record
 from prism_bench.analysis.stats.differences import Differences
 from prism_bench.analysis.table.results import Results
-from prism_bench.experiments.execution.run_experiments import LEAST_WIDTH
 from prism_bench.experiments.options.trained import CompareOptions
 from prism_bench.experiments.planning.plan_document import with_digest
-from prism_bench.experiments.reports.reporting import table_text, write_tables
+from prism_bench.experiments.reports.reporting import show_table, table_text, write_tables
+from prism_bench.experiments.reports.result_document import results_document
 from prism_bench.experiments.reports.sample_grids import overview
+from prism_bench.experiments.screen import USUAL, Screen
 from prism_bench.experiments.tools.find import row_of
 from prism_bench.prism.component import Json, diff, from_json, load
 from prism_bench.prism.engine.store import Address, Store
@@ -46,10 +49,26 @@ class Comparison:
     folder: Path
     files: tuple[Path, ...]
 
-    def text(self, width: int = LEAST_WIDTH) -> str:
+    def text(self, width: int = USUAL) -> str:
         """The table, the settings that differ, and the differences in each metric."""
-        lines = (*_changes(self.results.plan), *_differences(self.results.differences))
-        return "\n".join([table_text(self.results, width), *lines])
+        return "\n".join([table_text(self.results, width), *self._lines])
+
+    def show(self, screen: Screen) -> None:
+        """The same on a screen."""
+        show_table(self.results, screen)
+        for line in self._lines:
+            screen.tell(line)
+
+    @property
+    def _lines(self) -> list[str]:
+        return [*_changes(self.results.plan), *_differences(self.results.differences)]
+
+    def document(self) -> dict[str, Any]:
+        """Results, the settings of each row that differ from the base, and the paired differences, in plain values."""
+        base, *others = self.results.plan.rows
+        settings = {row.label: {path: list(pair) for path, pair in row.changes.items()} for row in others}
+        compared = {"base": base.label, "settings": settings, "differences": _numbers(self.results.differences)}
+        return {**compared, **results_document([self.results], self.files)}
 
     def __repr__(self) -> str:
         return self.text()
@@ -68,9 +87,9 @@ def run_compare(options: CompareOptions) -> Comparison:
     sides = [find_side(name, store) for name in dict.fromkeys(options.what)]
     plan = document_of(sides, options.command)
     folder = options.out or store.root / "reports" / "compare" / plan.plan[:8]
-    picture = _samples(sides, store, folder)
-    results, tables = write_tables(plan, store.root, folder)
-    return Comparison(results, folder, tuple([*([] if picture is None else [picture]), *tables]))
+    pictures = _samples(sides, store, folder)
+    results = results_of(Source(plan=plan, folder=folder), store.root)
+    return Comparison(results, folder, (*pictures, *write_tables(results, folder)))
 
 
 def find_side(name: str, store: Store) -> Side:
@@ -161,18 +180,20 @@ def _difference(base: Side, side: Side) -> dict[str, tuple[Json, Json]]:
     return changes
 
 
-def _samples(sides: Sequence[Side], store: Store, folder: Path) -> Path | None:
-    """The same noise and pseudo-query in each column, from the first seed that all have; None where there is none."""
+def _samples(sides: Sequence[Side], store: Store, folder: Path) -> list[Path]:
+    """The same noise and pseudo-query in each column, from the first seed that all have; none where there is none."""
     shared = sorted(set.intersection(*(set(side.records) for side in sides)))
     if not shared:
-        return None
-    samples = [(it.label, store.folder(Address("samples", it.records[shared[0]].stages["samples"]))) for it in sides]
-    strips = [(label, path) for label, path in samples if (path / "images.npy").exists()]
+        return []
+    keys = [(side.label, side.records[shared[0]].stages["samples"]) for side in sides]
+    files = [(label, store.file(Address("samples", key), "images.npy")) for label, key in keys]
+    strips = [(label, path.parent) for label, path in files if path]
     if not strips:
-        return None
-    data = store.folder(Address("dataset", sides[0].first.dataset.digest))
+        return []
+    data = Address("dataset", sides[0].first.dataset.digest)
+    store.file(data, "images.npy")
     title = f"seed {shared[0]}: same noise and pseudo-query in each column"
-    return overview(strips, data, title, folder / "overview.png")
+    return overview(strips, store.folder(data), title, folder / "overview.png")
 
 
 def _changes(plan: Plan) -> list[str]:
@@ -210,3 +231,20 @@ def _differences(found: Differences | None) -> list[str]:
             told = ", ".join(filter(None, (" ".join(filter(None, (mean, spread, why))), p)))
             lines.append(f"  {one.metric.label} ({arrow}): {label} {told}")
     return lines
+
+
+def _numbers(found: Differences | None) -> list[dict[str, Any]]:
+    """Row minus base: mean, ends of the interval, Holm's p; None what is not known."""
+    return [
+        {
+            "metric": one.metric.name,
+            "row": label,
+            "mean": compared.interval and compared.interval.mean,
+            "low": compared.interval and compared.interval.low,
+            "high": compared.interval and compared.interval.high,
+            "p": compared.adjusted,
+            "seeds": compared.seeds,
+        }
+        for one in (() if found is None else found.metrics)
+        for label, compared in one.rows
+    ]

@@ -2,6 +2,7 @@
 
 import io
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from packaging.version import Version
 from rich.console import Console
 
 from prism_bench.experiments.formatting import counted, size
+from prism_bench.experiments.options.stored import DoctorOptions
+from prism_bench.experiments.screen import Screen
 from prism_bench.prism.engine.runtime import usable_cores
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from prism_bench.prism.encoders.base import Encoder
 
 State = Literal["ok", "note", "fails"]
+MAIN = ("run", "ablation-table3", "--scale", "smoke")
+"""What is typed first."""
 LEAST_DISK = 2 * 2**30
 GOLDEN_DATA = "e56224d960fafade674dfa36daed511687b6cb019961eee87d377c0a0efd1459"
 GOLDEN_LOSS, LOSS_TOLERANCE = 188.729, 2e-3
@@ -42,30 +47,31 @@ class Line:
     remedy: str = ""
 
 
-def run_doctor(store: Path, console: Console, *, golden: bool) -> int:
-    """Print every check as it is made; 0, or 1 where one fails that a run here needs."""
-    failed = 0
+def run_doctor(options: DoctorOptions, console: Console) -> list[Line]:
+    """Print every finding as it is made; one fails that a run here needs."""
+    found: list[Line] = []
     checks: list[tuple[str, Callable[[], Iterator[Line]]]] = [
         ("versions", _versions),
         ("devices", _devices),
         ("OpenMP", _openmp),
-        ("store", lambda: _store(store)),
+        ("store", lambda: _store(options)),
         ("weights", _weights),
-        ("data", lambda: _data(store)),
+        ("data", lambda: _data(options)),
     ]
-    for name, check in [*checks, *([("golden run", _golden)] if golden else [])]:
+    for name, check in [*checks, *([("golden run", _golden)] if options.golden else [])]:
         for line in _guarded(name, check):
-            failed += line.state == "fails"
+            found.append(line)
             colour = {"ok": "green", "note": "yellow", "fails": "red"}[line.state]
             console.print(f"[{colour}]{line.state:>5}[/]  ", end="")
             console.print(f"{line.name}: {line.text}", markup=False)
             if line.remedy:
                 console.print(f"       {line.remedy}", markup=False)
+    failed = sum(line.state == "fails" for line in found)
     if failed:
         console.print(f"{counted(failed, 'check')} failed; what mends each stands below it")
     else:
-        console.print("Ready: prism-bench run ablation-table3 --scale smoke")
-    return 1 if failed else 0
+        console.print(f"Ready: {options.next_command(*MAIN)}", markup=False)
+    return found
 
 
 def _guarded(name: str, check: Callable[[], Iterator[Line]]) -> Iterator[Line]:
@@ -132,7 +138,8 @@ def _openmp() -> Iterator[Line]:
         yield Line("OpenMP", "ok", text)
 
 
-def _store(store: Path) -> Iterator[Line]:
+def _store(options: DoctorOptions) -> Iterator[Line]:
+    store = options.store
     try:
         Store.create(store)
     except InputError as error:
@@ -140,8 +147,8 @@ def _store(store: Path) -> Iterator[Line]:
         return
     free = shutil.disk_usage(store).free
     state: State = "ok" if free >= LEAST_DISK else "fails"
-    remedy = "" if state == "ok" else "free some space, or name another disk with --store DIR; prism-bench cache gc"
-    yield Line("store", state, f"{store} can be written, {size(free)} free", remedy)
+    remedy = f"free some space, or name another disk with --store DIR; {options.next_command('cache', 'gc')}"
+    yield Line("store", state, f"{store} can be written, {size(free)} free", "" if state == "ok" else remedy)
 
 
 def _weights() -> Iterator[Line]:
@@ -173,15 +180,16 @@ def _checked(encoder: "Encoder", name: str, remedy: str) -> Line:
     return Line(name, "ok", f"sha256 {str(encoder.weights_sha256)[:12]}")
 
 
-def _data(store: Path) -> Iterator[Line]:
+def _data(options: DoctorOptions) -> Iterator[Line]:
     from prism_bench.experiments.data.prepare import note_of, prepared
     from prism_bench.experiments.paper.scales import PAPER_DATASETS
 
-    kept = Store(store)
+    kept = Store(options.store)
     for name, dataset in PAPER_DATASETS.items():
         note = note_of(dataset, kept)
         if note is None or prepared(dataset, kept) is None:
-            yield Line(name, "note", "not here; scale paper needs it", f"prism-bench data prepare {name} --from PATH")
+            remedy = options.next_command("data", "prepare", name, "--from", "PATH")
+            yield Line(name, "note", "not here; scale paper needs it", remedy)
         else:
             yield Line(name, "ok", f"{note['images']:,} images at {dataset.resolution}x{dataset.resolution}")
 
@@ -210,10 +218,10 @@ def _golden() -> Iterator[Line]:
             store=Path(folder),
         )
         said = io.StringIO()
-        result = run_experiments(options, Console(file=said, highlight=False, soft_wrap=True))
+        result = run_experiments(options, Screen.on(Console(file=said, highlight=False, soft_wrap=True)))
         if not result.ok:
             text = said.getvalue().strip()[-400:]
-            yield Line("golden run", "fails", text, "prism-bench run ablation-table3 --scale smoke")
+            yield Line("golden run", "fails", text, shlex.join(["prism-bench", *MAIN]))
             return
         (path,) = Path(folder).glob("records/*.json")
         record = load_record(path)

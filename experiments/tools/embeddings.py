@@ -7,28 +7,28 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from rich.console import Console
 
-from prism_bench.experiments.data.open_data import open_data
+from prism_bench.experiments.data.open_data import fit_called, open_data
 from prism_bench.experiments.data.source import ImageSource
 from prism_bench.experiments.options.data import DataOptions, ExportOptions, ImportOptions
-from prism_bench.experiments.planning.resolve_options import device_called
+from prism_bench.experiments.screen import Screen
 from prism_bench.experiments.tools.complete import complete
 from prism_bench.prism.component import Json, canonical, diff, from_json, with_setting
 from prism_bench.prism.data.split import Split
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.clip import CLIP
 from prism_bench.prism.encoders.clip_files import take
-from prism_bench.prism.engine.runtime import Runtime, usable_cores
-from prism_bench.prism.engine.slots import Slots
+from prism_bench.prism.engine.runtime import Runtime, usable_cores, whole_file
 from prism_bench.prism.engine.store import Store, file_digest
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.executors.devices import device_called
+from prism_bench.prism.executors.local_pool import LocalPool
 from prism_bench.prism.stages.data import EmbeddingsStage, SplitStage
 
 FORMAT = "prism-bench embeddings 1"
 
 
-def export_embeddings(options: ExportOptions, console: Console) -> Path:
+def export_embeddings(options: ExportOptions, screen: Screen) -> Path:
     """Embed every image of X where that has not been done, and write the portable file.
 
     Raises:
@@ -40,11 +40,9 @@ def export_embeddings(options: ExportOptions, console: Console) -> Path:
     if options.out.suffix != ".npz":
         raise InputError(f"--out {options.out}: embeddings are written as .npz; name such a file")
     store = Store.create(options.store)
-    stage = _stage(encoder, _source(options, store, console))
-    if store.manifest(stage.address) is None:
-        encoder.check()
-        runtime = Runtime(device=device_called(options.device), threads=usable_cores())
-        complete([stage], store, Slots.one(runtime, here=True), (), console)
+    stage = _stage(encoder, _source(options, store, screen))
+    runtime = Runtime(device=device_called(options.device), threads=usable_cores())
+    complete([stage], store, LocalPool.one(store, runtime, here=True), screen)
     vectors: Vectors = np.load(store.folder(stage.address) / "embeddings.npy")
     facts: Json = {
         "format": FORMAT,
@@ -55,14 +53,14 @@ def export_embeddings(options: ExportOptions, console: Console) -> Path:
         "sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("wb") as file:
+    with whole_file(options.out) as file:
         np.savez(file, embeddings=vectors, facts=np.array(canonical(facts)))
-    console.print(f"{len(vectors):,} embeddings by {encoder.name}, {vectors.shape[1]} long", markup=False)
-    console.print(f"Fingerprint: {file_digest(options.out)}", markup=False)
+    screen.say(f"{len(vectors):,} embeddings by {encoder.name}, {vectors.shape[1]} long")
+    screen.say(f"Fingerprint: {file_digest(options.out)}")
     return options.out.absolute()
 
 
-def import_embeddings(options: ImportOptions, console: Console) -> Path:
+def import_embeddings(options: ImportOptions, screen: Screen) -> Path:
     """Take a portable file into the store, where every command finds it; returns the folder.
 
     Raises:
@@ -72,7 +70,7 @@ def import_embeddings(options: ImportOptions, console: Console) -> Path:
     vectors, facts = _read(path)
     encoder = from_json(facts["encoder"])
     store = Store.create(options.store)
-    source = _source(options, store, console)
+    source = _source(options, store, screen)
     if source.missing is not None:
         raise InputError(source.missing)
     stage = _stage(encoder, source)
@@ -88,8 +86,8 @@ def import_embeddings(options: ImportOptions, console: Console) -> Path:
             work = store.work(stage.address)
             np.save(work / "embeddings.npy", vectors)
             stage.publish(store, work, seconds=0.0, runtime=Runtime())
-    console.print(f"{count:,} embeddings by {encoder.name} for {source.title}", markup=False)
-    console.print(f"Retrieve by them: prism-bench run ... {_settings(encoder)}", markup=False, soft_wrap=True)
+    screen.say(f"{count:,} embeddings by {encoder.name} for {source.title}")
+    screen.say(f"Retrieve by them: prism-bench run ... {_settings(encoder)}")
     return store.folder(stage.address)
 
 
@@ -132,7 +130,7 @@ def _encoder(options: ExportOptions) -> Encoder:
     return encoder
 
 
-def _source(options: DataOptions, store: Store, console: Console) -> ImageSource:
+def _source(options: DataOptions, store: Store, screen: Screen) -> ImageSource:
     from prism_bench.experiments.paper.scales import LAPTOP
 
     return open_data(
@@ -140,9 +138,10 @@ def _source(options: DataOptions, store: Store, console: Console) -> ImageSource
         options.dataset,
         LAPTOP.dataset,
         resolution=options.resolution,
-        skip_bad=False,
+        skip_bad=options.skip_bad,
+        fit=fit_called(options.fit, files=options.data is not None),
         store=store,
-        console=console,
+        console=screen.said,
     )
 
 

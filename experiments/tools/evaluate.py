@@ -3,42 +3,30 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from prism_bench.experiments.formatting import columns
 from prism_bench.experiments.options.trained import EvaluateOptions
 from prism_bench.experiments.paper.scales import LAPTOP, METRICS
 from prism_bench.experiments.planning.cells import measured_by
 from prism_bench.experiments.planning.metric_names import metric_called
+from prism_bench.experiments.screen import Screen
 from prism_bench.experiments.tools.complete import complete
+from prism_bench.experiments.tools.evaluate_sets import Finding, evaluate_sets, is_saved
 from prism_bench.experiments.tools.find import Trained, find_trained
 from prism_bench.experiments.tools.sample import runtime_of, sampler_of, samples_stage
 from prism_bench.prism.component import from_json, load, with_setting
-from prism_bench.prism.data.user_images.image_files import ImageFiles, ingest, native_side
-from prism_bench.prism.encoders.base import Encoder, Vectors
+from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.engine.runtime import Runtime, write_json
-from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.images import Pixels, content_order
-from prism_bench.prism.metrics.base import EncodedMetric, Metric, MetricInputs, Value
-from prism_bench.prism.metrics.real_baseline import BaselineValue, real_baseline
-from prism_bench.prism.rng import numpy_rng
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A value beside what real images reach, and how it was measured."""
-
-    value: Value
-    floor: BaselineValue
-    fingerprint: str
-    width: int | None = None
+from prism_bench.prism.executors.local_pool import LocalPool
+from prism_bench.prism.metrics.base import EncodedMetric, Metric, Value
+from prism_bench.prism.metrics.frechet import FrechetDistance
+from prism_bench.prism.metrics.real_baseline import BaselineValue
 
 
 @dataclass(frozen=True)
@@ -47,14 +35,14 @@ class Evaluation:
 
     title: str
     findings: list[Finding]
+    notes: Sequence[str] = ()
 
     def lines(self) -> list[str]:
         """A plain table, and a warning where a Frechet distance is mostly the bias of a small sample."""
         rows: list[tuple[str, ...]] = [("metric", "value", "n", "against", "real images (baseline)", "fingerprint")]
         for found in self.findings:
-            value, floor = found.value, found.floor.value
+            value = found.value
             error = "" if value.standard_error is None else f" (standard error {value.standard_error:.2g})"
-            spread = "" if found.floor.spread is None else f" ± {found.floor.spread:.2g}"
             arrow = "down" if value.better == "lower" else "up"
             unit = f", {value.unit}" if value.unit else ""
             rows.append(
@@ -63,7 +51,7 @@ class Evaluation:
                     f"{value.value:.6g}{error}",
                     f"{value.n:,}",
                     f"{value.reference_n:,}" if value.reference_n else "",
-                    f"{floor.value:.6g}{spread} at n = {floor.n:,}",
+                    "none: no pictures" if found.floor is None else _floor(found.floor),
                     found.fingerprint,
                 )
             )
@@ -74,10 +62,20 @@ class Evaluation:
                 f"  note: n = {biased[0].value.n:,} is at or below the {biased[0].width:,} features of the encoder, so "
                 "a Frechet distance is mostly the bias of the small sample; compare it only with values of the same n"
             )
-        return lines
+        return [*lines, *(f"  note: {note}" for note in self.notes)]
+
+    def document(self) -> dict[str, Any]:
+        """The values in full, and the notes, as `--out` and `--json` write them."""
+        values = [_as_json(finding) for finding in self.findings]
+        return {"what": self.title, "values": values, "notes": list(self.notes)}
 
 
-def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
+def _floor(floor: BaselineValue) -> str:
+    spread = "" if floor.spread is None else f" ± {floor.spread:.2g}"
+    return f"{floor.value.value:.6g}{spread} at n = {floor.value.n:,}"
+
+
+def run_evaluate(options: EvaluateOptions, screen: Screen) -> Evaluation:
     """Measure, and write the values where asked for.
 
     Raises:
@@ -87,16 +85,31 @@ def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
     if len(options.what) > 2:
         raise InputError(f"evaluate compares two sets of pictures or takes one run, not {len(options.what)} things")
     runtime = runtime_of(options.device)
-    measure = _two_sets if len(options.what) == 2 else _run
-    title, findings = measure(options, runtime, console)
+    measure = _sets if len(options.what) == 2 else _run
+    found = measure(options, runtime, screen)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(options.out, {"what": title, "values": [_as_json(finding) for finding in findings]})
-    return Evaluation(title, findings)
+        write_json(options.out, found.document())
+    return found
 
 
-def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[str, list[Finding]]:
+def _sets(options: EvaluateOptions, runtime: Runtime, screen: Screen) -> Evaluation:
+    """By the metrics asked for; against saved statistics by the distances alone, unless others are asked for."""
+    metrics = _chosen(options, METRICS)
+    if not options.metrics and is_saved(options.what[1]):
+        metrics = [metric for metric in metrics if isinstance(metric, FrechetDistance)]
+    return Evaluation(*evaluate_sets(options, metrics, runtime, screen.said))
+
+
+def _run(options: EvaluateOptions, runtime: Runtime, screen: Screen) -> Evaluation:
     """A trained variant's samples against its own data: the stages of a table's cell."""
+    for flag, given in (
+        ("--resolution", options.resolution is not None),
+        ("--skip-bad", options.skip_bad),
+        ("--fit", options.fit != "crop"),
+    ):
+        if given:
+            raise InputError(f"{flag} is about sets of pictures; a run has its images as they are, so leave it out")
     store = Store(options.store.absolute())
     trained = find_trained(store, options.what[0], options.train_seed)
     n = options.n or (LAPTOP.samples if trained.record is None else trained.record.config.sampling.samples)
@@ -108,8 +121,8 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
         for metric in _chosen(options, _own(trained, store))
         if metric.applies(dataset) is None
     ]
-    slots = Slots.one(runtime, here=not options.workers)
-    complete([one for pair in pairs for one in pair], store, slots, options.plugins, console)
+    pool = LocalPool.one(store, runtime, options.plugins, here=not options.workers)
+    complete([one for pair in pairs for one in pair], store, pool, screen)
     findings: list[Finding] = []
     for own, floor in pairs:
         floors = {value.name: BaselineValue(value, spread) for value, spread, _ in _values(floor, store)}
@@ -119,7 +132,7 @@ def _run(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[
         findings += [Finding(value, floors[value.name], mark, width) for value, _, mark in _values(own, store)]
     names = [] if trained.record is None else [value.name for value in trained.record.values]
     findings.sort(key=lambda found: names.index(found.value.name) if found.value.name in names else len(names))
-    return f"{trained.label}: {n:,} samples, seed {options.seed}, against all of {dataset.label}", findings
+    return Evaluation(f"{trained.label}: {n:,} samples, seed {options.seed}, against all of {dataset.label}", findings)
 
 
 def _values(stage: Stage, store: Store) -> Iterator[tuple[Value, float | None, str]]:
@@ -160,65 +173,12 @@ def _resized(metrics: Sequence[Metric], size: str) -> list[Metric]:
     return [it.replace(encoder=new[it]) if it in new else it for it in metrics]
 
 
-def _two_sets(options: EvaluateOptions, runtime: Runtime, console: Console) -> tuple[str, list[Finding]]:
-    """Generated pictures against reference pictures, and parts of the reference against the rest.
-
-    Both sets in the order of their content, so that the names and the order of files change nothing.
-    """
-    metrics = _chosen(options, METRICS)
-    paths = [Path(text) for text in options.what]
-    side = options.resolution or native_side(paths[1])
-    sets = []
-    for path in paths:
-        console.print(f"Decoding {path} at {side}x{side} ...", markup=False)
-        sets.append(ingest(path, resolution=side))
-    unsorted = (found.images.images for found in sets)
-    generated, reference = (images[content_order(images)] for images in unsorted)
-    if options.n is not None:
-        if options.n > len(generated):
-            raise InputError(f"--n {options.n}: {paths[0]} holds {len(generated)} pictures; ask for at most as many")
-        generated = generated[np.sort(numpy_rng(options.seed, "evaluated").permutation(len(generated))[: options.n])]
-    dataset = sets[1].dataset
-    findings: list[Finding] = []
-    for metric in metrics:
-        reason = metric.applies(dataset)
-        if reason is not None:
-            raise InputError(f"--metrics {metric.name}: {reason}")
-        findings += _measured(metric, generated, reference, dataset, runtime)
-    title = f"{paths[0].name}: {len(generated):,} pictures against {len(reference):,} of {paths[1].name}, {side}x{side}"
-    return title, findings
-
-
-def _measured(
-    metric: Metric, generated: Pixels, reference: Pixels, dataset: ImageFiles, runtime: Runtime
-) -> Iterator[Finding]:
-    fake: Vectors | None = None
-    real: Vectors | None = None
-    if metric.encoder is not None:
-        embed = metric.encoder.load(reference if metric.encoder.fitted else None, runtime.device)
-        size = metric.encoder.batch
-        fake, real = (
-            np.concatenate([embed(images[at : at + size]) for at in range(0, len(images), size)])
-            for images in (generated, reference)
-        )
-    inputs = MetricInputs(
-        generated=generated,
-        reference=reference,
-        dataset=dataset,
-        generated_features=fake,
-        reference_features=real,
-    )
-    floors = real_baseline(metric, inputs, len(generated)).values
-    for value in metric.compute(inputs):
-        fingerprint = metric.fingerprint(value.n, value.reference_n, fitted_on=dataset.digest())
-        yield Finding(value, floors[value.name], fingerprint, None if real is None else real.shape[1])
-
-
 def _as_json(found: Finding) -> dict[str, Any]:
+    floor = found.floor
     return {
         **found.value._asdict(),
-        "floor": found.floor.value.value,
-        "floor_n": found.floor.value.n,
-        "floor_spread": found.floor.spread,
+        "floor": None if floor is None else floor.value.value,
+        "floor_n": None if floor is None else floor.value.n,
+        "floor_spread": None if floor is None else floor.spread,
         "fingerprint": found.fingerprint,
     }

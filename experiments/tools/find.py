@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prism_bench.analysis.schema.records import Cell, Record, load_record
-from prism_bench.analysis.schema.stored_plans import load_plans
+from prism_bench.analysis.schema.stored_plans import load_tables
 from prism_bench.experiments.store.inventory import check_store, lineage_of
 from prism_bench.prism.component import from_json
 from prism_bench.prism.engine.store import Address, Store
@@ -81,16 +81,22 @@ def _cell(store: Store, name: str, seed: int, records: Container[str]) -> str:
 
 
 def row_of(store: Store, experiment: str, row: str) -> tuple[str, list[Cell]]:
-    """A row's label and its cells in the experiment's latest plans; InputError where there is no such row."""
+    """A row's label and its cells, in the first table of each panel that has it, the latest tables first.
+
+    Raises:
+        InputError: there is no such row.
+    """
     labels: dict[str, str] = {}
-    cells: dict[str, list[Cell]] = {}
-    for plan in load_plans(experiment, store.root):
-        for entry in plan.rows:
-            labels.setdefault(entry.id, entry.label)
-            cells.setdefault(entry.id, []).extend(entry.cells)
+    cells: dict[str, dict[str, list[Cell]]] = {}
+    for table in load_tables(experiment, store.root):
+        # As the plans have them, with their settings: other tables may have others.
+        named = {entry.id: entry.label for plan in reversed(table.sources) for entry in plan.rows}
+        for entry in table.rows:
+            labels.setdefault(entry.id, named[entry.id])
+            cells.setdefault(entry.id, {}).setdefault(table.panel, list(entry.cells))
     if row not in cells:
         raise InputError(f"{experiment} has no row {row!r}; {closest(row, cells)}")
-    return labels[row], cells[row]
+    return labels[row], [cell for own in cells[row].values() for cell in own]
 
 
 def _there(store: Store, trainings: list[str]) -> str:

@@ -6,26 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from prism_bench.experiments.options.trained import SampleOptions
-from prism_bench.experiments.planning.resolve_options import device_called
+from prism_bench.experiments.screen import Screen
 from prism_bench.experiments.tools.complete import complete
 from prism_bench.experiments.tools.find import Trained, find_trained
 from prism_bench.experiments.tools.write_images import check_out, write_samples
 from prism_bench.prism.component import load
-from prism_bench.prism.conditioning.retrieval import Nearest, check_k, nearest
-from prism_bench.prism.data.decode import BadImageError, from_bytes
+from prism_bench.prism.conditioning.neighbour_search import ExactSearch, check_k
+from prism_bench.prism.conditioning.retrieval import FaissIndex, Nearest
+from prism_bench.prism.data.colour import BadImageError
+from prism_bench.prism.data.decode import from_bytes
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.engine.runtime import Runtime, usable_cores
-from prism_bench.prism.engine.slots import Slots
 from prism_bench.prism.engine.store import Store
-from prism_bench.prism.errors import InputError
+from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.executors.devices import device_called
+from prism_bench.prism.executors.local_pool import LocalPool
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.method import Gallery, SampleRequest
 from prism_bench.prism.methods.sampling import Sampler
-from prism_bench.prism.stages.data import NeighboursStage, open_images, open_parts
+from prism_bench.prism.stages.data import NeighboursStage, SplitStage, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
 
 
@@ -38,7 +40,7 @@ class Drawn:
     query_ids: Ids | None
 
 
-def run_sample(options: SampleOptions, console: Console) -> Path:
+def run_sample(options: SampleOptions, screen: Screen) -> Path:
     """Find, sample and write; where the samples are."""
     load(options.plugins)
     store = Store(options.store.absolute())
@@ -49,13 +51,13 @@ def run_sample(options: SampleOptions, console: Console) -> Path:
     runtime = runtime_of(options.device)
     way = f"{sampler.name} with {sampler.steps} steps"
     way += ", without conditioning" if trained.stage.neighbours is None else f", {k_sample} neighbours"
-    console.print(f"{trained.label}: {options.n:,} samples, seed {options.seed}, {way}", markup=False)
+    screen.say(f"{trained.label}: {options.n:,} samples, seed {options.seed}, {way}")
     if options.pseudo_queries or options.prompts:
-        drawn = _guided(options, trained, sampler, k_sample, store, runtime, console)
+        drawn = _guided(options, trained, sampler, k_sample, store, runtime, screen)
     else:
         stage = held(samples_stage(trained, sampler, k_sample, options.n, options.seed, store), store)
         targets = (stage, stage.training.data)
-        complete(targets, store, Slots.one(runtime, here=not options.workers), options.plugins, console)
+        complete(targets, store, LocalPool.one(store, runtime, options.plugins, here=not options.workers), screen)
         drawn = _taken(stage, options.n, store)
     facts: dict[str, Any] = {"seed": options.seed, "k_sample": k_sample, "training": trained.stage.address.key}
     return write_samples(drawn.images, drawn.queries, drawn.query_ids, facts, out)
@@ -90,15 +92,23 @@ def samples_stage(trained: Trained, sampler: Sampler, k_sample: int, n: int, see
     """
     training = trained.stage
     if training.neighbours is not None:
-        folder = store.folder(training.split.address)
-        if folder.exists():
-            size = len(open_parts(folder).retrieval)
+        size = _known_size(training.split, store)
+        if size is not None:
             check_k(max(k_sample, 1), size, exclude_self=training.neighbours.retrieval.exclude_self)
         if k_sample > training.neighbours.width:
             # A wider table of neighbours changes no training: top-k lists are nested.
             training = replace(training, neighbours=replace(training.neighbours, width=k_sample))
     label = f"{trained.label}, sample seed {seed}"
     return SamplesStage(training=training, sampler=sampler, k_sample=k_sample, samples=n, seed=seed, label=label)
+
+
+def _known_size(split: SplitStage, store: Store) -> int | None:
+    """How many images D holds; None where its file is not there or damaged: then it is made before it is used."""
+    try:
+        path = store.file(split.address, "retrieval.npy")
+    except ComputeError:
+        return None
+    return None if path is None else len(np.load(path, mmap_mode="r"))
 
 
 def held(stage: SamplesStage, store: Store) -> SamplesStage:
@@ -124,7 +134,7 @@ def _guided(
     k_sample: int,
     store: Store,
     runtime: Runtime,
-    console: Console,
+    screen: Screen,
 ) -> Drawn:
     """Samples guided by the user's own pictures or words: sample i by the i-th of them, modulo their number.
 
@@ -133,7 +143,7 @@ def _guided(
     training = trained.stage
     if options.pseudo_queries and options.prompts:
         raise InputError("--pseudo-query and --prompt exclude each other; sample twice")
-    if training.neighbours is None or not isinstance(training.neighbours.retrieval, Nearest):
+    if training.neighbours is None or not isinstance(training.neighbours.retrieval, Nearest | FaissIndex):
         option = "--prompt" if options.prompts else "--pseudo-query"
         raise InputError(f"{option}: {trained.label} does not look at nearest neighbours; leave the option out")
     encoder = training.neighbours.retrieval.encoder
@@ -141,11 +151,11 @@ def _guided(
     texts = encoder.load_texts(runtime.device)(options.prompts) if options.prompts else None
     pictures = _pictures(options.pseudo_queries, training.data.dataset.resolution)
     targets = (training.neighbours, training)
-    complete(targets, store, Slots.one(runtime, here=not options.workers), options.plugins, console)
+    complete(targets, store, LocalPool.one(store, runtime, options.plugins, here=not options.workers), screen)
     images = open_images(store.folder(training.data.address))
     if texts is None:
         retrieval = open_parts(store.folder(training.split.address)).retrieval
-        fitted_on = images[retrieval] if encoder.fitted else None
+        fitted_on = images[encoder.fitted_on(retrieval)] if encoder.fitted else None
         vectors = encoder.load(fitted_on, runtime.device)(pictures)
     else:
         vectors = texts
@@ -163,7 +173,7 @@ def _guided(
         own = np.full(len(rows), known + which)
         request = SampleRequest(rows, options.seed, sampler, k_sample, own, gallery)
         drawn[rows.start : rows.stop : rows.step] = fitted.sample(request)
-        console.print(f"  {rows[-1] + 1:,}/{options.n:,} samples", markup=False)
+        screen.say(f"  {rows[-1] + 1:,}/{options.n:,} samples")
     order = np.arange(options.n) % len(queries)
     return Drawn(drawn, queries[order], None)
 
@@ -195,6 +205,7 @@ def _gallery(stage: NeighboursStage, queries: Vectors, k: int, store: Store, run
     check_k(k, len(retrieval))
     together = np.concatenate([vectors, stage.retrieval.prepare(queries)])
     table = np.zeros((len(together), k), np.int64)
-    for row, block in nearest(together, retrieval, k, first=len(vectors), threads=runtime.threads):
-        table[row : row + len(block)] = block
+    table[len(vectors) :] = ExactSearch(together, retrieval, k, threads=runtime.threads)(
+        np.arange(len(vectors), len(together))
+    )
     return Gallery(together, table)

@@ -1,19 +1,18 @@
 """`prism-bench train`: the run of an experiment with one row."""
 
-from rich.console import Console
-
 from prism_bench.experiments.execution.run_experiments import run_experiments
 from prism_bench.experiments.execution.run_result import RunResult
 from prism_bench.experiments.options.training import TrainingOptions, TrainOptions
 from prism_bench.experiments.paper.one_variant import Single
 from prism_bench.experiments.paper.scales import scale_named
+from prism_bench.experiments.screen import Screen
 from prism_bench.prism.component import load
 from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.variants.scale import Scale
 from prism_bench.prism.variants.variant import Variant
 
 
-def run_train(options: TrainOptions, console: Console) -> RunResult:
+def run_train(options: TrainOptions, screen: Screen) -> RunResult:
     """Train, draw a grid, and say where.
 
     Raises:
@@ -22,7 +21,8 @@ def run_train(options: TrainOptions, console: Console) -> RunResult:
     load(options.plugins)
     single_scale(options)
     single = Single(variant=Variant.called(options.variant))
-    return run_experiments(options.for_run(experiments=(single,), dry_run=options.dry_run), console)
+    asked = options.for_run(experiments=(single,), log=options.log, dry_run=options.dry_run)
+    return run_experiments(asked, screen)
 
 
 def single_scale(options: TrainingOptions) -> Scale:

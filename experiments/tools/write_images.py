@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from prism_bench.prism.data.split import Ids
-from prism_bench.prism.engine.runtime import write_bytes
+from prism_bench.prism.engine.runtime import whole_file, write_bytes
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels, grid, png
 
@@ -35,14 +35,25 @@ def write_samples(
         write_bytes(out, png(grid(_interleaved(images, queries), COLUMNS, scale=max(1, 64 // images.shape[-1]))))
     elif out.suffix == ".npz":
         known = {} if query_ids is None else {"pseudo_queries": query_ids}
-        with out.open("wb") as file:
+        with whole_file(out) as file:
             arrays: dict[str, Any] = {"images": np.asarray(images).transpose(0, 2, 3, 1), **known, **facts}
             np.savez(file, **arrays)
     else:
-        out.mkdir(exist_ok=True)
-        for index, image in enumerate(images):
-            write_bytes(out / f"{index:06d}.png", png(np.asarray(image).transpose(1, 2, 0)))
+        _write_folder(images, out)
     return out.absolute()
+
+
+def _write_folder(images: Pixels, out: Path) -> None:
+    """One picture a file; a folder that cannot be filled is left without any of them, so that it may be tried again."""
+    paths = [out / f"{index:06d}.png" for index in range(len(images))]
+    out.mkdir(exist_ok=True)
+    try:
+        for path, image in zip(paths, images, strict=True):
+            write_bytes(path, png(np.asarray(image).transpose(1, 2, 0)))
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _interleaved(images: Pixels, queries: Pixels | None) -> Pixels:

@@ -1,23 +1,28 @@
 """`prism-bench tune`: trial after trial until there are enough, then what was found."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from prism_bench.experiments.execution.run_plans import interruptible
+from prism_bench.analysis.formatting import decimals, duration, fixed
+from prism_bench.analysis.stats.statistics import mean_interval
+from prism_bench.analysis.table.study_results import spelled, words
 from prism_bench.experiments.formatting import counted
+from prism_bench.experiments.interrupt import interruptible
 from prism_bench.experiments.options.training import TuneOptions
+from prism_bench.experiments.planning.plan import Plan
 from prism_bench.experiments.planning.resolve_options import resources
+from prism_bench.experiments.screen import Screen
 from prism_bench.experiments.tools.train import single_scale
 from prism_bench.experiments.tuning.mlflow_study import StudyView
 from prism_bench.experiments.tuning.objective import Objective, metric_values
-from prism_bench.experiments.tuning.space import Point, Space, parameters, words
+from prism_bench.experiments.tuning.space import Point, Space, parameters
 from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, open_study, point_of
-from prism_bench.experiments.tuning.summary import Summary, spelled, summarise
+from prism_bench.experiments.tuning.summary import StudyFile, Summary
 from prism_bench.prism.component import Json, load
 from prism_bench.prism.engine.store import Store
-from prism_bench.prism.errors import ComputeError, InputError, closest
+from prism_bench.prism.errors import ComputeError, InputError, closest, first_line
+from prism_bench.prism.executors.executor import Executor
 from prism_bench.prism.metrics.base import Value
 from prism_bench.prism.variants.variant import Variant
 
@@ -26,16 +31,20 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-def run_tune(options: TuneOptions, console: Console) -> Summary:
+def run_tune(options: TuneOptions, screen: Screen) -> Summary:
     """Open the study, try points, and say which is best.
 
     Raises:
         InputError: a name, a value or a study that does not fit, before anything is computed.
+        ComputeError: the database of the study does not answer any more.
     """
+    from optuna.exceptions import StorageInternalError
+
     load(options.run.plugins)
     store = Store.create(options.run.store)
-    objective, value = _objective(options, store, console)
-    asked = _asked(options, objective, value)
+    objective, value = _objective(options, store, screen)
+    plan = objective.plan(_ends(objective.space)[0])
+    asked = _asked(options, objective, value, plan)
     trials = open_study(
         asked,
         objective.space,
@@ -44,27 +53,31 @@ def run_tune(options: TuneOptions, console: Console) -> Summary:
         folder=store.root / "tuning",
         sampler=options.sampler,
         trials=options.trials,
+        say=screen.say,
     )
-    view = StudyView(store.root, trials.study.study_name, lambda text: console.print(text, markup=False))
+    view = StudyView(store.root, trials.study.study_name, screen.say)
     if options.run.mlflow:
         view.open(asked)
     how = "every point in turn" if trials.full else "TPE"
-    console.print(
+    screen.say(
         f"{trials.study.study_name}: {', '.join(parameter.name for parameter in objective.space.parameters)} of "
-        f"{objective.variant.label} by {value.label} ({how}), seeds {', '.join(map(str, options.run.seeds))}",
-        markup=False,
+        f"{objective.variant.label} by {value.label} ({how}), seeds {', '.join(map(str, options.run.seeds))}"
     )
-    _Loop(options, objective, trials, view, console).run()
-    folder = store.root / "reports" / f"tune-{options.target}" / trials.study.study_name.replace("/", "_")
-    summary = summarise(trials, value, options, folder)
+    file = StudyFile(store.root, trials, value, options, objective.variant.label, plan, asked)
+    try:
+        _Loop(options, objective, trials, view, screen, file).run()
+        summary = file.summary()
+    except StorageInternalError as error:
+        where = f"--storage {options.storage}: {first_line(error.__cause__ or error)}"
+        raise ComputeError(f"{where}; what was computed is kept, the same command goes on from here") from None
     view.close(summary.files, summary.best)
-    console.print()
+    screen.say()
     for line in (*summary.lines, *(f"  {path}" for path in summary.files.values())):
-        console.print(line, markup=False)
+        screen.tell(line)
     return summary
 
 
-def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Objective, Value]:
+def _objective(options: TuneOptions, store: Store, screen: Screen) -> tuple[Objective, Value]:
     """What a trial computes, checked at both ends of the space."""
     if options.trials < 1:
         raise InputError(f"--trials {options.trials}: at least one is needed")
@@ -72,8 +85,11 @@ def _objective(options: TuneOptions, store: Store, console: Console) -> tuple[Ob
     if options.sampler not in {"auto", "grid", "tpe"}:
         raise InputError(f"--sampler {options.sampler}: known are auto, grid, tpe")
     space = Space(parameters(options.target, options.over, options.values, scale))
-    slots = resources(options.run, len(options.run.seeds))
-    objective = Objective(options.run, space, Variant.called(options.variant), "", store, slots, console)
+    asked = resources(options.run, len(options.run.seeds))
+    executor = Executor.called(options.executor)
+    executor.check(asked)
+    pool = executor.pool(store, asked, options.plugins)
+    objective = Objective(options.run, space, Variant.called(options.variant), "", store, pool, screen)
     proxies = (False, True) if options.prune else (False,)
     plans = [objective.plan(point, proxy=proxy) for proxy in proxies for point in _ends(space)]
     seen = plans[0].request
@@ -89,9 +105,8 @@ def _ends(space: Space) -> list[Point]:
     return [{it.name: (it.values or (it.low, it.high))[index] for it in space.parameters} for index in (0, -1)]
 
 
-def _asked(options: TuneOptions, objective: Objective, value: Value) -> dict[str, Json]:
+def _asked(options: TuneOptions, objective: Objective, value: Value, plan: Plan) -> dict[str, Json]:
     """Everything that makes the values of two trials comparable."""
-    plan = objective.plan(_ends(objective.space)[0])
     run = options.run
     return {
         "direction": "maximize" if value.better == "higher" else "minimize",
@@ -115,7 +130,8 @@ class _Loop:
     objective: Objective
     trials: Trials
     view: StudyView
-    console: Console
+    screen: Screen
+    file: StudyFile
 
     def run(self) -> None:
         """As many trials as were asked for, or as there are points; MLflow then shows those of other processes too."""
@@ -125,19 +141,26 @@ class _Loop:
                 self._show(trial)
 
     def _trials(self) -> None:
+        from optuna.exceptions import UpdateFinishedTrialError
+
         for count in range(self.options.trials):
             trial = self.trials.ask()
             if trial is None:
                 self._say("Every point has been tried.")
                 return
             try:
-                with interruptible():
+                with interruptible(), self.trials.tried(trial):
                     ended = self._try(trial)
+            except UpdateFinishedTrialError:
+                self._say("  another process has taken this trial over, for this one gave no sign of life")
+                continue
             except KeyboardInterrupt:
-                self._show(self._fail(trial, KILLED))
+                with suppress(UpdateFinishedTrialError):
+                    self._show(self._fail(trial, KILLED))
                 self._say("\nStopped. What was computed is kept; the same command goes on from here.")
                 raise
             self._show(ended)
+            self.file.write()
             left = self.trials.left()
             more = self.options.trials - count - 1
             self._say(f"  {counted(more if left is None else min(left, more), 'trial')} left")
@@ -163,7 +186,9 @@ class _Loop:
         trial.set_user_attr("seconds", outcome.seconds)
         finished = self.trials.study.tell(trial, outcome.mean)
         best = self.trials.study.best_value
-        self._say(f"  {self.objective.metric} {spelled(finished)}; best so far {best:.6g}; {outcome.seconds:.0f} s")
+        places = decimals([outcome.mean, best])
+        told = spelled(mean_interval(list(outcome.by_seed.values())), places)
+        self._say(f"  {self.objective.metric} {told}; best so far {fixed(best, places)}; {duration(outcome.seconds)}")
         return finished
 
     def _proxy(self, trial: "Trial", point: Point) -> None:
@@ -197,4 +222,4 @@ class _Loop:
         self.view.trial(trial.number, point_of(trial, self.trials.space), facts, numbers)
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.screen.say(text)

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prism_bench.experiments.mlflow_view.client import Run, RunWriter, now_ms
-from prism_bench.experiments.mlflow_view.connection import connect
+from prism_bench.experiments.mlflow_view.client import Run, RunWriter
+from prism_bench.experiments.mlflow_view.connection import check_tracking, connect
 from prism_bench.experiments.mlflow_view.process_owner import owner_tags
+from prism_bench.experiments.tracking.payload import now_ms
 from prism_bench.prism.errors import first_line
 
 
@@ -22,16 +23,17 @@ class StudyView:
         self._parent: Run | None = None
 
     def open(self, asked: Mapping[str, Any]) -> None:
-        """Connect, and find or make the study's run."""
+        """Connect, and find or make the study's run.
+
+        Raises:
+            InputError: the database that MLFLOW_TRACKING_URI names has no driver here.
+        """
+        check_tracking(self._store)
         with self._given_up_on_failure():
             self._writer = writer = RunWriter(connect(self._store, self._say), self._store)
             self._experiment = writer.experiment("tune")
-            same = writer.find(self._experiment, "prism.study", self._study)
-            parent = next((run for run in same if run.tags.get("prism.kind") == "study"), None)
-            if parent is None:
-                parent = writer.create(
-                    self._experiment, self._study, {"prism.study": self._study, "prism.kind": "study"}
-                )
+            known = {"prism.study": self._study, "prism.kind": "study"}
+            parent = writer.one(self._experiment, known, self._study, known)
             writer.resume(parent)
             writer.tag(parent, owner_tags(self._store))
             writer.params(parent, {key: str(value)[:500] for key, value in asked.items()})
@@ -51,9 +53,8 @@ class StudyView:
             **{f"prism.{key}": str(value)[:500] for key, value in facts.items()},
         }
         with self._given_up_on_failure():
-            same = self._writer.find(self._experiment, "prism.trial", str(number))
-            run = next((run for run in same if run.tags.get("prism.study") == self._study), None)
-            run = run or self._writer.create(self._experiment, f"trial {number}", tags)
+            known = {name: tags[name] for name in ("prism.study", "prism.trial")}
+            run = self._writer.one(self._experiment, known, f"trial {number}", tags)
             self._writer.tag(run, tags)
             self._writer.params(run, {key: str(value) for key, value in params.items()})
             self._writer.metrics(run, numbers)

@@ -12,10 +12,11 @@ from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.paper.one_variant import Tuned
 from prism_bench.experiments.planning.plan import Plan, compile_plans
 from prism_bench.experiments.planning.resolve_options import requests_of
-from prism_bench.experiments.planning.survey import check_weights, survey
+from prism_bench.experiments.planning.survey import check_disk, check_weights, survey
+from prism_bench.experiments.screen import Screen
 from prism_bench.experiments.tuning.space import Point, Space
 from prism_bench.prism.data.split import Parts
-from prism_bench.prism.engine.slots import Slots
+from prism_bench.prism.engine.pool import Pool
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.metrics.base import Metric, MetricInputs, Value
@@ -52,8 +53,8 @@ class Objective:
     variant: Variant
     metric: str
     store: Store
-    slots: Slots
-    console: Console
+    pool: Pool
+    screen: Screen
 
     def plan(self, point: Point, *, proxy: bool = False) -> Plan:
         """The cells of a point; of its proxy: the first seed, fewer images, fewer samples."""
@@ -92,8 +93,8 @@ class Objective:
         plan = self.plan(point, proxy=proxy)
         todo = survey([plan], self.store).todo
         check_weights(todo.values())
-        plugins = self.options.plugins
-        with working(todo, self.store, self.slots, plugins, self.console) as scheduler:
+        check_disk(todo.values(), self.store)
+        with working(todo, self.store, self.pool, self.screen) as scheduler:
             records = run_plans([plan], todo, scheduler)
         by_seed: dict[int, float] = {}
         names: dict[int, str] = {}

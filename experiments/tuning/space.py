@@ -86,8 +86,10 @@ def parameters(target: str, over: Sequence[str], values: tuple[int, ...], scale:
     Raises:
         InputError: a name that is none, or values for a parameter that takes no whole numbers.
     """
-    names = list(dict.fromkeys([target, *over]))
+    names = [target, *over]
     for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"--over {','.join(over)}: {name} is tuned twice; name it once")
         if name not in PARAMETERS:
             raise InputError(f"there is nothing called {name!r} to tune; {closest(name, PARAMETERS)}")
     found = [PARAMETERS[name](scale) for name in names]
@@ -129,9 +131,3 @@ class Space:
     def to_json(self) -> Json:
         """What a study is known by."""
         return {parameter.name: parameter.to_json() for parameter in self.parameters}
-
-
-def words(point: Mapping[str, Any]) -> str:
-    """A point for people."""
-    parts = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in point.items()]
-    return ", ".join(parts)

@@ -1,7 +1,6 @@
-"""Exact l2 neighbours in the retrieval set D (paper sections 4.1, 4.2)."""
+"""Which images of the retrieval set D stand as neighbours: the nearest by l2 (paper sections 4.1, 4.2), or others."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,15 +8,23 @@ import numpy as np
 from typing_extensions import override
 
 from prism_bench.prism.component import Component
+from prism_bench.prism.conditioning.neighbour_search import (
+    ExactSearch,
+    IndexSearch,
+    Search,
+    check_index,
+    check_k,
+    new_index,
+)
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.encoders.pca import PixelsPCA
-from prism_bench.prism.errors import ComputeError, InputError
+from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.rng import numpy_rng
-from prism_bench.prism.sources import Sources, given, left_open
+from prism_bench.prism.sources import Sources, differs, given, left_open
 
-QUERY_BATCH = 1024
-"""Queries per search, fixed: faiss distances differ in the last bits between batch sizes."""
+DIVISIBLE = 20_160
+"""A dimension that most numbers of parts divide, to try an index's string on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +46,29 @@ class Retrieval(Component, family="retrieval"):
     normalise: bool = True
     exclude_self: bool = False
 
-    def prepare(self, embeddings: Vectors) -> Vectors:
-        """The vectors that are searched and that condition the network, float32 [n, d], checked to be finite."""
+    approximate: ClassVar[bool] = False
+    """True where nearest neighbours may be missed: how many are found is measured and told."""
+
+    def prepare(self, embeddings: Vectors, first: int = 0) -> Vectors:
+        """The vectors that are searched and that condition the network, float32 [n, d], checked to be finite.
+
+        Each row by itself: large sets are prepared in parts. first: which image the first row is.
+        """
         if not np.isfinite(embeddings).all():
-            row = int(np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0])
+            row = first + int(np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0])
             raise ComputeError(f"the embedding of image {row} by {self.encoder.name} is not finite")
         if not self.normalise:
             return np.ascontiguousarray(embeddings, np.float32)
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
         return np.ascontiguousarray(embeddings / np.maximum(norms, 1e-12), np.float32)
 
+    def check(self, k: int, gallery: int) -> None:
+        """Raise InputError where it is known beforehand that k neighbours cannot be had from so many images."""
+        check_k(k, gallery, exclude_self=self.exclude_self)
+
     @abstractmethod
-    def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
-        """The k neighbours of every row of `vectors`, ids of the gallery, in blocks: (first row, int64 [b, k]).
+    def search(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Search:
+        """Make ready to say the k neighbours of any rows of `vectors`, ids of the gallery: the same in any order.
 
         Raises:
             InputError: k exceeds the gallery.
@@ -63,20 +80,56 @@ class Nearest(Retrieval, name="nearest"):
     """The nearest images of D in the encoder's space, by l2, exactly (paper sections 4.1 and 4.2)."""
 
     @override
-    def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
-        return nearest(vectors, gallery, k, exclude_self=self.exclude_self, threads=threads)
+    def search(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Search:
+        return ExactSearch(vectors, gallery, k, exclude_self=self.exclude_self, threads=threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaissIndex(Retrieval, name="faiss-index"):
+    """The nearest images of D that an index of faiss finds, for a D too large to be searched whole.
+
+    Attributes: factory (faiss's string for an index: IVF256,Flat, HNSW32, ...), parameters (parameters of its searches:
+    nprobe=16; empty: its own). What it proposes is ordered by exact l2.
+    """
+
+    sources: ClassVar[Sources] = {
+        "factory": differs("an index of faiss in place of an exact search"),
+        "parameters": differs("an index of faiss in place of an exact search"),
+    }
+
+    approximate: ClassVar[bool] = True
+    factory: str = "HNSW32"
+    parameters: str = ""
+
+    def __post_init__(self) -> None:
+        new_index(DIVISIBLE, self.factory, self.parameters)
+
+    @override
+    def check(self, k: int, gallery: int) -> None:
+        super().check(k, gallery)
+        check_index(new_index(self.encoder.features or DIVISIBLE, self.factory, self.parameters), k, gallery)
+
+    @override
+    def search(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Search:
+        return IndexSearch(
+            vectors,
+            gallery,
+            k,
+            factory=self.factory,
+            parameters=self.parameters,
+            exclude_self=self.exclude_self,
+            threads=threads,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomNeighbours(Retrieval, name="random"):
     """Control: k images of D drawn at random, without replacement, once for each image."""
 
-    def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
+    def search(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Search:
         """A function of the image's id and of the gallery alone."""
         check_k(k, len(gallery), exclude_self=self.exclude_self)
-        for start in range(0, len(vectors), QUERY_BATCH):
-            rows = range(start, min(start + QUERY_BATCH, len(vectors)))
-            yield start, np.stack([self._drawn(row, gallery, k) for row in rows])
+        return lambda rows: np.stack([self._drawn(int(row), gallery, k) for row in rows])
 
     def _drawn(self, row: int, gallery: Ids, k: int) -> Ids:
         """The first k distinct ids of an endless stream of draws, which is why smaller k are prefixes."""
@@ -96,50 +149,8 @@ class ShuffledNeighbours(Retrieval, name="shuffled"):
     The sets look as they should, alike among themselves, but say nothing of the image they condition.
     """
 
-    def blocks(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Iterator[tuple[int, Ids]]:
-        """The rows of the nearest neighbours, permuted."""
-        found = nearest(vectors, gallery, k, exclude_self=self.exclude_self, threads=threads)
-        table = np.concatenate([block for _, block in found])
-        yield 0, table[numpy_rng(0, "shuffled neighbours").permutation(len(table))]
-
-
-def check_k(k: int, gallery: int, *, exclude_self: bool = False) -> None:
-    """Raise InputError where k neighbours cannot be had from a gallery of that size."""
-    largest = gallery - 1 if exclude_self else gallery
-    if k > largest:
-        raise InputError(
-            f"{k} neighbours are asked for but the retrieval set D holds {gallery} images"
-            f"{' and excludes the query itself' if exclude_self else ''}; ask for k <= {largest} "
-            "(schedule.k_max, schedule.k_train, k_sample), use more images, or a larger --retrieval-fraction"
-        )
-
-
-def nearest(
-    vectors: Vectors, gallery: Ids, k: int, *, first: int = 0, exclude_self: bool = False, threads: int = 1
-) -> Iterator[tuple[int, Ids]]:
-    """The k nearest gallery ids of every row of `vectors` from `first` on, in blocks: yields (row, int64 [b, k]).
-
-    Exact search by faiss. Equal distances are ordered by id, so that duplicates cannot depend on the batch or the
-    library. Top-k lists are nested: slice one table for any smaller k.
-
-    Raises:
-        InputError: k exceeds the gallery.
-    """
-    import faiss
-
-    check_k(k, len(gallery), exclude_self=exclude_self)
-    faiss.omp_set_num_threads(threads)
-    index = faiss.IndexFlatL2(vectors.shape[1])
-    index.add(vectors[gallery])
-    # One more for the query itself, and some more so that ties at the end of the list are seen.
-    wide = min(k + 17, len(gallery))
-    for start in range(first, len(vectors), QUERY_BATCH):
-        queries = vectors[start : start + QUERY_BATCH]
-        distances, positions = index.search(queries, wide)
-        ids = gallery[positions]
-        if exclude_self:
-            own = ids == np.arange(start, start + len(queries))[:, None]
-            distances = np.where(own, np.inf, distances)
-        # Distances that differ by rounding alone count as equal.
-        order = np.lexsort((ids, np.round(distances, 6)), axis=1)
-        yield start, np.take_along_axis(ids, order, axis=1)[:, :k]
+    def search(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Search:
+        """The nearest neighbours of the image that stands in its place."""
+        nearest = ExactSearch(vectors, gallery, k, exclude_self=self.exclude_self, threads=threads)
+        others = numpy_rng(0, "shuffled neighbours").permutation(len(vectors))
+        return lambda rows: nearest(others[rows])

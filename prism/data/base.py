@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -79,6 +80,16 @@ class Dataset(Component, family="dataset"):
             InputError: the source is missing, or images read from files are not in the store.
         """
         raise InputError(self.preparation)
+
+    def write(self, file: Path) -> Images:
+        """The same, the pixels written to an .npy file. For a set larger than memory: some rows at a time (`RowsFile`).
+
+        Raises:
+            InputError: see `build`.
+        """
+        drawn = self.build()
+        np.save(file, drawn.images)
+        return drawn
 
     @property
     def preparation(self) -> str:

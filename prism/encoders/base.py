@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prism_bench.prism.component import Component
+from prism_bench.prism.data.split import Ids
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 
@@ -32,6 +33,10 @@ class Encoder(Component, family="encoder"):
     """Images per call of the network; bounds the memory."""
     features: ClassVar[int | None] = None
     """The length of the vectors where it is known before loading."""
+
+    def fitted_on(self, retrieval: Ids) -> Ids:
+        """Those images of D that a fitted encoder looks at, of which `load` is given the pixels."""
+        return retrieval
 
     @property
     def weights_sha256(self) -> str | None:

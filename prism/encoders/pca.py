@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
+from prism_bench.prism.data.split import Ids
 from prism_bench.prism.encoders.base import Embed, Encoder, Vectors
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.sources import WHOLE, Sources, differs
@@ -29,15 +31,19 @@ class PixelsPCA(Encoder, name="pixels-pca"):
     def __post_init__(self) -> None:
         self.check_least("encoder", components=1)
 
+    @override
+    def fitted_on(self, retrieval: Ids) -> Ids:
+        return retrieval[:: max(1, -(-len(retrieval) // FIT_ON))]
+
     def load(self, gallery: Pixels | None, device: str) -> Embed:
         """Fit on `gallery`, by the eigenvectors of its covariance (float64; signs fixed, so deterministic)."""
         if gallery is None:
             raise ValueError("pixels-pca is fitted on the retrieval set: pass its images")
-        step = max(1, -(-len(gallery) // FIT_ON))
-        flat = gallery[::step].reshape(-1, int(np.prod(gallery.shape[1:]))).astype(np.float64) / 255
-        mean = flat.mean(axis=0)
+        flat = gallery[self.fitted_on(np.arange(len(gallery)))].reshape(-1, int(np.prod(gallery.shape[1:])))
+        scaled = flat.astype(np.float64) / 255
+        mean = scaled.mean(axis=0)
         # The smaller of the two Gram matrices has the same leading eigenvectors, up to the map by the data.
-        centred = flat - mean
+        centred = scaled - mean
         if len(centred) >= centred.shape[1]:
             _, basis = np.linalg.eigh(centred.T @ centred)
             axes = basis[:, ::-1][:, : self.components]

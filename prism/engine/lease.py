@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,8 @@ BEAT = 10.0
 """Seconds between two signs of life."""
 SILENCE = 120.0
 """Seconds without one after which another process takes over. More than what a network file system may hide."""
+CLOCK = 60.0
+"""Seconds for which a reading of a file system's clock is carried on by this process's own."""
 ROUNDS = 100
 """Attempts to create a lease while others come and go."""
 
@@ -43,7 +46,7 @@ class Holder:
     """Who holds a lease: a process of a machine, or of a container of it.
 
     machine: name, boot and process namespace. started: when the process began, seconds since 1970, for numbers come
-    again. token: of this lease alone.
+    again; 0 where that is not known. token: of this lease alone.
     """
 
     host: str
@@ -58,7 +61,7 @@ class Holder:
         pid = os.getpid()
         return cls(
             host=socket.gethostname(),
-            machine=_machine(),
+            machine=_machine(pid),
             pid=pid,
             started=psutil.Process(pid).create_time(),
             token=uuid.uuid4().hex,
@@ -69,12 +72,12 @@ class Holder:
 
     def is_gone(self) -> bool:
         """Whether it is known that the process has ended; False where that cannot be seen from here."""
-        if self.machine != _machine():
+        if self.machine != _machine(os.getpid()):
             return False
         try:
             process = psutil.Process(self.pid)
             # A second: the time of the boot, from which starts are counted, is read anew by each process.
-            came_again = abs(process.create_time() - self.started) > 1
+            came_again = self.started > 0 and abs(process.create_time() - self.started) > 1
             return bool(came_again or process.status() == psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return True
@@ -82,11 +85,47 @@ class Holder:
             return False
 
 
-class Lease:
-    """The right to make one stage; a context manager that beats while it is held and gives it back."""
+class FileSystemClock:
+    """What the clock of a file system says, by which leases are dated: those of two machines may differ.
 
-    def __init__(self, folder: Path) -> None:
+    To read it, a file is made; readings are therefore carried on for a while. One that was carried on may lag behind,
+    by what this process slept, and is believed only where it says that a holder lives.
+    """
+
+    def __init__(self) -> None:
+        self._read: tuple[float, float] | None = None
+        """What the clock said, and when that was known, by this process's own."""
+
+    def was_silent(self, folder: Path, touched: float) -> bool:
+        """Whether SILENCE seconds have passed since a date that the file system of `folder` gave."""
+        if self._read is not None:
+            elapsed = time.monotonic() - self._read[1]
+            if elapsed < CLOCK and self._read[0] + elapsed - touched <= SILENCE:
+                return False
+        return self._now(folder) - touched > SILENCE
+
+    def _now(self, folder: Path) -> float:
+        probe = folder / f".{uuid.uuid4().hex}"
+        try:
+            probe.touch()
+            now = probe.stat().st_mtime
+        except FileNotFoundError:  # the lease and its folder have gone meanwhile
+            return 0.0
+        finally:
+            probe.unlink(missing_ok=True)
+        self._read = now, time.monotonic()
+        return now
+
+
+class Lease:
+    """The right to make one stage; a context manager that beats while it is held and gives it back.
+
+    clock: where many leases of one file system are looked at, one for all.
+    """
+
+    def __init__(self, folder: Path, clock: FileSystemClock | None = None) -> None:
         self.folder = folder
+        self._clock = clock or FileSystemClock()
         self.mine: Holder | None = None
         self._path = folder
         self._looked = time.monotonic()
@@ -96,7 +135,7 @@ class Lease:
     def holder(self) -> Holder | None:
         """The living holder, whoever it is."""
         newest = self._newest()
-        return None if newest is None else _living(*newest)
+        return None if newest is None else self._living(*newest)
 
     def acquire(self) -> bool:
         """Take the lease; True where it was taken over from a holder that is gone.
@@ -107,18 +146,29 @@ class Lease:
         holder = Holder.here()
         for _ in range(ROUNDS):
             newest = self._newest()
-            living = None if newest is None else _living(*newest)
+            living = None if newest is None else self._living(*newest)
             if living is not None:
                 raise HeldError(f"is being made by {living}")
             path = self.folder / f"{1 if newest is None else int(newest[0].stem) + 1}.json"
             # Another process may be first, or may be removing the folder just now.
             with contextlib.suppress(FileExistsError, FileNotFoundError):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                with path.open("x") as file:
-                    json.dump(asdict(holder), file)
+                self._write(path, holder)
                 self.mine, self._path = holder, path
                 return newest is not None
         raise HeldError(f"is wanted by many processes at once ({self.folder})")
+
+    @staticmethod
+    def _write(path: Path, holder: Holder) -> None:
+        opened = path.open("x")
+        try:
+            with opened as file:
+                json.dump(asdict(holder), file)
+        except OSError:  # on a full disk an empty file stays, which would pass for the lease of a living process
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+            raise
 
     def is_held(self) -> bool:
         """Whether this process still has what it acquired."""
@@ -175,6 +225,20 @@ class Lease:
                 if path.suffix == ".json" and path.stem.isdigit():
                     yield int(path.stem), path
 
+    def _living(self, path: Path, holder: Holder | None) -> Holder | None:
+        """The holder, unless it is gone; one that is just being written is alive, whoever it is."""
+        if holder is not None and holder.is_gone():
+            return None
+        try:
+            # Opened, not only looked up: a network file system then asks its server.
+            with path.open("rb") as file:
+                touched = os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return None
+        if self._clock.was_silent(path.parent, touched):
+            return None
+        return holder or Holder(host="another machine", machine="", pid=0, started=0.0, token="")
+
 
 def _read(path: Path) -> Holder | None:
     try:
@@ -183,34 +247,8 @@ def _read(path: Path) -> Holder | None:
         return None
 
 
-def _living(path: Path, holder: Holder | None) -> Holder | None:
-    """The holder, unless it is gone; one that is just being written is alive, whoever it is."""
-    if holder is not None and holder.is_gone():
-        return None
-    try:
-        # Opened, not only looked up: a network file system then asks its server.
-        with path.open("rb") as file:
-            touched = os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
-        return None
-    if _server_time(path.parent) - touched > SILENCE:
-        return None
-    return holder or Holder(host="another machine", machine="", pid=0, started=0.0, token="")
-
-
-def _server_time(folder: Path) -> float:
-    """What the clock of the file system says: those of two machines may differ."""
-    probe = folder / f".{uuid.uuid4().hex}"
-    try:
-        probe.touch()
-        return probe.stat().st_mtime
-    except FileNotFoundError:  # the lease and its folder have gone meanwhile
-        return 0.0
-    finally:
-        probe.unlink(missing_ok=True)
-
-
-def _machine() -> str:
+@lru_cache(maxsize=1)
+def _machine(pid: int) -> str:  # noqa: ARG001 - a process that was forked may be in another container
     """The machine since its boot, and the container on it: whose process numbers are the same as ours."""
     parts = [socket.gethostname()]
     for path, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):

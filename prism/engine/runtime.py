@@ -1,16 +1,23 @@
 """How and where a stage runs. Nothing here may change a number, so nothing here is part of a component."""
 
+import contextlib
 import json
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from prism_bench.prism.engine.manifest import UsedRuntime
+
+
+PROGRESS = "progress.json"
+TEMPORARY = ".tmp"
+"""How the names of files end that are being written; such a file of a process that has ended is nothing."""
 
 
 class StopRequestedError(Exception):
@@ -24,12 +31,35 @@ def usable_cores() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """Device, threads and cadence of one worker."""
+    """Device, threads and cadence of one worker.
+
+    beside: devices of further processes, which a training that can be divided takes along; rank: which of them all this
+    one is, that of `device` being 0; meeting: the file at which they meet, empty outside of such a training.
+    data_share: of the device's free memory, what the data of a training may take. draws_ahead: whether a thread draws
+    the next batch while this one runs. look_every: steps between two looks at the losses, each of which waits for the
+    device; a checkpoint, a line of the log and the end look, too. None: on the CPU one thing after the other and a look
+    at every step; elsewhere ahead, and 50 steps. compiles: whether trainings compile their network, once for each patch
+    size.
+    """
 
     device: str = "cpu"
     threads: int = 1
     checkpoint_seconds: float = 30.0
     sample_batch: int = 250
+    data_share: float = 0.25
+    draws_ahead: bool | None = None
+    look_every: int | None = None
+    beside: tuple[str, ...] = ()
+    rank: int = 0
+    meeting: str = ""
+    compiles: bool = False
+
+    @property
+    def pace(self) -> tuple[bool, int]:
+        """(draws_ahead, look_every), decided."""
+        elsewhere = self.device != "cpu"
+        ahead = elsewhere if self.draws_ahead is None else self.draws_ahead
+        return ahead, self.look_every or (50 if elsewhere else 1)
 
 
 @dataclass
@@ -44,6 +74,8 @@ class Report:
     """What people should know of this stage beside its progress."""
     ran_on: "tuple[UsedRuntime, ...]" = ()
     """What the stage has been computed on, oldest first; empty: by this process alone."""
+    earlier_seconds: float = 0.0
+    """Of computing, in processes that were interrupted and whose work this one goes on from."""
     _written: float = 0.0
 
     def __call__(self, done: int, total: int, unit: str, **facts: Any) -> None:
@@ -52,10 +84,19 @@ class Report:
         now = time.monotonic()
         if done >= total or now - self._written > 0.3:
             self._written = now
-            temporary = self.path.with_suffix(".tmp")
+            temporary = self.path.with_suffix(TEMPORARY)
             said = {"note": self.note} if self.note else {}
             temporary.write_text(json.dumps({"done": done, "total": total, "unit": unit, **said, **facts}))
             temporary.replace(self.path)
+
+
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """What a stage's `Report` said last in its work folder; None where it has said nothing yet."""
+    try:
+        said: dict[str, Any] = json.loads((folder / PROGRESS).read_text())
+    except (OSError, ValueError):
+        return None
+    return said
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -70,10 +111,28 @@ def as_json(value: Any) -> bytes:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file by rename: the old bytes or the new ones, never half."""
-    # Two containers may have processes of one number.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
+    with whole_file(path) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, in place of `path` at the end of the context; where that fails, as it was and nothing beside it.
+
+    Raises:
+        OSError: it cannot be written; it names `path`.
+    """
+    # Two containers may have processes of one number.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise

@@ -3,20 +3,31 @@
 Other processes may work on the same store. A stage that one of them makes is left to it, and another one is taken.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from prism_bench.prism.engine.local_pool import Answer, Pool
+from prism_bench.prism.engine.pool import Answer, Pool
+from prism_bench.prism.engine.runtime import read_progress
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
+from prism_bench.prism.engine.waiting import Waiting
 
 LOOK = 0.5
 """Seconds between two looks at what runs."""
 HIDDEN = 90.0
 """Seconds for which a network file system may hide a stage that another machine has just finished."""
+
+
+class Clock(Protocol):
+    """Seconds that pass; the module `time` is one, and a simulation has another."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait."""
 
 
 class StageObserver(Protocol):
@@ -28,8 +39,11 @@ class StageObserver(Protocol):
     def elsewhere(self, stage: Stage, who: str) -> None:
         """Another process makes the stage, and this one waits for it or finds something else to do."""
 
-    def put_back(self, stage: Stage) -> None:
-        """A stage that was started here is to be done again: another process was first, or has taken it over."""
+    def put_back(self, stage: Stage, answer: Answer) -> None:
+        """A stage that was started is to be done again: another process has it (held), or its worker is gone (lost)."""
+
+    def waits(self, stage: Stage, where: str) -> None:
+        """A stage that was started is not being made yet, or not any more: it stands in a queue, as `where` says."""
 
     def progressed(self, stage: Stage, progress: dict[str, Any]) -> None:
         """The stage's `progress.json` as it stands; called about twice a second."""
@@ -45,10 +59,13 @@ class Scheduler:
     store: Store
     pool: Pool
     observers: Sequence[StageObserver] = ()
+    clock: Clock = time
     failed: dict[str, str] = field(default_factory=dict)
     """Why, by address: of stages that failed, and of those that rest on them."""
-    _waiting: dict[str, Stage] = field(default_factory=dict)
+    _waiting: Waiting = field(default_factory=lambda: Waiting({}))
     _running: dict[str, Stage] = field(default_factory=dict)
+    _fallen: list[str] = field(default_factory=list)
+    """Stages that failed, for which what rests on them has not been dropped yet."""
     _elsewhere: dict[str, str] = field(default_factory=dict)
     """Who makes a stage, as far as it was another process."""
     _unseen: dict[str, tuple[Answer, float]] = field(default_factory=dict)
@@ -60,17 +77,16 @@ class Scheduler:
         stages: by address, all that is to be done; what else they need is in the store. changed: called at the start
         and after every round of answers.
         """
-        self._waiting = dict(stages)
+        self._waiting, self._fallen = Waiting(stages), list(self.failed)
         changed()
         while self._waiting or self._running:
             self._block()
             self._start_what_is_free()
             if self._waiting and not self._running:
-                time.sleep(LOOK)
+                self.clock.sleep(LOOK)
             for answer in (*self.pool.answers(timeout=LOOK), *self._answers_again()):
                 self._take(answer)
-            for stage in self._running.values():
-                self._look(stage)
+            self._look()
             changed()
 
     def is_open(self, stage: Stage) -> bool:
@@ -78,16 +94,9 @@ class Scheduler:
         address = str(stage.address)
         return address in self._waiting or address in self._running
 
-    def _ready(self) -> list[str]:
-        return [
-            address
-            for address, stage in self._waiting.items()
-            if not any(self.is_open(needed) for needed in stage.inputs().values())
-        ]
-
     def _start_what_is_free(self) -> None:
         """Start the stages for which the pool has places, of those that no other process makes."""
-        for address in self._ready():
+        for address in self._waiting.ready():
             if self.pool.is_full:
                 return
             stage = self._waiting[address]
@@ -110,44 +119,54 @@ class Scheduler:
     def _adopt(self, stage: Stage) -> None:
         """Another process has made a stage that this one waited for."""
         address = str(stage.address)
-        del self._waiting[address]
+        self._waiting.take(address)
+        self._waiting.settle(address)
         answer = Answer(address, "done", by=self._elsewhere.pop(address))
         for observer in self.observers:
             observer.started(stage)
             observer.finished(stage, answer)
 
     def _start(self, address: str) -> None:
-        stage = self._running[address] = self._waiting.pop(address)
+        stage = self._running[address] = self._waiting.take(address)
         self.pool.submit(stage)
         for observer in self.observers:
             observer.started(stage)
 
     def _block(self) -> None:
         """Drop what rests on a failed stage, with the reason."""
-        for address, stage in list(self._waiting.items()):
-            for needed in stage.inputs().values():
-                reason = self.failed.get(str(needed.address))
-                if reason is not None:
-                    chained = reason.startswith("needs ")
-                    self.failed[address] = reason if chained else f"needs {needed.title}, which failed: {reason}"
-                    self._waiting.pop(address, None)
+        while self._fallen:
+            for address in self._waiting.resting_on(self._fallen.pop(0)):
+                for name, needed in self._waiting.needs(address).items():
+                    reason = self.failed.get(name)
+                    if reason is not None:
+                        chained = reason.startswith("needs ")
+                        self.failed[address] = reason if chained else f"needs {needed.title}, which failed: {reason}"
+                self._waiting.take(address)
+                self._fallen.append(address)
 
     def _take(self, answer: Answer) -> None:
         stage = self._running[answer.address]
-        if answer.outcome == "done" and self.store.manifest(stage.address) is None:
-            answer = self._look_again_later(answer)
-            if answer.outcome == "done":
+        if answer.outcome == "waits":
+            for observer in self.observers:
+                observer.waits(stage, answer.reason)
+            return
+        if answer.outcome == "done":
+            manifest = self.store.manifest(stage.address)
+            answer = self._look_again_later(answer) if manifest is None else replace(answer, note=manifest.note)
+            if manifest is None and answer.outcome == "done":
                 return
         del self._running[answer.address]
         self._unseen.pop(answer.address, None)
-        if answer.outcome == "held":
+        if answer.outcome in {"held", "lost"}:
             # First again, as it was; who has it is looked up in the next round.
-            self._waiting = {answer.address: stage, **self._waiting}
+            self._waiting.put_back(answer.address, stage)
             for observer in self.observers:
-                observer.put_back(stage)
+                observer.put_back(stage, answer)
             return
+        self._waiting.settle(answer.address)
         if answer.outcome != "done":
             self.failed[answer.address] = answer.reason or "stopped"
+            self._fallen.append(answer.address)
         for observer in self.observers:
             observer.finished(stage, answer)
 
@@ -156,8 +175,8 @@ class Scheduler:
 
     def _look_again_later(self, answer: Answer) -> Answer:
         """The answer that a stage is done, kept until the store shows it; that it failed, when that takes too long."""
-        _, until = self._unseen.setdefault(answer.address, (answer, time.monotonic() + HIDDEN))
-        if time.monotonic() < until:
+        _, until = self._unseen.setdefault(answer.address, (answer, self.clock.monotonic() + HIDDEN))
+        if self.clock.monotonic() < until:
             return answer
         reason = (
             f"its process says that it is done, and after {HIDDEN:.0f} s the store does not show it; do all processes "
@@ -165,11 +184,11 @@ class Scheduler:
         )
         return replace(answer, outcome="failed", reason=reason)
 
-    def _look(self, stage: Stage) -> None:
-        path = self.store.work_folder(stage.address) / "progress.json"
-        try:
-            progress = json.loads(path.read_text())
-        except (OSError, json.JSONDecodeError):
-            return
-        for observer in self.observers:
-            observer.progressed(stage, progress)
+    def _look(self) -> None:
+        """Tell the observers how far the stages are that run."""
+        folders = self.store.work_folders() if self._running else {}
+        for address, stage in self._running.items():
+            progress = read_progress(folders[address]) if address in folders else None
+            if progress is not None:
+                for observer in self.observers:
+                    observer.progressed(stage, progress)

@@ -8,17 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from prism_bench.prism.component import Component, Json, digest_of, leaves
+from prism_bench.prism.component import Component, Json, leaves
 from prism_bench.prism.engine.lease import Lease, LeaseLostError
 from prism_bench.prism.engine.peak_memory import peak_bytes, restart_peak
-from prism_bench.prism.engine.runtime import Report, Runtime
+from prism_bench.prism.engine.runtime import PROGRESS, Report, Runtime
 from prism_bench.prism.engine.store import Address, Store
 
 if TYPE_CHECKING:
     from prism_bench.prism.engine.manifest import Manifest, UsedRuntime
-
-KEY_LENGTH = 20
-"""Hex characters of a key: 80 bits."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class Stage(ABC):
     @cached_property
     def address(self) -> Address:
         """Kind and key."""
-        return Address(self.kind, digest_of(self.identity)[:KEY_LENGTH])
+        return Address.of(self.identity)
 
     @property
     def title(self) -> str:
@@ -101,15 +98,17 @@ class Stage(ABC):
         runtime: Runtime,
         peak: int | None = None,
         ran_on: "Sequence[UsedRuntime]" = (),
+        note: str = "",
     ) -> Path:
         """Finish the stage whose files lie in `work`; returns its folder in the store.
 
-        ran_on: what it was computed on, oldest first, where more is known than `runtime`.
+        ran_on: what it was computed on, oldest first, where more is known than `runtime`. note: what people should
+        know of it.
         """
         from prism_bench.prism.engine.manifest import UsedRuntime
 
         *earlier, used = ran_on or (UsedRuntime.here(runtime.device, runtime.threads),)
-        facts = {"label": self.label, "identity": self.identity, "seconds": seconds, "peak_bytes": peak}
+        facts = {"label": self.label, "identity": self.identity, "seconds": seconds, "peak_bytes": peak, "note": note}
         return store.publish(self.address, work, runtime=used, earlier=tuple(earlier), **facts)
 
 
@@ -149,16 +148,16 @@ def perform(
 
 
 def _made(stage: Stage, store: Store, runtime: Runtime, should_stop: Callable[[], bool], lease: Lease) -> float:
-    work = store.work(stage.address)
-    report = Report(work / "progress.json", should_stop, lease.check_now_and_then)
+    work = store.clean_work(stage.address)  # of what others left, for the lease is ours
+    report = Report(work / PROGRESS, should_stop, lease.check_now_and_then)
     restart_peak(runtime.device)
     started = time.monotonic()
     inputs = {name: store.folder(needed.address) for name, needed in stage.inputs().items()}
     stage.run(StageContext(inputs, work, runtime, report))
-    seconds = time.monotonic() - started
+    seconds = report.earlier_seconds + time.monotonic() - started
     peak = peak_bytes(runtime.device)
     lease.check()
-    stage.publish(store, work, seconds=seconds, runtime=runtime, peak=peak, ran_on=report.ran_on)
+    stage.publish(store, work, seconds=seconds, runtime=runtime, peak=peak, ran_on=report.ran_on, note=report.note)
     return seconds
 
 

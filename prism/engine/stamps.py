@@ -17,21 +17,22 @@ Stamp = tuple[str, int, int, int]
 
 def write_stamps(folder: Path, manifest: "Manifest") -> None:
     """Note how the files of a stage look whose checksums have just been taken or found right."""
-    write_json(folder / STAMPS, _stamps(folder, manifest))
+    write_json(folder / STAMPS, {name: _stamp(folder, name, manifest) for name in manifest.files})
 
 
-def stamps_hold(folder: Path, manifest: "Manifest") -> bool:
-    """Whether every file of a stage looks as it did then. One that was changed without a trace is not seen."""
+def stamps_hold(folder: Path, manifest: "Manifest", only: str | None = None) -> bool:
+    """Whether every file of a stage, or one of them alone, looks as it did then.
+
+    One that was changed without a trace is not seen.
+    """
     try:
         known = json.loads((folder / STAMPS).read_text())
-        return bool(known == {name: list(stamp) for name, stamp in _stamps(folder, manifest).items()})
-    except (OSError, ValueError):
+        names = manifest.files if only is None else (only,)
+        return all(known[name] == list(_stamp(folder, name, manifest)) for name in names)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _stamps(folder: Path, manifest: "Manifest") -> dict[str, Stamp]:
-    found = {}
-    for name, facts in manifest.files.items():
-        there = (folder / name).stat()
-        found[name] = (facts.sha256, there.st_size, there.st_mtime_ns, there.st_ino)
-    return found
+def _stamp(folder: Path, name: str, manifest: "Manifest") -> Stamp:
+    there = (folder / name).stat()
+    return manifest.files[name].sha256, there.st_size, there.st_mtime_ns, there.st_ino

@@ -173,6 +173,11 @@ class Method(Component, family="method"):
         return 0
 
     @property
+    def pieces(self) -> int:
+        """In how many named pieces a step of its training is computed: the most processes that can share it."""
+        return 1
+
+    @property
     def trained_on(self) -> str:
         """What tables say that it has learnt from."""
         return self.training_set.words
@@ -190,6 +195,11 @@ class Method(Component, family="method"):
     def guided(self) -> bool:
         """Whether samples are guided by a pseudo-query."""
         return self.conditioning is not None
+
+    @property
+    def sampled_in(self) -> str:
+        """The precision of its networks when they sample; part of the key of samples where it is not float32."""
+        return "float32"
 
     def check(self, resolution: int) -> None:
         """Raise InputError where the parts do not fit together or do not fit the resolution."""

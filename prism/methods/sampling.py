@@ -16,6 +16,7 @@ from prism_bench.prism.sources import OF_ITSELF, Sources, left_open
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(noisy [b, c, h, w], sigma scalar tensor) -> denoised [b, c, h, w]."""
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class Sampler(Component, family="sampler"):
 
     def __post_init__(self) -> None:
         self.check_least("sampler", steps=2)
+        if self.steps > MOST_STEPS:
+            raise InputError(f"sampler.steps must be at most {MOST_STEPS:,}, not {self.steps:,}; 1,000 are DDPM's")
 
     @property
     def evaluations(self) -> int:
@@ -55,6 +58,8 @@ class ODESampler(Sampler):
         super().__post_init__()
         if not 0 < self.sigma_min < self.sigma_max:
             raise InputError(f"sampler needs 0 < sigma_min < sigma_max, not {self.sigma_min} and {self.sigma_max}")
+        if self.rho <= 0:
+            raise InputError(f"sampler.rho must be positive, not {self.rho}")
 
     def sigmas(self) -> Float[Tensor, " n"]:
         """steps + 1 noise levels, float64, strictly decreasing from sigma_max over sigma_min to 0."""

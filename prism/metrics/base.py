@@ -33,7 +33,7 @@ class MetricInputs:
     parts: which rows of the reference are D and which X_train; None where no split is known.
     pseudo_queries: int64 [n], the row of the reference that guided each generated image; None where nothing is known.
     held_out_features: float32 [h, d] of real images that are no part of the reference; None where there are none.
-    facts: what the metric says of the reference alone, where it has been asked before (`ReferenceMetric`).
+    facts: what the metric says of the reference alone (`reference_facts`), where it has been asked before.
     """
 
     generated: Pixels
@@ -92,6 +92,13 @@ class Metric(Component, family="metric"):
     """True where the inputs must say which reference images are D and which X_train."""
     uses_held_out: ClassVar[bool] = False
     """True where the features of held-out images are looked at, if there are any."""
+
+    shares_reference: ClassVar[bool] = False
+    """True where part of it depends on the real images alone and is computed once for all samples."""
+
+    def reference_facts(self, inputs: MetricInputs) -> Facts:
+        """That part, arrays by name, for inputs without generated images; none unless `shares_reference`."""
+        return {}
 
     @property
     @abstractmethod
@@ -225,6 +232,8 @@ class FeatureMetric(EncodedMetric):
 class ReferenceMetric(FeatureMetric):
     """A metric of two sets of features, part of which depends on the reference alone and is computed once for all."""
 
+    shares_reference: ClassVar[bool] = True
+
     def _measured(self, inputs: MetricInputs) -> Measurement:
         generated, reference = self._features(inputs)
         facts = self.of_reference(reference) if inputs.facts is None else inputs.facts
@@ -234,9 +243,9 @@ class ReferenceMetric(FeatureMetric):
     def between(self, generated: Vectors, reference: Vectors) -> tuple[Value, ...]:
         return self.against(generated, reference, self.of_reference(reference))
 
-    def facts_of(self, reference: Vectors) -> Facts:
-        """`of_reference` of features that are checked first: ComputeError where one is not finite."""
-        return self.of_reference(self._checked(reference, len(reference), "reference"))
+    @override
+    def reference_facts(self, inputs: MetricInputs) -> Facts:
+        return self.of_reference(self._checked(inputs.reference_features, len(inputs.reference), "reference"))
 
     @abstractmethod
     def of_reference(self, reference: Vectors) -> Facts:

@@ -35,7 +35,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from prism_bench.prism.images import Pixels, content_order
-from prism_bench.prism.metrics.base import ImageMetric, MetricInputs, Value
+from prism_bench.prism.metrics.base import Facts, ImageMetric, MetricInputs, Value
 from prism_bench.prism.rng import numpy_rng
 
 Array = npt.NDArray[np.float64]
@@ -71,36 +71,65 @@ class FarDependence(ImageMetric, name="far-dependence"):
         """A correlation needs more images than it has degrees of freedom."""
         return max(self.min_samples, 2 * self.components)
 
+    shares_reference: ClassVar[bool] = True
+
+    @override
+    def reference_facts(self, inputs: MetricInputs) -> Facts:
+        return patterns_of(inputs.reference, self.components)
+
     @override
     def values(self, inputs: MetricInputs) -> tuple[Value, ...]:
-        share = far_dependence(inputs.generated, inputs.reference, components=self.components)
+        share = far_dependence(inputs.generated, inputs.reference, components=self.components, known=inputs.facts)
         n, reference_n = len(inputs.generated), len(inputs.reference)
         return (Value("far_dependence", share, n, reference_n, "higher", "far dependence"),)
 
 
-def far_dependence(generated: Pixels, reference: Pixels, *, components: int) -> float:
-    """The share defined above, for uint8 [n, 3, R, R] and [m, 3, R, R], R a multiple of 4."""
+def patterns_of(reference: Pixels, components: int) -> Facts:
+    """What the real images say alone: mean and axes of each cell; directions and correlations of each far pair.
+
+    compared: the number of images that the correlations are of.
+    """
     drawn, order = numpy_rng(0, "halves of the reference").permutation(len(reference)), content_order(reference)
     one, other = (order[np.sort(half)] for half in np.array_split(drawn, 2))
     fitted_cells = _cells(reference, one)
     bases = [_basis(cell, components) for cell in fitted_cells]
     fitted = _covariance(fitted_cells, bases)
     compared = _covariance(_cells(reference, other), bases)
+    facts = {"compared": np.asarray(len(other))}
+    for cell, (mean, axes) in enumerate(bases):
+        facts |= {f"mean_{cell}": mean, f"axes_{cell}": axes}
+    for pair, (rows, columns) in enumerate(_far(bases)):
+        left, _, right = np.linalg.svd(fitted[rows, columns], full_matrices=False)
+        real = _correlations(compared, rows, columns, left, right.T)
+        facts |= {f"left_{pair}": left, f"right_{pair}": right.T, f"real_{pair}": real}
+    return facts
+
+
+def _far(bases: list[tuple[Array, Array]]) -> list[tuple[slice, slice]]:
+    """Where the components of each far pair of cells stand among all."""
+    starts = np.cumsum([0, *(axes.shape[1] for _, axes in bases)])
+    return [(slice(*starts[first : first + 2]), slice(*starts[second : second + 2])) for first, second in FAR]
+
+
+def far_dependence(generated: Pixels, reference: Pixels, *, components: int, known: Facts | None = None) -> float:
+    """The share defined above, for uint8 [n, 3, R, R] and [m, 3, R, R], R a multiple of 4.
+
+    known: what `patterns_of` says of the reference, where it has been asked before.
+    """
+    facts = patterns_of(reference, components) if known is None else known
+    bases = [(facts[f"mean_{cell}"], facts[f"axes_{cell}"]) for cell in range(CELLS * CELLS)]
     made = _covariance(_cells(generated, content_order(generated)), bases)
-    starts = np.cumsum([0, *(basis.shape[1] for _, basis in bases)])
+    compared = int(facts["compared"])
     product = real_square = made_square = 0.0
     entries = 0
-    for first, second in FAR:
-        rows, columns = (slice(starts[cell], starts[cell + 1]) for cell in (first, second))
-        left, _, right = np.linalg.svd(fitted[rows, columns], full_matrices=False)
-        r = _correlations(made, rows, columns, left, right.T)
-        s = _correlations(compared, rows, columns, left, right.T)
+    for pair, (rows, columns) in enumerate(_far(bases)):
+        r, s = _correlations(made, rows, columns, facts[f"left_{pair}"], facts[f"right_{pair}"]), facts[f"real_{pair}"]
         product += float((r * s).sum())
         made_square += _squares(r, len(generated))
-        real_square += _squares(s, len(other))
+        real_square += _squares(s, compared)
         entries += s.size
     # The square of one correlation of m independent pairs has a standard deviation of about sqrt(2) / m.
-    if real_square <= 3 * np.sqrt(2 * entries) / len(other):
+    if real_square <= 3 * np.sqrt(2 * entries) / compared:
         return 0.0
     return 2 * product / (max(made_square, 0.0) + real_square)
 

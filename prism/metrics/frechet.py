@@ -14,6 +14,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from prism_bench.prism.encoders.base import Vectors
+from prism_bench.prism.engine.rows_file import read_rows
 from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.metrics.base import ROWS, Facts, ReferenceMetric, Value
 
@@ -49,13 +50,13 @@ def moments_of(features: npt.ArrayLike) -> Moments:
     triangular factor, by QR of what there is and the next rows. The covariance, whose rounding would be the root of
     the samples', is never formed.
     """
-    rows = np.asarray(features)
+    rows = np.asanyarray(features)
     n, d = rows.shape
-    blocks = [slice(start, start + max(ROWS, d)) for start in range(0, n, max(ROWS, d))]
-    mean = sum(rows[block].sum(axis=0, dtype=np.float64) for block in blocks) / n
+    blocks = [slice(start, min(start + max(ROWS, d), n)) for start in range(0, n, max(ROWS, d))]
+    mean = sum(read_rows(rows, block).sum(axis=0, dtype=np.float64) for block in blocks) / n
     factor: Matrix = np.empty((0, d))
     for block in blocks:
-        factor = np.concatenate([factor, (rows[block] - mean) / np.sqrt(n - 1)])
+        factor = np.concatenate([factor, (read_rows(rows, block) - mean) / np.sqrt(n - 1)])
         if len(factor) > d:
             factor = np.asarray(np.linalg.qr(factor, mode="r"))
     return Moments(mean, factor)
@@ -85,7 +86,7 @@ def frechet_distance(mu1: Matrix, sigma1: Matrix, mu2: Matrix, sigma2: Matrix) -
         raise ComputeError("the moments hold values that are not finite")
     if not all(np.allclose(sigma, sigma.T, rtol=1e-6, atol=1e-9 * np.abs(sigma).max()) for sigma in spreads):
         raise ComputeError("a covariance matrix is not symmetric")
-    factor = _factor_of_covariance(spreads[0])
+    factor = factor_of_covariance(spreads[0])
     eigenvalues = eigh(factor.T @ spreads[1] @ factor, eigvals_only=True, driver="evd", check_finite=False)
     # Rounding can push the eigenvalues of a singular matrix below zero.
     overlap = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
@@ -100,7 +101,7 @@ def frechet_between(features1: npt.ArrayLike, features2: npt.ArrayLike) -> float
     return frechet_of(moments_of(features1), moments_of(features2))
 
 
-def _factor_of_covariance(sigma: Matrix) -> Matrix:
+def factor_of_covariance(sigma: Matrix) -> Matrix:
     """Some A with A A^T = sigma: Cholesky's where sigma is definite, else V sqrt(w) by eigenpairs, w clipped at 0."""
     from scipy.linalg import LinAlgError, cholesky, eigh
 

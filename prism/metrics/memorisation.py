@@ -18,6 +18,7 @@ nearest real image than that image is from its own nearest real neighbour, over 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from typing_extensions import override
 from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.metrics.base import Better, Measurement, MetricInputs, SplitMetric, Value
+from prism_bench.prism.metrics.base import Better, Facts, Measurement, MetricInputs, SplitMetric, Value
 
 Distances = npt.NDArray[np.float64]
 GROUP = "Memorisation"
@@ -71,11 +72,19 @@ class Memorisation(SplitMetric, name="memorisation"):
         if not 0 < self.quantile < 1:
             raise InputError(f"metric.quantile must lie strictly between 0 and 1, not {self.quantile}")
 
+    shares_reference: ClassVar[bool] = True
+
+    @override
+    def reference_facts(self, inputs: MetricInputs) -> Facts:
+        if inputs.parts is None:
+            raise ComputeError(f"metric {self.name} needs the split of the real images")
+        return distances_of(self._checked(inputs.reference_features, len(inputs.reference), "reference"), inputs.parts)
+
     @override
     def among(self, generated: Vectors, reference: Vectors, parts: Parts, inputs: MetricInputs) -> Measurement:
         if inputs.pseudo_queries is None:
             raise ComputeError(f"metric {self.name} needs the pseudo-query of each generated image")
-        found = resemblance(generated, reference, parts, inputs.pseudo_queries)
+        found = resemblance(generated, reference, parts, inputs.pseudo_queries, inputs.facts)
         near_d, near_train = (
             np.quantile(real, self.quantile) for real in (found.real_to_retrieval, found.real_to_train)
         )
@@ -111,11 +120,31 @@ class Memorisation(SplitMetric, name="memorisation"):
         return Measurement(values, vars(found) | thresholds)
 
 
-def resemblance(generated: Vectors, reference: Vectors, parts: Parts, queries: Ids) -> Resemblance:
-    """Exact distances of float32 [n, d] to rows of [m, d]. Both parts hold at least one row, the reference two."""
+def distances_of(reference: Vectors, parts: Parts) -> Facts:
+    """The middle of the real images, and how far those of X_train lie from D and those of D from X_train."""
     origin = np.asarray(reference, np.float64).mean(axis=0)
-    # Moving the origin to the middle keeps the digits of float32.
-    made, real = (np.ascontiguousarray(features - origin, np.float32) for features in (generated, reference))
+    real = _around(origin, reference)
+    return {
+        "origin": origin,
+        "real_to_retrieval": _nearest(real[parts.train], real, parts.retrieval)[0],
+        "real_to_train": _nearest(real[parts.retrieval], real, parts.train)[0],
+    }
+
+
+def _around(origin: Distances, features: Vectors) -> Vectors:
+    """Moving the origin to the middle keeps the digits of float32."""
+    return np.ascontiguousarray(features - origin, np.float32)
+
+
+def resemblance(
+    generated: Vectors, reference: Vectors, parts: Parts, queries: Ids, known: Facts | None = None
+) -> Resemblance:
+    """Exact distances of float32 [n, d] to rows of [m, d]. Both parts hold at least one row, the reference two.
+
+    known: what `distances_of` says of the reference, where it has been asked before.
+    """
+    facts = distances_of(reference, parts) if known is None else known
+    made, real = (_around(facts["origin"], features) for features in (generated, reference))
     to_retrieval, nearest_retrieval = _nearest(made, real, parts.retrieval)
     to_train, nearest_train = _nearest(made, real, parts.train)
     everyone = np.arange(len(real))
@@ -126,8 +155,8 @@ def resemblance(generated: Vectors, reference: Vectors, parts: Parts, queries: I
         nearest_retrieval=nearest_retrieval,
         nearest_train=nearest_train,
         to_query=np.linalg.norm((made - real[queries]).astype(np.float64), axis=1),
-        real_to_retrieval=_nearest(real[parts.train], real, parts.retrieval)[0],
-        real_to_train=_nearest(real[parts.retrieval], real, parts.train)[0],
+        real_to_retrieval=facts["real_to_retrieval"],
+        real_to_train=facts["real_to_train"],
         authentic=to_any > _second(real, nearest_any),
     )
 

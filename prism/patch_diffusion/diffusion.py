@@ -67,8 +67,8 @@ class EDM(Component, family="diffusion", name="edm"):
         return (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2
 
     def draw_sigma(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
-        """n training noise levels."""
-        return (torch.randn(n, generator=rng) * self.p_std + self.p_mean).exp()
+        """n training noise levels, on the generator's device."""
+        return (torch.randn(n, generator=rng, device=rng.device) * self.p_std + self.p_mean).exp()
 
 
 class Network(nn.Module):

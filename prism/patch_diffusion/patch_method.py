@@ -64,6 +64,11 @@ class PatchMethod(Method, name="patch"):
         return self.retrieval if self.aggregator.conditional else None
 
     @property
+    @override
+    def pieces(self) -> int:
+        return self.training.pieces
+
+    @property
     def largest_k(self) -> int:
         """The schedule's largest k; 0 without conditioning."""
         return self.schedule.largest if self.aggregator.conditional else 0
@@ -71,15 +76,17 @@ class PatchMethod(Method, name="patch"):
     @override
     def check(self, resolution: int) -> None:
         if resolution % 4:
-            low = max(resolution // 4 * 4, 8)
-            raise InputError(
-                f"resolution {resolution} is not divisible by 4, as quarter-size patches need; use {low} or {low + 4}"
-            )
+            raise InputError(f"resolution {resolution} is not divisible by 4, as quarter-size patches need")
         self.denoiser.check(resolution, tuple(self.patches.sides(resolution)))
 
     def check_training(self, resolution: int, seed: int) -> None:
         """See the family; the first step takes as many patches as its seed draws."""
         self.training.check_learns(self._recipe.step(resolution, step_rng(seed, 0), 0)[1])
+
+    @property
+    @override
+    def sampled_in(self) -> str:
+        return self.training.precision
 
     @property
     def _recipe(self) -> Recipe:
@@ -125,7 +132,12 @@ class PatchMethod(Method, name="patch"):
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
         dim = 0 if data.gallery is None else data.gallery.vectors.shape[1]
         network = self.network(data.images.shape[-1], dim, seed).to(runtime.device)
-        objective = PatchObjective(data, self._recipe, seed)
+        objective = PatchObjective(data, self._recipe, seed, runtime)
+        if not objective.is_resident:
+            report.note = (
+                f"images and embeddings take more than {runtime.data_share:.0%} of the device's free memory, so that "
+                "what a step needs of them is sent from the host"
+            )
         average = train(network, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
         save_file({name: value.cpu().contiguous() for name, value in average.state_dict().items()}, folder / WEIGHTS)
         Checkpoints(folder, runtime.checkpoint_seconds).remove()
@@ -135,7 +147,7 @@ class PatchMethod(Method, name="patch"):
         network = self.network(resolution, embedding_dim, seed=0)
         network.load_state_dict(load_file(folder / WEIGHTS))
         network.to(runtime.device).eval()
-        return FittedPatchMethod(network, resolution, runtime)
+        return FittedPatchMethod(network, resolution, runtime, self.training)
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,7 @@ class FittedPatchMethod:
     network: Network
     resolution: int
     runtime: Runtime
+    training: Training
 
     @torch.inference_mode()
     def sample(self, request: SampleRequest) -> Pixels:
@@ -160,7 +173,8 @@ class FittedPatchMethod:
         condition = self._condition(request.queries, request.k_sample, request.gallery)
 
         def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
-            denoised: Tensor = self.network(noisy, sigma.expand(len(noisy)), grid, condition)
+            with self.training.autocast(self.runtime.device):
+                denoised: Tensor = self.network(noisy, sigma.expand(len(noisy)), grid, condition)
             return denoised
 
         return to_uint8(sampler.sample(denoise, noise.to(self.runtime.device)))
@@ -169,7 +183,8 @@ class FittedPatchMethod:
         if gallery is None:
             return None
         table = gallery.neighbours[queries, : max(k_sample, 1)]
-        condition = self.network.condition(torch.from_numpy(gallery.vectors[table]).to(self.runtime.device))
+        with self.training.autocast(self.runtime.device):
+            condition = self.network.condition(torch.from_numpy(gallery.vectors[table]).to(self.runtime.device))
         if k_sample == 0 and condition is not None:  # Figure 3's second row: the network without its signal
             return torch.zeros_like(condition)
         return condition

@@ -103,24 +103,35 @@ def coordinate_grid(resolution: int) -> Float[Tensor, "2 r r"]:
     return torch.stack([x, y])
 
 
-def random_corners(n: int, resolution: int, side: int, rng: np.random.Generator) -> Int[Tensor, "n 2"]:
+def random_corners(n: int, resolution: int, side: int, rng: np.random.Generator) -> Int[np.ndarray, "n 2"]:
     """One (row, column) of the upper left pixel per image, uniform over the positions where the patch fits."""
-    return torch.from_numpy(rng.integers(0, resolution - side + 1, (n, 2)))
+    return rng.integers(0, resolution - side + 1, (n, 2))
 
 
-def crop(images: UInt8[Tensor, "n c r r"], corners: Int[Tensor, "n 2"], side: int) -> UInt8[Tensor, "n c s s"]:
-    """The side x side patch of each image at its corner."""
-    return _window(images, corners, side)
+def crop(
+    images: UInt8[Tensor, "m c r r"], rows: Int[Tensor, " n"], corners: Int[Tensor, "n 2"], side: int
+) -> UInt8[Tensor, "n c s s"]:
+    """The side x side patch of each image named by its row, at its corner; channels last in memory."""
+    down, across = _pixels(corners, side)
+    return images[rows[:, None, None], :, down[:, :, None], across[:, None, :]].permute(0, 3, 1, 2)
+
+
+def crop_on_host(
+    images: UInt8[np.ndarray, "m c r r"], rows: Int[np.ndarray, " n"], corners: Int[np.ndarray, "n 2"], side: int
+) -> UInt8[Tensor, "n c s s"]:
+    """What `crop` gives, of an array that may be memory-mapped: no more of it is read than the patches."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(2, 3))
+    patches = torch.from_numpy(windows[rows, :, corners[:, 0], corners[:, 1]])
+    return patches.contiguous(memory_format=torch.channels_last)
 
 
 def crop_coordinates(grid: Float[Tensor, "2 r r"], corners: Int[Tensor, "n 2"], side: int) -> Float[Tensor, "n 2 s s"]:
-    """The coordinates of each patch in its full image: the crop of the coordinates."""
-    return _window(grid.expand(len(corners), *grid.shape), corners, side)
+    """The coordinates of each patch in its full image: the crop of the coordinates; channels last in memory."""
+    down, across = _pixels(corners, side)
+    return grid.movedim(0, -1)[down[:, :, None], across[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _window(values: Tensor, corners: Tensor, side: int) -> Tensor:
-    span = torch.arange(side)
-    rows = corners[:, 0, None] + span
-    columns = corners[:, 1, None] + span
-    batch = torch.arange(len(corners))[:, None, None]
-    return values[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+def _pixels(corners: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The rows and the columns that each patch covers, [n, side] each."""
+    span = torch.arange(side, device=corners.device)
+    return corners[:, 0, None] + span, corners[:, 1, None] + span

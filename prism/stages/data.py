@@ -9,31 +9,41 @@ import numpy as np
 from typing_extensions import override
 
 from prism_bench.prism.component import Json
+from prism_bench.prism.conditioning.neighbour_search import QUERY_BATCH, ExactSearch, recall
 from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.data.base import Dataset, Images
-from prism_bench.prism.data.split import Parts, Split
-from prism_bench.prism.encoders.base import Encoder
+from prism_bench.prism.data.split import Ids, Parts, Split
+from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.resumable_array import fill_rows
+from prism_bench.prism.engine.rows_file import read_rows
 from prism_bench.prism.engine.runtime import Runtime, write_json
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels
 
+RECALL_SAMPLE = 1000
+"""Queries, evenly spaced over X, by which the recall of an approximate search is measured."""
 
-def save_images(folder: Path, images: Images) -> None:
-    """Write a dataset as .npy files that can be memory-mapped."""
-    np.save(folder / "images.npy", images.images)
+
+def _save_beside_images(folder: Path, images: Images) -> None:
     np.save(folder / "labels.npy", images.labels)
     np.savez(folder / "attributes.npz", **images.attributes)  # type: ignore[arg-type]
     write_json(folder / "classes.json", list(images.classes))
 
 
-def publish_images(stage: "DatasetStage", images: Images, store: Store) -> None:
-    """Finish a dataset stage whose images were read before, unless it is there already."""
+def publish_images(stage: "DatasetStage", images: Images, store: Store, file: Path | None = None) -> None:
+    """Finish a dataset stage whose images were read before, unless it is there already.
+
+    file: the .npy file, in the store, that holds the pixels already, and is moved.
+    """
     with store.making(stage.address):
         if store.manifest(stage.address) is None:
-            work = store.work(stage.address)
-            save_images(work, images)
+            work = store.clean_work(stage.address)
+            if file is None:
+                np.save(work / "images.npy", images.images)
+            else:
+                file.replace(work / "images.npy")
+            _save_beside_images(work, images)
             stage.publish(store, work, seconds=0.0, runtime=Runtime())
 
 
@@ -57,7 +67,7 @@ class DatasetStage(Stage):
 
     @override
     def run(self, context: StageContext) -> None:
-        save_images(context.folder, self.dataset.build())
+        _save_beside_images(context.folder, self.dataset.write(context.folder / "images.npy"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +110,8 @@ def embed_rows(encoder: Encoder, images: Pixels, context: StageContext, name: st
     """Write the encoder's vectors of `images` to a .npy file; a fitted encoder is fitted on D of context.inputs."""
     gallery = None
     if encoder.fitted:
-        gallery = open_images(context.inputs["data"])[open_parts(context.inputs["split"]).retrieval]
+        retrieval = open_parts(context.inputs["split"]).retrieval
+        gallery = open_images(context.inputs["data"])[encoder.fitted_on(retrieval)]
     embed = encoder.load(gallery, context.runtime.device)
     width = embed(np.asarray(images[:1])).shape[1]
     fill_rows(
@@ -108,7 +119,7 @@ def embed_rows(encoder: Encoder, images: Pixels, context: StageContext, name: st
         (len(images), width),
         np.float32,
         batch=encoder.batch,
-        make=lambda rows: embed(np.asarray(images[rows.start : rows.stop])),
+        make=lambda rows: embed(read_rows(images, slice(rows.start, rows.stop))),
         report=context.report,
         unit="images",
     )
@@ -116,7 +127,10 @@ def embed_rows(encoder: Encoder, images: Pixels, context: StageContext, name: st
 
 @dataclass(frozen=True, kw_only=True)
 class NeighboursStage(Stage):
-    """vectors.npy (as searched, float32 [N, d]) and neighbours.npy (int64 [N, width], ids into X, nearest first)."""
+    """vectors.npy (as searched, float32 [N, d]) and neighbours.npy (int64 [N, width], ids into X, nearest first).
+
+    recall.json where the search is approximate.
+    """
 
     kind: ClassVar[str] = "neighbours"
     embeddings: EmbeddingsStage
@@ -131,12 +145,39 @@ class NeighboursStage(Stage):
         return {"kind": self.kind, "version": self.version, "retrieval": self.retrieval.to_json(), "inputs": inputs}
 
     def run(self, context: StageContext) -> None:
-        """Search once, with the largest k that any cell needs."""
-        vectors = self.retrieval.prepare(np.load(context.inputs["embeddings"] / "embeddings.npy"))
+        """Search once, with the largest k that any cell needs; rows that are there already are kept."""
+        embeddings = np.load(context.inputs["embeddings"] / "embeddings.npy", mmap_mode="r")
         gallery = open_parts(context.inputs["split"]).retrieval
-        table = np.empty((len(vectors), self.width), np.int64)
-        for start, block in self.retrieval.blocks(vectors, gallery, self.width, context.runtime.threads):
-            table[start : start + len(block)] = block
-            context.report(start + len(block), len(vectors), "queries")
-        np.save(context.folder / "vectors.npy", vectors)
-        np.save(context.folder / "neighbours.npy", table)
+        fill_rows(
+            context.folder / "vectors.npy",
+            embeddings.shape,
+            np.float32,
+            batch=8 * QUERY_BATCH,
+            make=lambda rows: self.retrieval.prepare(read_rows(embeddings, slice(rows.start, rows.stop)), rows.start),
+            report=context.report,
+            unit="vectors",
+        )
+        vectors = np.load(context.folder / "vectors.npy", mmap_mode="r")
+        search = self.retrieval.search(vectors, gallery, self.width, context.runtime.threads)
+        fill_rows(
+            context.folder / "neighbours.npy",
+            (len(vectors), self.width),
+            np.int64,
+            batch=QUERY_BATCH,
+            make=lambda rows: search(np.arange(rows.start, rows.stop)),
+            report=context.report,
+            unit="queries",
+        )
+        if self.retrieval.approximate:
+            self._measure_recall(vectors, gallery, context)
+
+    def _measure_recall(self, vectors: Vectors, gallery: Ids, context: StageContext) -> None:
+        """Write recall.json: the share of the exact nearest neighbours that were found, over a sample of queries."""
+        rows = np.unique(np.linspace(0, len(vectors) - 1, RECALL_SAMPLE).astype(np.int64))
+        table = np.load(context.folder / "neighbours.npy", mmap_mode="r")
+        excluded, threads = self.retrieval.exclude_self, context.runtime.threads
+        exact = ExactSearch(vectors, gallery, self.width, exclude_self=excluded, threads=threads)(rows)
+        shares = {k: recall(table[rows, :k], exact[:, :k]) for k in sorted({1, self.width})}
+        words = ", ".join(f"recall@{k} {share:.3f}" for k, share in shares.items())
+        context.report.note = f"has {words} of {self.retrieval.name} against exact search, {len(rows):,} queries"
+        write_json(context.folder / "recall.json", {"queries": len(rows), **{f"recall@{k}": shares[k] for k in shares}})

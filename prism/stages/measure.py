@@ -10,11 +10,12 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from prism_bench.prism.component import Json
+from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.engine.stage import Stage, StageContext
-from prism_bench.prism.metrics.base import Metric, MetricInputs, ReferenceMetric
+from prism_bench.prism.metrics.base import Metric, MetricInputs
 from prism_bench.prism.metrics.real_baseline import SPLITS, real_baseline
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, SplitStage, embed_rows, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
@@ -87,9 +88,10 @@ class ReferenceStage(Stage):
     """facts.npz: what a metric says of the real images alone, for all the samples that are measured against them."""
 
     kind: ClassVar[str] = "reference"
-    metric: ReferenceMetric
+    metric: Metric
     data: DatasetStage
-    reference: EmbeddingsStage
+    reference: EmbeddingsStage | None
+    split: SplitStage | None = None
 
     def parameters(self) -> dict[str, Json]:
         """The version of the metric's code beside the fields."""
@@ -97,8 +99,8 @@ class ReferenceStage(Stage):
 
     @override
     def run(self, context: StageContext) -> None:
-        features = _vectors(context, "reference", "embeddings.npy")
-        np.savez(context.folder / FACTS, **self.metric.facts_of(features))  # type: ignore[arg-type]
+        real = _real(context, self.data.dataset)
+        np.savez(context.folder / FACTS, **self.metric.reference_facts(real))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,18 +146,23 @@ class FloorStage(_Measuring):
 
     @override
     def run(self, context: StageContext) -> None:
-        images = open_images(context.inputs["data"])
-        real = MetricInputs(
-            generated=images[:0],
-            reference=images,
-            reference_features=_vectors(context, "reference", "embeddings.npy"),
-            dataset=self.data.dataset,
-            parts=_parts(context),
-            held_out_features=_vectors(context, "held_out"),
-        )
+        real = _real(context, self.data.dataset)
         found = real_baseline(self.metric, real, self.samples, splits=self.splits)
         values = ({**value._asdict(), "spread": spread} for value, spread in found.values.values())
         self._save(values, found.first.details, context.folder)
+
+
+def _real(context: StageContext, dataset: Dataset) -> MetricInputs:
+    """The real images alone, with what of them the stage has among its inputs."""
+    images = open_images(context.inputs["data"])
+    return MetricInputs(
+        generated=images[:0],
+        reference=images,
+        reference_features=_vectors(context, "reference", "embeddings.npy"),
+        dataset=dataset,
+        parts=_parts(context),
+        held_out_features=_vectors(context, "held_out"),
+    )
 
 
 def _parts(context: StageContext) -> Parts | None:

@@ -1,15 +1,18 @@
 """From data to trained weights, and from weights to samples."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from prism_bench.prism.component import Json
+from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.resumable_array import fill_rows
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.methods.method import Gallery, Method, SampleRequest, TrainingData, pseudo_queries
 from prism_bench.prism.methods.sampling import Sampler
+from prism_bench.prism.stages.beside import taken_along
 from prism_bench.prism.stages.data import DatasetStage, NeighboursStage, SplitStage, open_images, open_parts
 
 
@@ -18,7 +21,7 @@ def open_gallery(context: StageContext) -> Gallery | None:
     if "neighbours" not in context.inputs:
         return None
     folder = context.inputs["neighbours"]
-    return Gallery(np.load(folder / "vectors.npy"), np.load(folder / "neighbours.npy", mmap_mode="r"))
+    return Gallery(np.load(folder / "vectors.npy", mmap_mode="r"), np.load(folder / "neighbours.npy", mmap_mode="r"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,9 @@ class TrainingStage(Stage):
         images, first = open_images(context.inputs["data"]), context.inputs.get("first")
         held_out = None if self.held_out is None else open_images(context.inputs["held_out"])
         data = TrainingData(images, ids, parts.retrieval, open_gallery(context), first, held_out)
-        self.method.fit(data, seed=self.seed, folder=context.folder, runtime=context.runtime, report=context.report)
+        divided = context.runtime.beside and not context.runtime.rank and self.method.pieces > 1
+        with taken_along(self, context) if divided else nullcontext(context.runtime) as runtime:
+            self.method.fit(data, seed=self.seed, folder=context.folder, runtime=runtime, report=context.report)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +72,12 @@ class SamplesStage(Stage):
     seed: int
 
     def parameters(self) -> dict[str, Json]:
-        """Sampler, number of neighbours (0 without conditioning), number of samples, sample seed."""
+        """Sampler, number of neighbours (0 without conditioning), number of samples, sample seed, precision."""
+        precision = self.training.method.sampled_in
+        # Up to 0.4.0 everything was sampled in float32: such samples keep their keys.
+        lowered: dict[str, Json] = {} if precision == "float32" else {"precision": precision}
         return {
+            **lowered,
             "sampler": self.sampler.to_json(),
             "k_sample": self.k_sample if self.training.neighbours is not None else 0,
             "samples": self.samples,
@@ -87,16 +96,21 @@ class SamplesStage(Stage):
         fitted = self.training.method.load(
             context.inputs["training"], resolution=resolution, embedding_dim=dim, runtime=context.runtime
         )
-        queries = pseudo_queries(range(self.samples), self.seed, open_parts(context.inputs["split"]).retrieval)
-        np.save(context.folder / "pseudo_queries.npy", queries)
+        retrieval = open_parts(context.inputs["split"]).retrieval
+
+        def queries(rows: range) -> Ids:
+            return pseudo_queries(rows, self.seed, retrieval)
+
         fill_rows(
             context.folder / "images.npy",
             (self.samples, 3, resolution, resolution),
             np.uint8,
             batch=context.runtime.sample_batch,
             make=lambda rows: fitted.sample(
-                SampleRequest(rows, self.seed, self.sampler, self.k_sample, queries[rows.start : rows.stop], gallery)
+                SampleRequest(rows, self.seed, self.sampler, self.k_sample, queries(rows), gallery)
             ),
             report=context.report,
             unit="samples",
         )
+        # Last, as drawing those of very many samples takes a while in which nothing would be said.
+        np.save(context.folder / "pseudo_queries.npy", queries(range(self.samples)))

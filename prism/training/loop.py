@@ -2,27 +2,32 @@
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, Self, TypeVar
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from prism_bench.prism.component import Component
+from prism_bench.prism.component import Component, added
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.rng import numpy_rng, seed_for
+from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given, left_open
+from prism_bench.prism.training.ahead import one_ahead
 from prism_bench.prism.training.checkpoint import Checkpoints, Position
+from prism_bench.prism.training.objective import B, D, N, Objective
 from prism_bench.prism.training.ran_on import as_before
+from prism_bench.prism.training.ranks import joined
+from prism_bench.prism.training.state import State
+from prism_bench.prism.training.steps import AnySteps, Weighted, steps_of
 from prism_bench.prism.training.training_log import TrainingLog
+from prism_bench.prism.training.unseen import Taken, Unseen
 
 ROWS = 200
 """Lines of the training log, evenly spaced over the images seen."""
@@ -35,6 +40,7 @@ class Training(Component, family="training", name="adam"):
     images: total images (patches) seen. batch: images a step at full size; patches enlarge it.
     learning_rate: after the ramp-up over `rampup_images`, falling to `final_fraction` of itself (1: constant, the
     paper's). ema_halflife: images, at most `ema_rampup` of those seen so far. precision of the forward pass.
+    pieces: into how many a batch is cut, a power of two: as many processes as divide it give the same bits.
     """
 
     sources: ClassVar[Sources] = {
@@ -46,6 +52,7 @@ class Training(Component, family="training", name="adam"):
         "final_fraction": left_open("no decay of the learning rate is named; 1 is none"),
         "ema_halflife": given("appendix A, Table 6"),
         "ema_rampup": left_open("no ramp-up of the EMA is named; EDM's half-life is at most 5% of the images seen"),
+        "pieces": left_open("in how many pieces a gradient is computed, which decides its rounding; 1 is whole"),
         "precision": differs("FP16 in the paper; bfloat16 needs no scaling of the loss, float32 rounds less"),
     }
 
@@ -57,9 +64,15 @@ class Training(Component, family="training", name="adam"):
     ema_halflife: int = 500_000
     ema_rampup: float = 0.05
     precision: Literal["float32", "bfloat16"] = "float32"
+    pieces: int = added(1, before=1)
 
     def __post_init__(self) -> None:
-        self.check_least("training", images=1, batch=1, ema_halflife=1)
+        self.check_least("training", images=1, batch=1, rampup_images=0, ema_halflife=1, ema_rampup=0)
+        if self.pieces < 1 or self.pieces & (self.pieces - 1) or self.pieces > self.batch:
+            raise InputError(
+                f"training.pieces must be a power of two from 1 to the {self.batch} images of training.batch, "
+                f"not {self.pieces}"
+            )
         if not self.learning_rate > 0:
             raise InputError(f"training.learning_rate must be positive, not {self.learning_rate}")
         if not 0 <= self.final_fraction <= 1:
@@ -97,6 +110,10 @@ class Training(Component, family="training", name="adam"):
                 f"more, or a shorter --set {path}.rampup_images (0: none)"
             )
 
+    def autocast(self, device: str) -> torch.autocast:
+        """In which a network computes, in training and in sampling: matrix products and convolutions in `precision`."""
+        return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
     def ema_decay(self, seen: int, batch: int) -> float:
         """Weight of the old average in a step of `batch` images (Karras et al. 2022, appendix F)."""
         halflife = min(self.ema_halflife, seen * self.ema_rampup) if self.ema_rampup else self.ema_halflife
@@ -124,42 +141,9 @@ class Epochs:
         return np.concatenate([self.order(a // self.size)[a % self.size : a % self.size + b - a] for a, b in spans])
 
 
-class Batch(Protocol):
-    """One step's input."""
-
-    @property
-    def n(self) -> int:
-        """Images (patches) in it."""
-
-    @property
-    def facts(self) -> Mapping[str, float]:
-        """What the training log says of the step beside its loss, plain numbers by name (PRISM: k_train)."""
-
-    def to(self, device: torch.device) -> Self:
-        """The same batch on another device."""
-
-
-N = TypeVar("N", bound=nn.Module)
-N_contra = TypeVar("N_contra", bound=nn.Module, contravariant=True)
-B = TypeVar("B", bound=Batch)
-
-
-class Objective(Protocol[N_contra, B]):
-    """What is learnt: the batch of each step and the loss of the network on it."""
-
-    def parameter_groups(self, network: N_contra) -> list[list[nn.Parameter]]:
-        """The weights that each loss moves: one group, or two for a generator and its discriminator."""
-
-    def batch(self, step: int, seen: int) -> B:
-        """The batch of `step`, when `seen` images have gone before: a function of these and of the seed."""
-
-    def losses(self, network: N_contra, batch: B) -> Iterator[Tensor | None]:
-        """The loss of each group in turn, None where it sits out the step; the first is logged and never None."""
-
-
 def train(
     network: N,
-    objective: Objective[N, B],
+    objective: Objective[N, D, B],
     training: Training,
     *,
     seed: int,
@@ -170,69 +154,72 @@ def train(
     """Train `network` in place from the last checkpoint in `folder`, and return its average (EMA).
 
     Every random number is named by (seed, step), so the result is bit-identical whether or not it was interrupted.
+    Several processes that have `joined` do the same; what the first of them writes and returns counts.
 
     Raises:
         DivergedError: a loss is not finite, or a weight when a checkpoint is due or at the end.
         StopRequestedError: asked to stop, checkpoint written.
     """
-    device = torch.device(runtime.device)
+    device, (ahead, look_every) = torch.device(runtime.device), runtime.pace
     average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
     groups = objective.parameter_groups(network)
     optimisers = [torch.optim.Adam(weights, lr=training.learning_rate, fused=True) for weights in groups]
     state = State(network, average, optimisers)
     checkpoints = Checkpoints(folder, runtime.checkpoint_seconds)
-    step, seen, pending = checkpoints.restore(state)
-    log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen, pending=pending)
+    step, seen, known = checkpoints.restore(state)
+    log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen, known=known)
+    unseen = Unseen(log, look_every)
+    report.earlier_seconds += log.seconds
     network.train()
+    if runtime.compiles:
+        network.compile(dynamic=False)
 
-    with as_before(checkpoints.ran_on, runtime, report) as checkpoints.ran_on:
-        while seen < training.images:
-            batch = objective.batch(step, seen).to(device)
+    with (
+        as_before(checkpoints.ran_on, runtime, report) as checkpoints.ran_on,
+        joined(runtime) as ranks,
+        ExitStack() as last,
+    ):
+        autocast = training.autocast(runtime.device)
+        steps = steps_of(network, objective, optimisers, autocast, seed=seed, pieces=training.pieces, ranks=ranks)
+        inputs = _inputs(objective, steps, step, seen, training.images)
+        for draw, batches in last.enter_context(closing(one_ahead(inputs, device) if ahead else inputs)):
             rate = training.rate(seen)
-            torch.manual_seed(seed_for(seed, "dropout", step))
-            values = _step(objective.losses(network, batch), optimisers, rate, device, training.precision)
-            if not math.isfinite(values[-1]):
-                raise _diverged(f"the loss became {values[-1]}", seen, step, training, checkpoints)
-
-            step, seen = step + 1, seen + batch.n
-            state.average_weights(training.ema_decay(seen, batch.n))
-            log.add(seen, batch.n, values[0], **batch.facts, learning_rate=rate)
-            report(min(seen, training.images), training.images, "images", loss=log.recent, **batch.facts)
-            stop = report.should_stop()
-            # A gradient that is not finite makes its weight so in the same step.
-            if (checkpoints.due() or stop or seen >= training.images) and (broken := state.broken()):
-                raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
-            if checkpoints.due() or stop:
-                checkpoints.save(state, Position(step, seen, log.pending()))
+            losses = steps.take(step, batches, rate)
+            unseen.add(Taken(step, seen, draw.n, losses, {**draw.facts, "learning_rate": rate}))
+            step, seen = step + 1, seen + draw.n
+            state.average_weights(training.ema_decay(seen, draw.n))
+            if unseen.due:
+                _look(unseen, training, checkpoints)
+            report(min(seen, training.images), training.images, "images", loss=log.recent, **draw.facts)
+            stop, due = ranks.agreed(report.should_stop(), checkpoints.due())
+            if due or stop or seen >= training.images:
+                _look(unseen, training, checkpoints)
+                # A gradient that is not finite makes its weight so in the same step.
+                if broken := state.broken():
+                    raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
+            if ranks.leads and (due or stop):
+                checkpoints.save(state, Position(step, seen, log.known()))
             if stop:
                 raise StopRequestedError
     log.close(seen)
     return average
 
 
-def _step(
-    losses: Iterator[Tensor | None],
-    optimisers: list[torch.optim.Adam],
-    rate: float,
-    device: torch.device,
-    precision: Literal["float32", "bfloat16"],
-) -> list[float]:
-    """A step of each optimiser on its loss, in turn; the losses, of which one that is not finite is the last."""
-    values: list[float] = []
-    for optimiser in optimisers:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = next(losses)
-        if loss is None:
-            continue
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        values.append(float(loss.detach()))
-        if not math.isfinite(values[-1]):
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        optimiser.step()
-    return values
+def _inputs(
+    objective: Objective[N, D, B], steps: AnySteps[N, D, B], step: int, seen: int, images: int
+) -> Generator[tuple[D, list[Weighted[B]]], None, None]:
+    """Draw and batches of each step from `step` on, when `seen` images have gone before, until `images` have."""
+    while seen < images:
+        draw = objective.draw(step, seen)
+        step, seen = step + 1, seen + draw.n
+        yield draw, steps.gather(draw)
+
+
+def _look(unseen: Unseen, training: Training, checkpoints: Checkpoints) -> None:
+    """Log the losses that wait; DivergedError where one is not finite."""
+    if bad := unseen.look():
+        (step, seen, *_), loss = bad
+        raise _diverged(f"the loss became {loss}", seen, step, training, checkpoints)
 
 
 def _diverged(what: str, seen: int, step: int, training: Training, checkpoints: Checkpoints) -> DivergedError:
@@ -242,61 +229,3 @@ def _diverged(what: str, seen: int, step: int, training: Training, checkpoints: 
         f"{what} at image {seen:,} (step {step}); {kept}; lower --set training.learning_rate "
         f"(now {training.learning_rate:g}) or raise --set training.rampup_images (now {training.rampup_images:,})"
     )
-
-
-class State:
-    """Everything a checkpoint holds: weights, their average, and Adam's moments, as one flat dict of tensors."""
-
-    def __init__(self, network: nn.Module, average: nn.Module, optimisers: list[torch.optim.Adam]) -> None:
-        self.network, self.average, self.optimisers = network, average, optimisers
-        self._pairs = list(zip(average.parameters(), network.parameters(), strict=True))
-
-    def average_weights(self, decay: float) -> None:
-        """average <- decay * average + (1 - decay) * weights."""
-        with torch.no_grad():
-            old: list[Tensor] = [a for a, _ in self._pairs]
-            new: list[Tensor] = [w.detach() for _, w in self._pairs]
-            get_ema_multi_avg_fn(decay)(old, new, 0)  # type: ignore[no-untyped-call]
-            for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                kept.copy_(buffer)
-
-    def broken(self) -> str | None:
-        """The name of a tensor that is not finite; None where all are."""
-        numbers = {name: value for name, value in self.tensors().items() if value.is_floating_point()}
-        # Added up before it is looked at, so that a device is waited for once.
-        wrong = sum((~value.isfinite()).sum() for value in numbers.values())
-        if not wrong:
-            return None
-        return next(name for name, value in numbers.items() if not value.isfinite().all())
-
-    def tensors(self) -> dict[str, Tensor]:
-        """A flat view, name -> tensor, for safetensors."""
-        named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for number, optimiser in enumerate(self.optimisers):
-            for index, moments in optimiser.state_dict()["state"].items():
-                named |= {f"adam.{number}.{index}.{name}": value for name, value in moments.items()}
-        return named
-
-    def restore(self, named: dict[str, Tensor]) -> None:
-        """Put the tensors of a checkpoint back."""
-        self.network.load_state_dict(_under(named, "network."))
-        self.average.load_state_dict(_under(named, "average."))
-        for number, optimiser in enumerate(self.optimisers):
-            _restore_moments(optimiser, _under(named, f"adam.{number}."))
-
-
-def _restore_moments(optimiser: torch.optim.Adam, named: dict[str, Tensor]) -> None:
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in named.items():
-        index, _, key = name.partition(".")
-        weight = weights[int(index)]
-        # A moment must lie in memory as its weight does, or the optimiser rounds in another order.
-        restored = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
-        moments.setdefault(int(index), {})[key] = restored
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-
-
-def _under(named: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}

@@ -17,16 +17,22 @@ def as_before(earlier: Sequence[UsedRuntime], runtime: Runtime, report: Report) 
     The order of a sum depends on the number of threads, and so does its last bit; a device or a torch of another kind
     computes otherwise, which the report then says, and the manifest names all of them.
     """
-    now, threads = UsedRuntime.here(runtime.device, runtime.threads), torch.get_num_threads()
+    now = UsedRuntime.here(runtime.device, runtime.threads, compiled=runtime.compiles)
+    threads = torch.get_num_threads()
     if earlier:
         last = earlier[-1]
         changed = [
             f"{what} {there} -> {here}"
-            for what, there, here in (("device", last.kind, now.kind), ("torch", last.torch, now.torch))
+            for what, there, here in (
+                ("device", last.kind, now.kind),
+                ("torch", last.torch, now.torch),
+                ("compiled", last.compiled, now.compiled),
+            )
             if there != here
         ]
         if changed:
-            report.note = f"goes on otherwise than it began ({', '.join(changed)}), so its bits are those of neither"
+            said = f"goes on otherwise than it began ({', '.join(changed)}), so its bits are those of neither"
+            report.note = "; ".join(filter(None, (report.note, said)))
         if last.kind == now.kind and last.threads != now.threads:
             torch.set_num_threads(last.threads)
             now = now.model_copy(update={"threads": last.threads})

@@ -8,36 +8,45 @@ from typing import Any
 
 
 class TrainingLog:
-    """`metrics.jsonl`: one line per `every` images, cut back to the checkpoint on resume.
+    """`metrics.jsonl`: one line per `every` images; on resume those that the checkpoint knows.
 
-    pending: what `pending()` said when the checkpoint was written; empty at the start.
+    known: what `known()` said when the checkpoint was written; empty at the start.
     """
 
-    def __init__(self, path: Path, *, every: int, seen: int, pending: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, *, every: int, seen: int, known: Mapping[str, Any]) -> None:
         self.path, self.every = path, every
-        kept = [row for row in read_log(path) if row["images"] <= seen] if seen else []
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        self._seconds = float(kept[-1]["seconds"]) if kept else 0.0
+        self._rows: list[dict[str, float]] = list(known.get("rows", ()))
+        path.write_text("".join(json.dumps(row) + "\n" for row in self._rows))
+        self._seconds = float(self._rows[-1]["seconds"]) if self._rows else 0.0
         self._next = (seen // every + 1) * every
-        self._images = int(pending.get("images", 0))
-        self._loss = float(pending.get("loss", 0.0))
-        self._last: dict[str, float] = dict(pending.get("last", {}))
-        self._started = time.monotonic() - float(pending.get("seconds", 0.0))
+        self._images = int(known.get("images", 0))
+        self._loss = float(known.get("loss", 0.0))
+        self._last: dict[str, float] = dict(known.get("last", {}))
+        self._started = time.monotonic() - float(known.get("seconds", 0.0))
         self.recent: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Of training so far, whichever processes it was."""
+        return self._seconds + time.monotonic() - self._started
+
+    def due(self, seen: int) -> bool:
+        """Whether a line is to be written once so many images have been seen."""
+        return seen >= self._next
 
     def add(self, seen: int, n: int, loss: float, **facts: float) -> None:
         """Take in one step and further facts of it; write a line when the next multiple of `every` is passed."""
         self._images += n
         self._loss += n * loss
         self._last = facts
-        if seen >= self._next:
+        if self.due(seen):
             self._write(seen)
             self._next = (seen // self.every + 1) * self.every
 
-    def pending(self) -> dict[str, Any]:
-        """What the next line already holds, for the checkpoint: a resumed training then writes the same line."""
+    def known(self) -> dict[str, Any]:
+        """All lines, and what the next one already holds, for the checkpoint: a resumed log has the same lines."""
         seconds = time.monotonic() - self._started
-        return {"images": self._images, "loss": self._loss, "last": self._last, "seconds": seconds}
+        return {"rows": self._rows, "images": self._images, "loss": self._loss, "last": self._last, "seconds": seconds}
 
     def close(self, seen: int) -> None:
         """Write what has not been written."""
@@ -52,6 +61,7 @@ class TrainingLog:
         row = {"images": seen, "loss": self.recent, **self._last, **speed}
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
+        self._rows.append(row)
         self._images, self._loss = 0, 0.0
         self._started = time.monotonic()
 

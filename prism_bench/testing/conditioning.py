@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from prism_bench.prism.conditioning.aggregators import Aggregator
-from prism_bench.prism.conditioning.retrieval import QUERY_BATCH, Retrieval
+from prism_bench.prism.conditioning.neighbour_search import QUERY_BATCH
+from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.conditioning.schedules import Schedule
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.denoiser import TokenAttention
@@ -125,9 +126,7 @@ class RetrievalContract(ComponentContract):
         rng = np.random.default_rng(0)
         vectors = member.prepare(rng.standard_normal((n, 5)).astype(np.float32))
         ids = np.sort(rng.permutation(n)[:gallery]).astype(np.int64)
-        starts, blocks = zip(*member.blocks(vectors, ids, k), strict=True)
-        assert list(starts) == [0, *np.cumsum([len(block) for block in blocks])[:-1]], "blocks follow each other"
-        table: np.ndarray = np.concatenate(blocks)
+        table: np.ndarray = member.search(vectors, ids, k)(np.arange(n))
         assert table.dtype == np.int64
         assert table.shape == (n, k)
         assert np.isin(table, ids).all(), "a neighbour is no image of D"
@@ -144,6 +143,19 @@ class RetrievalContract(ComponentContract):
     def test_the_same_vectors_give_the_same_table(self, member: Retrieval) -> None:
         """Random ones too: a draw is a function of the image."""
         assert (self.table(member, 7) == self.table(member, 7)).all()
+
+    def test_a_row_does_not_depend_on_those_asked_with_it(self, member: Retrieval) -> None:
+        """Nor on their order: an interrupted table goes on where it stopped."""
+        rng = np.random.default_rng(1)
+        embeddings, ids = rng.standard_normal((60, 5)).astype(np.float32), np.arange(5, 45)
+        vectors = member.prepare(embeddings)
+        assert (
+            np.concatenate([member.prepare(embeddings[row : row + 7], row) for row in range(0, 60, 7)]) == vectors
+        ).all()
+        rows = rng.permutation(60)
+        search = member.search(vectors, ids, 4)
+        assert (search(rows) == search(np.arange(60))[rows]).all()
+        assert (np.concatenate([member.search(vectors, ids, 4)(rows[:1]), search(rows[1:])]) == search(rows)).all()
 
     def test_every_query_is_answered(self, member: Retrieval) -> None:
         """More than one block of them."""

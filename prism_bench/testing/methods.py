@@ -42,8 +42,7 @@ def _gallery(retrieval: Retrieval, k: int) -> Gallery:
     images, parts = _images()
     embed = PixelsPCA(components=DIM).load(images[parts.retrieval], "cpu")
     vectors = retrieval.prepare(embed(images))
-    blocks = [block for _, block in retrieval.blocks(vectors, parts.retrieval, k)]
-    return Gallery(vectors, np.concatenate(blocks))
+    return Gallery(vectors, retrieval.search(vectors, parts.retrieval, k)(np.arange(len(vectors))))
 
 
 class Trained(NamedTuple):

@@ -1,87 +1,64 @@
-"""A table on the page: measured and quoted columns apart, and under each row its samples."""
+"""A table on the page: which columns are seen at first, exact values to hover over, numbers to sort by."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
-from prism_bench.analysis import formatting
-from prism_bench.analysis.formats.html.html_escape import Markup, join, picture, scroll, tag, text
-from prism_bench.analysis.table.table_model import Column, Hole, Measured, Quoted, Row, Table, TableCell
+from markupsafe import Markup
 
+from prism_bench.analysis.formats.html.templates import template
+from prism_bench.analysis.table.table_model import Table
 
-def table_html(table: Table, pictures: Path | None = None) -> Markup:
-    """The table with its caption and notes; `pictures` is the folder that holds the rows' sample grids."""
-    body: list[Markup] = []
-    for row in table.rows:
-        body.append(_row(row, table.columns))
-        samples = _samples(row, pictures)
-        if samples is not None:
-            inner = tag("td", tag("div", samples, class_="fit"), colspan=len(table.columns) + 1)
-            body.append(tag("tr", inner, class_="samples"))
-    grid = tag("table", tag("thead", _groups(table), _headings(table)), tag("tbody", join(body)), class_="main")
-    notes = [tag("li", f"({letter}) {words}") for letter, words in table.notes]
-    notes += [tag("li", words) for words in table.remarks]
-    return join(
-        [
-            scroll(grid),
-            tag("p", " ".join(table.caption), class_="caption"),
-            *([tag("ul", join(notes), class_="notes")] if notes else []),
-        ]
-    )
+ON_PAPER = 6
+"""Columns of a printed table: more are printed as further tables, so that nothing is cut."""
 
 
-def _groups(table: Table) -> Markup:
-    cells = [tag("td", "")]
-    for kind, words, width in table.blocks:
-        if words:
-            cells.append(tag("th", words, colspan=width, scope="colgroup", class_=f"group {kind}"))
-        else:
-            cells.append(tag("td", "", colspan=width))
-    return tag("tr", *cells)
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A table, what screen readers call it, the keys of the columns that are seen at first, and its sentences.
+
+    printed: the tables that print what the table itself does not: the other columns, or all where it is too wide for
+    paper.
+    """
+
+    table: Table
+    name: str
+    seen: frozenset[str]
+    sentences: tuple[str, ...] = ()
+    printed: tuple[Table, ...] = ()
+
+    @property
+    def too_wide(self) -> bool:
+        """Whether what is seen at first would be cut on paper."""
+        return len(self.seen) > ON_PAPER
+
+    @property
+    def groups(self) -> list[tuple[str, str, int, int]]:
+        """Columns of a kind side by side, where words tell kinds apart: kind, words, how many, how many are seen."""
+        if not any(words for _, words, _ in self.table.blocks):
+            return []
+        found, first = [], 0
+        for kind, words, width in self.table.blocks:
+            own = self.table.columns[first : first + width]
+            found.append((kind, words, width, sum(column.key in self.seen for column in own)))
+            first += width
+        return found
 
 
-def _headings(table: Table) -> Markup:
-    headings = [tag("th", column.heading, scope="col", class_=_kind(column)) for column in table.columns]
-    return tag("tr", tag("th", table.stub, scope="col"), *headings)
+def grid_of(table: Table, name: str, sentences: Sequence[str], seen: Collection[str] | None = None) -> Grid:
+    """A table for the page. seen: the keys of the columns that are seen at first (None: all)."""
+    keys = frozenset(column.key for column in table.columns if seen is None or column.key in seen)
+    too_wide = len(keys) > ON_PAPER
+    others = [index for index, column in enumerate(table.columns) if too_wide or column.key not in keys]
+    printed = [_columns(table, others[first : first + ON_PAPER]) for first in range(0, len(others), ON_PAPER)]
+    return Grid(table=table, name=name, seen=keys, sentences=tuple(sentences), printed=tuple(printed))
 
 
-def _kind(column: Column) -> str:
-    return column.kind if column.kind == "words" else f"n {column.kind}"
+def table_html(table: Table) -> Markup:
+    """The table alone, every column seen, with its caption and notes: as notebooks show it."""
+    grid = grid_of(table, table.name or "results", table.caption)
+    return Markup(template("table.html").module.grid(grid))  # type: ignore[attr-defined]  # noqa: S704
 
 
-def _row(row: Row, columns: Sequence[Column]) -> Markup:
-    cells = [_cell(cell, column) for cell, column in zip(row.cells, columns, strict=True)]
-    return tag("tr", tag("th", row.label, scope="row"), *cells, class_=row.kind)
-
-
-def _cell(cell: TableCell, column: Column) -> Markup:
-    if isinstance(cell, Measured):
-        return _measured(cell, column)
-    if isinstance(cell, Quoted):
-        return tag("td", tag("i", column.published(cell)), class_=_kind(column))
-    if isinstance(cell, Hole):
-        return tag("td", "--", _note(cell.note), class_=f"{_kind(column)} hole", title=cell.reason)
-    return tag("td", cell.text, class_=_kind(column))
-
-
-def _measured(cell: Measured, column: Column) -> Markup:
-    mean = formatting.fixed(cell.mean, column.decimals)
-    spread = ""
-    if cell.half_width is not None:
-        spread = tag("span", f" ± {formatting.fixed(cell.half_width, column.decimals)}", class_="spread")
-    seeds = formatting.listing(f"seed {seed}: {value:.6g}" for seed, value in cell.values)
-    marked = tag("b", mean) if cell.best else tag("u", mean) if cell.second else text(mean)
-    return tag("td", marked, spread, _note(cell.note), class_=_kind(column), title=seeds)
-
-
-def _note(letter: str | None) -> Markup:
-    return tag("sup", letter) if letter else Markup("")
-
-
-def _samples(row: Row, pictures: Path | None) -> Markup | None:
-    if pictures is None or row.kind == "floor":
-        return None
-    names = [f"grid-{row.id}-k{row.k_sample}.png", f"grid-{row.id}.png"] if row.k_sample else [f"grid-{row.id}.png"]
-    path = next((pictures / name for name in names if (pictures / name).is_file()), None)
-    if path is None:
-        return None
-    return tag("details", tag("summary", "samples"), picture(path, f"Samples of {row.label}, first seed"))
+def _columns(table: Table, picked: Sequence[int]) -> Table:
+    rows = tuple(replace(row, cells=tuple(row.cells[index] for index in picked)) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[index] for index in picked), rows=rows)

@@ -50,6 +50,8 @@ class VQGAN(FirstStage, name="vqgan"):
 
     def __post_init__(self) -> None:
         check_widths(self.channels, "first_stage.channels")
+        self.check_least("first_stage", heads=1, head_dim=1, adversarial_after=0)
+        self.check_least("first_stage", quantisation=0, commitment=0, adversarial=0)
         for field, least in (("latent_channels", 1), ("codebook", 2)):
             if not least <= getattr(self, field) < 2**15:
                 raise InputError(f"first_stage.{field} must be at least {least}, not {getattr(self, field)}")
@@ -93,7 +95,7 @@ class VQGAN(FirstStage, name="vqgan"):
             networks = VQGANNetworks(self._network(), Discriminator() if self.adversarial else None)
         networks.to(runtime.device)
         losses = Losses(self.quantisation, self.commitment, self.adversarial, self.adversarial_after)
-        objective = VQGANObjective(data, losses, self.training.batch, seed, flip=self.flip)
+        objective = VQGANObjective(data, losses, self.training.batch, seed, flip=self.flip, runtime=runtime)
         average = train(networks, objective, self.training, seed=seed, folder=folder, runtime=runtime, report=report)
         return self, average.autoencoder
 

@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prism_bench.baselines.rissole.first_stage.vqgan_network import Discriminator, QuantisedAutoencoder
+from prism_bench.prism.data.split import Ids
+from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.rng import numpy_rng
 from prism_bench.prism.training.loop import Epochs
+from prism_bench.prism.training.placement import placed, sent, taken
 
 LARGEST = 1e4
 """Bound of the adaptive weight (Esser et al. 2021)."""
@@ -40,11 +44,12 @@ class VQGANNetworks(nn.Module):
         return self.judge
 
 
-class ImageBatch(NamedTuple):
-    """Images in [-1, 1] and the step they are seen at."""
+class ImageDraw(NamedTuple):
+    """What is drawn for a step: which images, ids into X, and which of them are mirrored."""
 
-    images: Tensor
     step: int
+    images: Ids
+    mirrored: npt.NDArray[np.bool_]
 
     @property
     def n(self) -> int:
@@ -56,30 +61,42 @@ class ImageBatch(NamedTuple):
         """k_train is 0: no neighbours."""
         return {"k_train": 0}
 
-    def to(self, device: torch.device) -> "ImageBatch":
-        """The same batch on another device."""
-        return self._replace(images=self.images.to(device))
+
+class ImageBatch(NamedTuple):
+    """Images in [-1, 1] and the step they are seen at."""
+
+    images: Tensor
+    step: int
 
 
 class VQGANObjective:
-    """The batch of a step is a function of (seed, step, images seen)."""
+    """The draw of a step is a function of (seed, step, images seen)."""
 
-    def __init__(self, data: TrainingData, losses: Losses, batch_size: int, seed: int, *, flip: bool) -> None:
-        self.images, self.ids, self.weights, self.seed = data.images, data.ids, losses, seed
+    def __init__(
+        self, data: TrainingData, losses: Losses, batch_size: int, seed: int, *, flip: bool, runtime: Runtime
+    ) -> None:
+        self.ids, self.weights, self.seed = data.ids, losses, seed
         self.batch_size, self.flip, self.epochs = batch_size, flip, Epochs(len(data.ids), seed)
+        self.device = torch.device(runtime.device)
+        (self.images,) = placed([data.images], self.device, runtime.data_share)
 
     def parameter_groups(self, network: VQGANNetworks) -> list[list[nn.Parameter]]:
         """The generator's weights, and the discriminator's where there is one."""
         return [list(part.parameters()) for part in (network.autoencoder, network.discriminator) if part is not None]
 
-    def batch(self, step: int, seen: int) -> ImageBatch:
+    def draw(self, step: int, seen: int) -> ImageDraw:
         """Half of the images are mirrored where `flip` is set."""
-        pixels = np.ascontiguousarray(self.images[self.ids[self.epochs.rows(seen, self.batch_size)]])
-        images = to_signed(torch.from_numpy(pixels))
+        images = self.ids[self.epochs.rows(seen, self.batch_size)]
+        odds = 0.5 if self.flip else 0.0
+        return ImageDraw(step, images, numpy_rng(self.seed, "flips", step).random(self.batch_size) < odds)
+
+    def gather(self, draw: ImageDraw) -> ImageBatch:
+        """See `ImageBatch`."""
+        images = to_signed(taken(self.images, draw.images, self.device))
         if self.flip:
-            mirrored = torch.from_numpy(numpy_rng(self.seed, "flips", step).random(self.batch_size) < 0.5)
+            mirrored = sent(draw.mirrored, self.device)
             images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
-        return ImageBatch(images, step)
+        return ImageBatch(images, draw.step)
 
     def losses(self, network: VQGANNetworks, batch: ImageBatch) -> Iterator[Tensor | None]:
         """The generator's, then the discriminator's."""

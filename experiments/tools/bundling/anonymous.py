@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from prism_bench.analysis.formats.latex_escape import escape as latex_escape
+from prism_bench.sealed import CHECKSUM, sealed
 
 STORE = "STORE"
 """What stands for the store's folder."""
 HOME = "HOME"
 """What stands for the home of whoever made the bundle."""
-ABSOLUTE = re.compile(r"(?<![\w.~/:\\-])(?:/|[A-Za-z]:\\)(?:[^\s/\\:'\"(),;]+[/\\])+[^\s/\\:'\"(),;]*")
+ABSOLUTE = re.compile(r"(?:(?<=file://)|(?<![\w.~/:\\-]))(?:/|[A-Za-z]:\\)(?:[^\s/\\:'\"(),;]+[/\\])+[^\s/\\:'\"(),;]*")
 """An absolute path with at least one folder, as it stands in a sentence."""
+HOMES = re.compile(r"(?<![\w.~-])(?:/home|/Users|[A-Za-z]:\\+Users)[/\\]+[^\s/\\:'\"(),;<>&]+")
+"""Anybody's home: results are passed on, and whoever bundles them need not be who computed them."""
 
 
 @dataclass
@@ -51,7 +54,9 @@ class Anonymous:
         clean = self.value(value)
         if clean == value:
             return data
-        return (json.dumps(clean, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+        # A document that was sealed is so again.
+        whole = sealed(clean) if isinstance(clean, dict) and CHECKSUM in clean else clean
+        return (json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
     def text(self, text: str) -> str:
         """A report's text, in which what was replaced may stand as it is or escaped for LaTeX, HTML or JSON."""
@@ -59,7 +64,7 @@ class Anonymous:
         for path, word in sorted(known.items(), key=lambda pair: -len(pair[0])):
             for form in _forms(path):
                 text = text.replace(form, word)
-        return text
+        return HOMES.sub(HOME, text)
 
     def left(self, data: bytes, *, shortest: int = 1) -> str | None:
         """A place or the name of this machine that still stands in the bytes; None where they are clean.
@@ -70,7 +75,10 @@ class Anonymous:
         host = platform.node()
         # A plain word would be found by chance.
         words += [host] if len(host) > 5 and not host.isalpha() else []
-        return next((word for word in words if len(word) >= shortest and word.encode() in data), None)
+        words += [home.group() for home in HOMES.finditer(data.decode("latin-1"))] if b"/home/" in data else []
+        return next(
+            (word for word in words if len(word) >= shortest and word.encode("latin-1", "replace") in data), None
+        )
 
     def _command(self, text: str) -> str:
         try:
@@ -94,13 +102,15 @@ class Anonymous:
         for place, word in self.places.items():
             if word == STORE and Path(path).is_relative_to(place):
                 return self._note(path, str(Path(word) / Path(path).relative_to(place)))
-        return self._note(path, "HOME" if path == str(Path.home()) else Path(path).name)
+        is_home = path == str(Path.home()) or HOMES.fullmatch(path)
+        return self._note(path, HOME if is_home else Path(path).name)
 
     def _sentence(self, text: str, *, paths: bool) -> str:
         for place, word in self.places.items():
             if place in text:
                 text = text.replace(place, self._note(place, word))
-        return ABSOLUTE.sub(lambda found: self._path(found.group()), text) if paths else text
+        text = ABSOLUTE.sub(lambda found: self._path(found.group()), text) if paths else text
+        return HOMES.sub(lambda found: self._note(found.group(), HOME), text)
 
     def _note(self, path: str, word: str) -> str:
         self.replaced[path] = word

@@ -1,11 +1,11 @@
 """Writes a bundle's zip: the same contents give the same bytes."""
 
 import shutil
-import uuid
 import zipfile
 from pathlib import Path
 
 from prism_bench.experiments.tools.bundling.contents import CHUNK, Contents
+from prism_bench.prism.engine.runtime import whole_file
 from prism_bench.prism.engine.store import file_digest
 from prism_bench.prism.errors import InputError
 
@@ -31,16 +31,12 @@ def write_bundle(contents: Contents, out: Path) -> str:
     Raises:
         InputError: it cannot be written.
     """
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        with whole_file(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in sorted([*contents.held, *contents.files]):
                 _add(archive, name, contents)
-        temporary.replace(out)
     except OSError as error:
         raise InputError(f"--out {out} cannot be written ({error.strerror}); name a file in another folder") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return file_digest(out)
 
 

@@ -10,19 +10,22 @@ from typing import Any
 
 from prism_bench.analysis.schema.document import parse
 from prism_bench.analysis.schema.records import Plan, Record
-from prism_bench.experiments.reports.reporting import report_folder
+from prism_bench.analysis.schema.stored_plans import load_tables
+from prism_bench.experiments.reports.places import table_with
 from prism_bench.experiments.store.gc import INTERMEDIATE
 from prism_bench.experiments.store.inventory import Inventory, StoredPlan
 from prism_bench.experiments.tools.bundling.anonymous import Anonymous
 from prism_bench.experiments.tools.bundling.readme import readme
 from prism_bench.prism.engine.store import MANIFEST, file_digest
 from prism_bench.prism.errors import InputError, closest
+from prism_bench.sealed import sealed
 
 SMALL = ("values.json", "metrics.jsonl")
 """Files of stages that always go along: measured values and the curves of trainings."""
 TEXTS = {".md", ".tex", ".csv", ".html", ".txt", ".json", ".jsonl"}
 PICTURES = {".png", ".svg", ".pdf"}
 CHUNK = 1 << 20
+LINK = "is a link, and a bundle follows none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,20 @@ class Contents:
         return {name: {"sha256": sha, "bytes": size} for name, (sha, size) in sorted(found.items())}
 
 
+def _is_own(path: Path, root: Path) -> bool:
+    """Whether no link leads to a file of the store, but for one that stands for the folder of its kind (stages)."""
+    top, *rest = path.relative_to(root).parts
+    return path.resolve() == (root / top).resolve().joinpath(*rest)
+
+
+def _own_bytes(path: Path, root: Path) -> bytes:
+    if not _is_own(path, root):
+        raise InputError(f"{path} is a link, and a bundle follows none; put the file itself there and bundle again")
+    return path.read_bytes()
+
+
 def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool) -> list[StoredPlan]:
-    """The plans of the experiments, or of all: the latest, which `report` shows, or every one.
+    """The plans of the experiments, or of all: those of the latest tables, as `report` joins them, or every one.
 
     Raises:
         InputError: an experiment has no plan in the store.
@@ -78,7 +93,14 @@ def choose(inventory: Inventory, experiments: Sequence[str], *, every_plan: bool
             raise InputError(
                 f"no run of {name!r} in the store {inventory.store.root}; {closest(name, [*known, 'all'])}"
             )
-    return [plan for plan in inventory.plans if plan.experiment in wanted and (plan.latest or every_plan)]
+    plans = [plan for plan in inventory.plans if plan.experiment in wanted]
+    if every_plan:
+        return plans
+    latest = {plan.document.plan for plan in plans if plan.latest}
+    tables = chain.from_iterable(load_tables(name, inventory.store.root) for name in dict.fromkeys(wanted))
+    shown = [{source.plan for source in table.sources} for table in tables if any(map(table.shows, latest))]
+    joined = latest.union(*shown)
+    return [plan for plan in plans if plan.document.plan in joined]
 
 
 def gather(inventory: Inventory, plans: Sequence[StoredPlan], choice: Choice) -> Contents:
@@ -89,7 +111,7 @@ def gather(inventory: Inventory, plans: Sequence[StoredPlan], choice: Choice) ->
     """
     contents = Contents()
     clean = Anonymous(inventory.store.root)
-    _plans(plans, clean, contents)
+    _plans(plans, inventory.store.root, clean, contents)
     records = _records(plans, inventory, clean, contents)
     if choice.stages:
         _stages(inventory, records, choice, clean, contents)
@@ -105,13 +127,13 @@ def gather(inventory: Inventory, plans: Sequence[StoredPlan], choice: Choice) ->
     return contents
 
 
-def _plans(plans: Sequence[StoredPlan], clean: Anonymous, contents: Contents) -> None:
+def _plans(plans: Sequence[StoredPlan], root: Path, clean: Anonymous, contents: Contents) -> None:
     latest: dict[str, list[str]] = {}
     for plan in plans:
-        contents.held[f"experiments/{plan.experiment}/{plan.path.name}"] = clean.data(plan.path.read_bytes())
+        contents.held[f"experiments/{plan.experiment}/{plan.path.name}"] = clean.data(_own_bytes(plan.path, root))
         latest.setdefault(plan.experiment, []).extend([plan.path.stem] if plan.latest else [])
     for experiment, digests in latest.items():
-        contents.held[f"experiments/{experiment}/latest"] = _json({"plans": digests})
+        contents.held[f"experiments/{experiment}/latest"] = _json(sealed({"plans": digests}))
 
 
 def _records(
@@ -129,7 +151,9 @@ def _records(
         for name in plan.records:
             if name in inventory.records:
                 found[name] = inventory.records[name]
-                contents.held[f"records/{name}.json"] = clean.data(inventory.store.record_path(name).read_bytes())
+                contents.held[f"records/{name}.json"] = clean.data(
+                    _own_bytes(inventory.store.record_path(name), inventory.store.root)
+                )
     return found
 
 
@@ -137,6 +161,7 @@ def _stages(
     inventory: Inventory, records: dict[str, Record], choice: Choice, clean: Anonymous, contents: Contents
 ) -> None:
     """Manifests of all stages; values and training logs; samples and weights where they were asked for."""
+    root = inventory.store.root
     for address in sorted(inventory.needed(records), key=str):
         folder, place = inventory.store.folder(address), f"stages/{address.kind}/{address.key}"
         if address not in inventory.stages:
@@ -144,21 +169,23 @@ def _stages(
             if address.kind not in INTERMEDIATE:
                 contents.missing.append(f"{place}: is not in the store")
             continue
-        contents.held[f"{place}/{MANIFEST}"] = clean.data((folder / MANIFEST).read_bytes())
+        contents.held[f"{place}/{MANIFEST}"] = clean.data(_own_bytes(folder / MANIFEST, root))
         for name in sorted(inventory.stages[address].files):
             if not (name in SMALL or choice.whole(address.kind)):
                 continue
-            if (folder / name).is_file():
+            if not (folder / name).is_file():
+                contents.missing.append(f"{place}/{name}: is not in the store")
+            elif _is_own(folder / name, root):
                 contents.files[f"{place}/{name}"] = folder / name
             else:
-                contents.missing.append(f"{place}/{name}: is not in the store")
+                contents.missing.append(f"{place}/{name}: {LINK}")
 
 
 def _reports(inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous, contents: Contents) -> None:
     """The folders of the plans' tables and pictures, and pages that lie above them."""
     root = inventory.store.root
     everything = {plan.experiment for plan in plans} == {plan.experiment for plan in inventory.plans}
-    folders = [report_folder(plan.document, root) for plan in plans]
+    folders = [table_with(plan.document, root)[1] for plan in plans]
     for plan, folder in zip(plans, folders, strict=True):
         if not folder.is_dir():
             contents.missing.append(
@@ -173,7 +200,9 @@ def _reports(inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous
         if not path.is_file() or path.name.startswith("."):
             continue
         name = path.relative_to(root).as_posix()
-        if path.suffix in TEXTS:
+        if not _is_own(path, root):
+            contents.missing.append(f"{name}: {LINK}")
+        elif path.suffix in TEXTS:
             text = path.read_bytes().decode(errors="surrogateescape")
             contents.held[name] = clean.text(text).encode(errors="surrogateescape")
         elif path.suffix in PICTURES:
@@ -183,7 +212,7 @@ def _reports(inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous
 def _named(root: Path, names: Sequence[str], contents: Contents) -> None:
     """Pictures of the reports by their names below the store."""
     for name in names:
-        if (root / name).is_file():
+        if (root / name).is_file() and _is_own(root / name, root):
             contents.files[name] = root / name
         else:
             contents.missing.append(f"{name}: is not in the store; `prism-bench run` draws it")

@@ -38,7 +38,7 @@ class AFHQv2(PaperDataset, name="afhqv2"):
     resolution: int = 64
 
     @override
-    def read(self, path: Path, progress: Progress) -> Images:
+    def read(self, path: Path, progress: Progress, file: Path | None = None) -> Images:
         source = open_source(path).select(lambda name: _places(name) is not None)
         places = [place for place in map(_places, source.names) if place is not None]
         if not places:
@@ -48,7 +48,7 @@ class AFHQv2(PaperDataset, name="afhqv2"):
             )
         # Counted before anything is decoded.
         labels = self.counted_labels([animal for _, animal in places])
-        pixels = decode_pictures(source, self.resolution, progress)
+        pixels = decode_pictures(source, self.resolution, progress, file)
         partition = np.array([PARTITIONS.index(part) for part, _ in places], np.float32)
         return Images(pixels, labels, self.classes, {"partition": partition})
 

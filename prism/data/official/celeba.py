@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, decode_pictures
+from prism_bench.prism.data.user_images.class_folders import ONE_CLASS
 from prism_bench.prism.data.user_images.image_files import Progress, open_source
-from prism_bench.prism.data.user_images.picture_sources import ONE_CLASS
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.sources import WHOLE, Sources, differs
 
@@ -47,7 +47,7 @@ class CelebA(PaperDataset, name="celeba"):
     declared: ClassVar[tuple[int, ...]] = (202_599,)
     resolution: int = 64
 
-    def read(self, path: Path, progress: Progress) -> Images:
+    def read(self, path: Path, progress: Progress, file: Path | None = None) -> Images:
         """Every picture from 000001.jpg to the last must be there."""
         wanted = {f"{number:06d}.jpg": number - 1 for number in range(1, self.declared[0] + 1)}
         source = open_source(path).select(lambda name: PurePosixPath(name).name in wanted)
@@ -63,7 +63,7 @@ class CelebA(PaperDataset, name="celeba"):
             raise InputError(f"{path} holds some pictures twice; give the folder img_align_celeba alone")
         # Sorted by name is sorted by number.
         tables, labels = _tables(path, wanted), self.counted_labels([ONE_CLASS] * len(wanted))
-        return Images(decode_pictures(source, self.resolution, progress), labels, self.classes, tables)
+        return Images(decode_pictures(source, self.resolution, progress, file), labels, self.classes, tables)
 
 
 def _tables(path: Path, wanted: dict[str, int]) -> dict[str, npt.NDArray[np.float32]]:

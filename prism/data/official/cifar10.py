@@ -3,6 +3,7 @@
 import hashlib
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, resized
 from prism_bench.prism.data.official.pickles import read_batch
-from prism_bench.prism.data.user_images.image_files import Progress
+from prism_bench.prism.data.user_images.image_files import Progress, new_rows
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.sources import WHOLE, Sources, given
@@ -21,6 +22,8 @@ from prism_bench.prism.sources import WHOLE, Sources, given
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
 SIDE = 32
+LARGEST_BATCH = 10_000
+"""Images of a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +67,9 @@ class Cifar10(PaperDataset, name="cifar10"):
     retrieval_fraction: ClassVar[float] = 40 / 50
     resolution: int = 32
 
-    def read(self, path: Path, progress: Progress) -> Images:
+    def read(self, path: Path, progress: Progress, file: Path | None = None) -> Images:
         """The archive, or the folder it unpacks to, with the published checksums."""
-        pixels, labels = self._read(path, self.batches, progress)
+        pixels, labels = self._read(path, self.batches, progress, file)
         names = [self.classes[label] for label in labels]
         return Images(pixels, self.counted_labels(names), self.classes)
 
@@ -76,17 +79,21 @@ class Cifar10(PaperDataset, name="cifar10"):
             return None
         return Images(*self._read(path, self.test_batch, lambda *_: None), self.classes)
 
-    def _read(self, path: Path, batches: Mapping[str, str], progress: Progress) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    def _read(
+        self, path: Path, batches: Mapping[str, str], progress: Progress, file: Path | None = None
+    ) -> tuple[Pixels, npt.NDArray[np.int64]]:
         """Images and labels of some batches."""
-        images, labels = [], []
-        for number, (name, data) in enumerate(self._batches(path, batches), start=1):
-            found, classes = read_batch(data, f"{path}: {name}", SIDE)
-            if len(classes) and not 0 <= classes.min() <= classes.max() < len(self.classes):
-                raise InputError(f"{path}: {name} holds labels outside 0..9; fetch {ARCHIVE} again")
-            images.append(resized(found, self.resolution))
-            labels.append(classes)
-            progress(number, len(batches))
-        return np.concatenate(images), np.concatenate(labels)
+        labels: list[int] = []
+        with closing(new_rows(path, LARGEST_BATCH * len(batches), self.resolution, file)) as rows:
+            for number, (name, data) in enumerate(self._batches(path, batches), start=1):
+                found, classes = read_batch(data, f"{path}: {name}", SIDE)
+                if len(classes) and not 0 <= classes.min() <= classes.max() < len(self.classes):
+                    raise InputError(f"{path}: {name} holds labels outside 0..9; fetch {ARCHIVE} again")
+                rows.write(len(labels), resized(found, self.resolution))
+                labels += classes.tolist()
+                progress(number, len(batches))
+            rows.shorten(len(labels))
+            return rows.array(), np.array(labels, np.int64)
 
     def _batches(self, path: Path, batches: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
         """The batches in order, each of the published checksum."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from prism_bench.prism.data.base import Images, labels_of
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, decode_pictures, resized
 from prism_bench.prism.data.official.pickles import read_batch
-from prism_bench.prism.data.user_images.image_files import Progress, open_source
+from prism_bench.prism.data.user_images.image_files import Progress, new_rows, open_source
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.sources import WHOLE, Sources, left_open
@@ -66,10 +67,10 @@ class ImageNet100(PaperDataset, name="imagenet100"):
         if len(set(self.class_list)) != COUNT or len(self.class_list) != COUNT:
             raise InputError(f"{len(set(self.class_list))} different classes are named; ImageNet-100 has {COUNT}")
 
-    def read(self, path: Path, progress: Progress) -> Images:
+    def read(self, path: Path, progress: Progress, file: Path | None = None) -> Images:
         """Batches where the folder holds them, else pictures."""
         batches = path.is_dir() and any((path / name).is_file() for name in BATCHES)
-        pixels, names = self._from_batches(path, progress) if batches else self._from_pictures(path, progress)
+        pixels, names = (self._from_batches if batches else self._from_pictures)(path, progress, file)
         empty = sorted(set(self.class_list) - set(names))
         if empty:
             raise InputError(
@@ -79,20 +80,22 @@ class ImageNet100(PaperDataset, name="imagenet100"):
         order = tuple(sorted(self.class_list))
         return Images(pixels, labels_of(names, order), order)
 
-    def _from_pictures(self, path: Path, progress: Progress) -> tuple[Pixels, list[str]]:
+    def _from_pictures(self, path: Path, progress: Progress, file: Path | None) -> tuple[Pixels, list[str]]:
         wanted = set(self.class_list)
         source = open_source(path).select(lambda name: PurePosixPath(name).parent.name in wanted)
         names = [PurePosixPath(name).parent.name for name in source.names]
-        return (decode_pictures(source, self.resolution, progress) if names else np.empty(0, np.uint8)), names
+        return (decode_pictures(source, self.resolution, progress, file) if names else np.empty(0, np.uint8)), names
 
-    def _from_batches(self, path: Path, progress: Progress) -> tuple[Pixels, list[str]]:
-        wanted = set(self.class_list)
-        parts, names = [], []
-        for images, classes in self._batches(path, progress):
-            kept = [index for index, name in enumerate(classes) if name in wanted]
-            parts.append(resized(images[kept], self.resolution) if kept else images[:0])
-            names += [classes[index] for index in kept]
-        return np.concatenate([part for part in parts if len(part)] or parts[:1]), names
+    def _from_batches(self, path: Path, progress: Progress, file: Path | None) -> tuple[Pixels, list[str]]:
+        wanted, names = set(self.class_list), list[str]()
+        with closing(new_rows(path, sum(self.declared), self.resolution, file)) as rows:
+            for images, classes in self._batches(path, progress):
+                kept = [index for index, name in enumerate(classes) if name in wanted]
+                if kept:
+                    rows.write(len(names), resized(images[kept], self.resolution))
+                names += [classes[index] for index in kept]
+            rows.shorten(len(names))
+            return rows.array(), names
 
     def _batches(self, path: Path, progress: Progress) -> Iterator[tuple[Pixels, list[str]]]:
         """Images and WordNet ids, one batch of about 128,000 at a time."""

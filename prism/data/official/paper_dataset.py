@@ -69,8 +69,10 @@ class PaperDataset(Dataset):
         )
 
     @abstractmethod
-    def read(self, path: Path, progress: Progress) -> Images:
+    def read(self, path: Path, progress: Progress, file: Path | None = None) -> Images:
         """Check and decode the official files at `path`, uint8 [N, 3, R, R]; `progress` hears (done, total).
+
+        file: an .npy file that takes the pixels, which are then memory-mapped (`new_rows`).
 
         Raises:
             InputError: other files, damaged or missing ones, or not as many images as there should be.
@@ -101,16 +103,17 @@ class PaperDataset(Dataset):
         return labels_of(names, self.classes)
 
 
-def decode_pictures(source: Source, resolution: int, progress: Progress) -> Pixels:
+def decode_pictures(source: Source, resolution: int, progress: Progress, file: Path | None = None) -> Pixels:
     """Every picture of an official archive; a single bad one is an error, for then the archive is not the official one.
 
     Raises:
         InputError: pictures that cannot be decoded.
     """
-    pixels, bad = decode_all(source, resolution, progress)
+    pixels, bad = decode_all(source, resolution, progress, file=file)
     if bad:
         named = tuple((source.names[index], reason) for index, reason in sorted(bad.items()))
-        raise InputError(complaint(source.path, named, len(pixels), "Fetch the archive again; this one is damaged"))
+        remedy = "Fetch the archive again; this one is damaged"
+        raise InputError(complaint(source.path, named, len(source.names), remedy))
     return pixels
 
 

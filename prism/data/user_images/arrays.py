@@ -1,6 +1,7 @@
 """Pictures in a NumPy .npz: streamed one by one, never unpickled, never held in memory as a whole."""
 
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from typing_extensions import override
 
-from prism_bench.prism.data.decode import from_array
-from prism_bench.prism.data.user_images.picture_sources import MAX_FILE, ONE_CLASS, Job, Source, refuse_bomb
+from prism_bench.prism.component import Json
+from prism_bench.prism.data.decode import Framing, from_array
+from prism_bench.prism.data.user_images.class_folders import ONE_CLASS
+from prism_bench.prism.data.user_images.picture_sources import MAX_FILE, Job, Source, refuse_bomb
 from prism_bench.prism.errors import InputError
 
 IMAGES = ("images", "arr_0")
@@ -58,23 +61,29 @@ class ArraySource(Source):
         except (*DAMAGE, KeyError) as error:
             raise InputError(f"--data {path}: not an .npz file, or a damaged one ({error}); make it anew") from None
         names = tuple(f"{key}[{index}]" for index in range(shape[0]))
-        status = path.stat()
-        return cls(path, names, groups, ((status.st_size, status.st_mtime_ns),), key, shape)
+        return cls(path, names, groups, (), key, shape)
 
     @override
-    def first_size(self) -> tuple[int, int]:
+    def stamps(self) -> list[Json]:
+        """Size and CRC-32 of the images: an .npz is a zip archive. The labels are known by themselves."""
+        with ZipFile(self.path) as archive:
+            member = archive.getinfo(f"{self.key}.npy")
+        return [[*self.shape], member.file_size, member.CRC]
+
+    @override
+    def sizes(self) -> Counter[tuple[int, int]]:
         last = self.shape[-1] in CHANNELS or len(self.shape) == 3
         height, width = self.shape[1:3] if last else self.shape[2:4]
-        return width, height
+        return Counter({(width, height): self.shape[0]})
 
     @contextmanager
-    def jobs(self) -> Iterator[Iterator[Job]]:
+    def jobs(self, framing: Framing) -> Iterator[Iterator[Job]]:
         """Jobs that hold their picture already; drawing the next job reads the next picture."""
         with ZipFile(self.path) as archive, archive.open(f"{self.key}.npy") as member:
             _image_shape(member, self.path, self.key)
-            yield self._stream(member)
+            yield self._stream(member, framing)
 
-    def _stream(self, member: IO[bytes]) -> Iterator[Job]:
+    def _stream(self, member: IO[bytes], framing: Framing) -> Iterator[Job]:
         shape = self.shape[1:]
         size = prod(shape)
         grey = len(shape) == 2
@@ -87,7 +96,8 @@ class ArraySource(Source):
                 raise InputError(f"--data {self.path}: damaged at {name} ({error}); make it anew") from None
             if grey:
                 picture = picture[..., None]
-            yield partial(from_array, picture.transpose(1, 2, 0) if channels_first else picture)
+            shown = picture.transpose(1, 2, 0) if channels_first else picture
+            yield partial(from_array, shown, framing=framing)
 
 
 def _image_shape(member: IO[bytes], path: Path, key: str) -> tuple[int, ...]:

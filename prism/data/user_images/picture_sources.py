@@ -1,38 +1,39 @@
 """Where pictures lie: folders and zip archives; their listing, order, classes and safety.
 
 Names are sorted, so that equal content gives equal data wherever it lies. Hidden files, `__MACOSX` and files whose
-suffix is not an image's are left out. A picture's class is the first folder of its name, once the folders that
-all names share are stripped; where a picture lies in no folder, all belong to one class, "all".
+suffix is not a picture's are left out. `label_sheets.py` and `class_folders.py` say which class a picture has.
 """
 
-import io
+import hashlib
 import os
 import stat
 import threading
 import unicodedata
+import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import IO, Self
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from PIL import Image
 from typing_extensions import override
 
-from prism_bench.prism.data.decode import BadImageError, from_bytes
+from prism_bench.prism.component import Json
+from prism_bench.prism.data.colour import BadImageError
+from prism_bench.prism.data.decode import Framing, from_bytes, size_of
+from prism_bench.prism.data.picture_formats import read_suffixes, refused_suffixes
+from prism_bench.prism.data.user_images.class_folders import by_folders
+from prism_bench.prism.data.user_images.label_sheets import SHEETS, by_sheets, is_sheet
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 
 Job = Callable[[int], Pixels]
 """Reads and decodes one picture to the given resolution; BadImageError where that fails. Safe in any thread."""
-
-READ = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
-KNOWN = READ | {".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".ico", ".jfif", ".jpe"}
-"""Suffixes of pictures. Those that are not read are reported as bad, not passed over."""
 
 MAX_FILE = 512 * 2**20
 MAX_TOTAL = 256 * 2**30
@@ -40,20 +41,26 @@ MAX_RATIO = 200
 RATIO_MATTERS = 100 * 2**20, 2**30
 """From how many unpacked bytes (of one member, of all together) a ratio above MAX_RATIO is a zip bomb."""
 
-ONE_CLASS = "all"
+HASHED_WHOLE = 256 * 2**10
+"""Bytes up to which a file's stamp is the hash of all of it."""
+SAMPLED = 16 * 2**10
+STAMPERS = 8
+UTF8_NAMES = 0x800
+SUFFIXES = 8
+"""How many suffixes of files that are no pictures a message names."""
 
 
 @dataclass(frozen=True)
 class Source(ABC):
     """Pictures in their final order; listing them opens none.
 
-    names: one per picture. groups: the class name of each. stamps: what changes when a file does.
+    names: one per picture. groups: the class name of each. remarks: what the user should know of the listing.
     """
 
     path: Path
     names: tuple[str, ...]
     groups: tuple[str, ...]
-    stamps: tuple[tuple[int, ...], ...]
+    remarks: tuple[str, ...]
 
     def select(self, keep: Callable[[str], bool]) -> Self:
         """The pictures whose name `keep` accepts."""
@@ -62,16 +69,19 @@ class Source(ABC):
             self,
             names=tuple(self.names[index] for index in chosen),
             groups=tuple(self.groups[index] for index in chosen),
-            stamps=tuple(self.stamps[index] for index in chosen),
         )
 
     @abstractmethod
-    def jobs(self) -> AbstractContextManager[Iterator[Job]]:
+    def stamps(self) -> list[Json]:
+        """What stands for the content of the files, without decoding any: other content, other stamps."""
+
+    @abstractmethod
+    def jobs(self, framing: Framing) -> AbstractContextManager[Iterator[Job]]:
         """One job per picture, in order; they must run before the context ends."""
 
     @abstractmethod
-    def first_size(self) -> tuple[int, int]:
-        """(width, height) of the first picture in pixels; InputError where it cannot be opened."""
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """How many pictures have which (width, height), by their headers; bad ones are not counted."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +96,26 @@ class FolderSource(Source):
             InputError: it holds no picture.
             OSError: it, or a folder in it, cannot be read.
         """
-        found = {file.relative_to(path).as_posix(): status for file, status in _walk(path)}
+        found = [file.relative_to(path).as_posix() for file in _walk(path)]
         names = sorted_images(found, path)
-        stamps = tuple((found[name].st_size, found[name].st_mtime_ns) for name in names)
-        return cls(path, names, class_names(names), stamps)
-
-    def jobs(self) -> AbstractContextManager[Iterator[Job]]:
-        """Jobs that read their file themselves."""
-        return nullcontext(partial(_decode_file, self.path / name) for name in self.names)
+        readers = {name: (path / name).read_bytes for name in found if not _hidden(name) and is_sheet(name)}
+        beside = [name for name in SHEETS if os.access(path.resolve().parent / name, os.R_OK)]
+        remarks = [f"{name} beside the folder is not looked at: move it into it" for name in beside]
+        return cls(path, names, *_listed(names, found, readers, remarks))
 
     @override
-    def first_size(self) -> tuple[int, int]:
-        return size_of((self.path / self.names[0]).read_bytes(), self.names[0])
+    def stamps(self) -> list[Json]:
+        """Read a little of each file in a few threads: where folders are far away, most of the time is waiting."""
+        with ThreadPoolExecutor(STAMPERS, "stamp") as pool:
+            return list(pool.map(_stamp, (self.path / name for name in self.names)))
+
+    def jobs(self, framing: Framing) -> AbstractContextManager[Iterator[Job]]:
+        """Jobs that read their file themselves."""
+        return nullcontext(partial(_decode_file, self.path / name, framing) for name in self.names)
+
+    @override
+    def sizes(self) -> Counter[tuple[int, int]]:
+        return _counted(partial(_opened, self.path / name) for name in self.names)
 
 
 @dataclass(frozen=True)
@@ -116,19 +134,27 @@ class ZipSource(Source):
         """
         try:
             with ZipFile(path) as archive:
-                members = [member for member in archive.infolist() if not member.is_dir()]
-        except (BadZipFile, NotImplementedError, ValueError) as error:
+                found = {_safe_name(it, path): it for it in archive.infolist() if not it.is_dir()}
+                names = sorted_images(found, path)
+                chosen = tuple(found[name] for name in names)
+                sheets = {name: found[name] for name in found if not _hidden(name) and is_sheet(name)}
+                _refuse_unreadable((*chosen, *sheets.values()), path)
+                readers = {name: partial(archive.read, member) for name, member in sheets.items()}
+                return cls(path, names, *_listed(names, found, readers), chosen)
+        except InputError:
+            raise
+        except (BadZipFile, NotImplementedError, ValueError, zlib.error) as error:
             raise InputError(f"--data {path}: not a zip archive, or a damaged one ({error}); make it anew") from None
-        found = {_safe_name(member, path): member for member in members}
-        names = sorted_images(found, path)
-        chosen = tuple(found[name] for name in names)
-        _refuse_unreadable(chosen, path)
-        return cls(path, names, class_names(names), tuple((m.file_size, m.CRC) for m in chosen), chosen)
 
     @override
-    def first_size(self) -> tuple[int, int]:
+    def stamps(self) -> list[Json]:
+        """Size and CRC-32, as the archive's directory has them; reading a member checks them."""
+        return [[member.file_size, member.CRC] for member in self.members]
+
+    @override
+    def sizes(self) -> Counter[tuple[int, int]]:
         with ZipFile(self.path) as archive:
-            return size_of(archive.read(self.members[0]), self.names[0])
+            return _counted(partial(archive.open, member) for member in self.members)
 
     @override
     def select(self, keep: Callable[[str], bool]) -> Self:
@@ -136,51 +162,76 @@ class ZipSource(Source):
         return replace(super().select(keep), members=members)
 
     @contextmanager
-    def jobs(self) -> Iterator[Iterator[Job]]:
+    def jobs(self, framing: Framing) -> Iterator[Iterator[Job]]:
         """Jobs that read their member one at a time (ZipFile's own count of readers is not thread-safe)."""
         lock = threading.Lock()
         with ZipFile(self.path) as archive:
-            yield (partial(_decode_member, archive, member, lock) for member in self.members)
+            yield (partial(_decode_member, archive, member, lock, framing) for member in self.members)
 
 
-def size_of(data: bytes, name: str) -> tuple[int, int]:
-    """(width, height) of a picture's file; InputError where it is none."""
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            return picture.size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{name} cannot be opened as a picture ({error}); replace or remove it") from None
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _counted(files: Iterable[Callable[[], IO[bytes]]]) -> Counter[tuple[int, int]]:
+    sizes: Counter[tuple[int, int]] = Counter()
+    for opened in files:
+        # What cannot be opened is told when it is to be decoded.
+        with suppress(BadImageError, OSError, BadZipFile, NotImplementedError, zlib.error), opened() as file:
+            sizes[size_of(file)] += 1
+    return sizes
 
 
 def sorted_images(found: Iterable[str], path: Path) -> tuple[str, ...]:
     """Pick and sort the names of pictures; InputError that tells what was seen instead where there is none."""
     names = [name for name in found if not _hidden(name)]
-    images = [name for name in names if PurePosixPath(name).suffix.lower() in KNOWN]
+    images = [name for name in names if _is_picture(name)]
     if not images:
-        seen = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in names)
-        what = ", ".join(f"{count} x {suffix}" for suffix, count in seen.most_common(8)) or "nothing"
+        what = _by_suffix(names) or "nothing"
         raise InputError(
-            f"--data {path}: no images found (seen: {what}); it should hold {', '.join(sorted(READ))} files"
+            f"--data {path}: no images found (seen: {what}); it should hold {', '.join(sorted(read_suffixes()))} files"
         )
     return tuple(sorted(images, key=lambda name: unicodedata.normalize("NFC", name)))
 
 
-def class_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Find the class of each name by the rule of the module, in NFC (archives made on macOS are not)."""
-    folders = [PurePosixPath(unicodedata.normalize("NFC", name)).parts[:-1] for name in names]
-    shared = 0
-    while all(len(parts) > shared and parts[shared] == folders[0][shared] for parts in folders):
-        shared += 1
-    if any(len(parts) == shared for parts in folders):
-        return (ONE_CLASS,) * len(names)
-    return tuple(parts[shared] for parts in folders)
+def _listed(
+    names: Sequence[str],
+    found: Iterable[str],
+    sheets: Mapping[str, Callable[[], bytes]],
+    remarks: Sequence[str] = (),
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The classes of the pictures, by a sheet or else by folders, and what to say of them and of what is left out."""
+    by_sheet = by_sheets(names, sheets)
+    told = list(remarks) + list(by_sheet.remarks if by_sheet else ())
+    groups = by_sheet.groups if by_sheet else ()
+    if not groups:
+        labelling = by_folders(names)
+        groups = labelling.groups
+        told += labelling.remarks
+    others = _by_suffix(name for name in found if not (_hidden(name) or _is_picture(name) or is_sheet(name)))
+    return groups, (*told, *([f"left out as no pictures: {others}"] if others else ()))
+
+
+def _suffix(name: str) -> str:
+    """In lower case; spaces at its end, which some downloads leave, are none of it."""
+    return PurePosixPath(name.rstrip()).suffix.lower()
+
+
+def _is_picture(name: str) -> bool:
+    return _suffix(name) in read_suffixes() | refused_suffixes().keys()
+
+
+def _by_suffix(names: Iterable[str]) -> str:
+    seen = Counter(_suffix(name) or "no suffix" for name in names)
+    most = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} x {suffix}" for suffix, count in most[:SUFFIXES])
 
 
 def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
-def _walk(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _walk(top: Path) -> Iterator[Path]:
     """Every regular file below `top`; a folder that links lead to twice is entered once."""
 
     def refuse(error: OSError) -> None:
@@ -196,10 +247,30 @@ def _walk(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
             # A dangling link has no target to look at: its own status lists it, and reading it tells what is wrong.
             status = path.stat() if path.exists() else path.lstat()
             if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
-                yield path, status
+                yield path
 
 
-def _decode_file(path: Path, resolution: int) -> Pixels:
+def _stamp(path: Path) -> Json:
+    """A small file's hash; of a larger one that of its beginning, middle and end with size, inode and times.
+
+    The time of the last change of the inode cannot be set back, as `cp -p`, `tar` and `touch` set that of the content.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_size <= HASHED_WHOLE:
+                return hashlib.sha256(file.read()).hexdigest()
+            sha = hashlib.sha256()
+            for start in (0, status.st_size // 2, status.st_size - SAMPLED):
+                file.seek(start)
+                sha.update(file.read(SAMPLED))
+            return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, sha.hexdigest()]
+    except OSError as error:
+        # One that cannot be read is a bad picture, which is said when it is to be decoded.
+        return error.strerror
+
+
+def _decode_file(path: Path, framing: Framing, resolution: int) -> Pixels:
     _refuse_format(path.name)
     try:
         if path.stat().st_size > MAX_FILE:
@@ -207,10 +278,12 @@ def _decode_file(path: Path, resolution: int) -> Pixels:
         data = path.read_bytes()
     except OSError as error:
         raise BadImageError(f"cannot be read: {error.strerror}") from error
-    return from_bytes(data, resolution)
+    return from_bytes(data, resolution, framing)
 
 
-def _decode_member(archive: ZipFile, member: ZipInfo, lock: threading.Lock, resolution: int) -> Pixels:
+def _decode_member(
+    archive: ZipFile, member: ZipInfo, lock: threading.Lock, framing: Framing, resolution: int
+) -> Pixels:
     _refuse_format(member.filename)
     try:
         with lock:
@@ -218,18 +291,28 @@ def _decode_member(archive: ZipFile, member: ZipInfo, lock: threading.Lock, reso
     except Exception as error:
         # A damaged member shows as BadZipFile, zlib.error, EOFError, NotImplementedError, ... by where it is damaged.
         raise BadImageError(f"damaged in the archive: {error}") from error
-    return from_bytes(data, resolution)
+    return from_bytes(data, resolution, framing)
 
 
 def _refuse_format(name: str) -> None:
-    suffix = PurePosixPath(name).suffix.lower()
-    if suffix not in READ:
-        raise BadImageError(f"{suffix} images are not read; convert it to PNG")
+    why = refused_suffixes().get(_suffix(name))
+    if why is not None:
+        raise BadImageError(f"{_suffix(name)} is {why}; convert it to PNG")
+
+
+def _spelled(member: ZipInfo) -> str:
+    """A member's name: UTF-8 where the archive says so or its bytes are that, else cp437, as of old."""
+    if member.flag_bits & UTF8_NAMES:
+        return member.filename
+    try:
+        return member.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return member.filename
 
 
 def _safe_name(member: ZipInfo, path: Path) -> str:
     """Spell the member's name with forward slashes; InputError where it points outside the archive."""
-    name = member.filename.replace("\\", "/")
+    name = _spelled(member).replace("\\", "/")
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or (parts and parts[0].endswith(":")):
         raise InputError(

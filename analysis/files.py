@@ -1,0 +1,37 @@
+"""Files of a report: each appears whole or not at all, and a disk that fills up leaves nothing beside them."""
+
+import contextlib
+import io
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file and the folders above it; returns where.
+
+    Raises:
+        OSError: it cannot be written; it names `path`, where the old bytes stay.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    return path
+
+
+def write_figure(figure: "Figure", path: Path, dpi: int | None = None) -> Path:
+    """Write a figure in the format of the path's suffix, without a date or the library's version; returns where."""
+    drawn = io.BytesIO()
+    kind = path.suffix.removeprefix(".")
+    silent = {"png": ("Software",), "pdf": ("Creator", "Producer", "CreationDate")}[kind]
+    figure.savefig(drawn, format=kind, dpi="figure" if dpi is None else dpi, metadata=dict.fromkeys(silent))
+    return write_file(path, drawn.getvalue())

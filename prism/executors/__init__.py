@@ -1,0 +1,1 @@
+"""Where stages are made: processes of this machine, a cluster."""
