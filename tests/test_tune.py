@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -139,20 +140,22 @@ def test_a_trial_whose_process_died_is_tried_again(cli: Cli) -> None:
     assert [row["reason"] for row in trials_of()] == ["", "its process ended", ""]
 
 
-def test_a_point_that_waits_for_a_process_is_not_drawn_by_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who looks for waiting trials just before one is stored draws a point of its own, with a higher number."""
-    waiting = [None]
-    pop = optuna.Study._pop_waiting_trial_id
-    monkeypatch.setattr(optuna.Study, "_pop_waiting_trial_id", lambda study: waiting.pop() if waiting else pop(study))
-    space = Space((Parameter("k", "k", (1,)),))
-    trials = study_in(tmp_path, space, {"direction": "minimize"}, trials=1, sampler="grid")
-    first = trials.ask()
-    assert first is not None
-    assert (first.number, first.params) == (0, {"k": 1})
-    assert [trial.number for trial in trials.every() if trial.state != TrialState.WAITING] == [0]
-    assert trials.ask() is None
+def test_a_grid_is_handed_out_once_to_many_who_ask_at_once_whatever_waits_in_it(tmp_path: Path) -> None:
+    """A trial that was queued by hand, or left by an earlier version, keeps nobody from its point."""
+    space = Space((Parameter("k", "k", (1, 2, 3, 4, 5, 6)),))
+
+    def opened() -> Trials:
+        return study_in(tmp_path, space, {"direction": "minimize"}, trials=6, sampler="grid")
+
+    opened().study.enqueue_trial({"k": 3})
+    with ThreadPoolExecutor(4) as pool:
+        handed = [trial for found in pool.map(lambda _: _all_of(opened()), range(4)) for trial in found]
+    assert sorted(trial.params["k"] for trial in handed) == [1, 2, 3, 4, 5, 6]
+    assert opened().ask() is None
+
+
+def _all_of(trials: Trials) -> list[optuna.Trial]:
+    return list(iter(trials.ask, None))
 
 
 def test_an_endless_space_is_searched_by_tpe_without_repeats_and_stays_resumable(cli: Cli) -> None:

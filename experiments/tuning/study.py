@@ -62,14 +62,14 @@ class Trials:
                 left = [point for point in self.space.points() if point not in taken]
                 if not left:
                     return None
-                self.study.enqueue_trial(left[lost % len(left)])
+                trial = self._trial_at(left[lost % len(left)])
             else:
                 # Seeded by the trial's number: no restart draws what has been drawn.
                 seed = len(self.study.get_trials(deepcopy=False))
                 self.study.sampler = TPESampler(seed=seed, constant_liar=True)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Optuna beats in `optimize` only; we do so in `tried`
-                trial = self.study.ask(self.space.distributions)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # Optuna beats in `optimize` only; we do so in `tried`
+                    trial = self.study.ask(self.space.distributions)
             beat(self.storage, self.study.study_name, trial.number)
             trial.set_user_attr(PROCESS, process_facts(Holder.here()))
             if trial.params not in self._taken(before=trial.number):
@@ -77,6 +77,17 @@ class Trials:
             self._repeat(trial)
             lost = trial.number  # those who lost a point go for different ones
         return None
+
+    def _trial_at(self, point: Point) -> "Trial":
+        """A running trial at a point, stored with it in one step.
+
+        Optuna's own queue would take two: another process may take a queued point between them, and leave its own.
+        """
+        from optuna.trial import Trial, TrialState, create_trial
+
+        there = create_trial(state=TrialState.RUNNING, params=point, distributions=self.space.distributions)
+        study_id = self.storage.get_study_id_from_name(self.study.study_name)
+        return Trial(self.study, self.storage.create_new_trial(study_id, template_trial=there))
 
     def tried(self, trial: "Trial") -> AbstractContextManager[None]:
         """While a trial is computed: others see that it lives."""
@@ -98,8 +109,9 @@ class Trials:
     def _taken(self, before: int | None = None) -> list[Point]:
         """Points that are done, being tried, or known to fail, by trials of lower numbers than `before`.
 
-        One whose process ended is free again. What is still being drawn is waited for. A lower number that waits for
-        a process will be taken by one, who does not look at higher ones: its point is taken, too.
+        One whose process ended is free again. What is still being drawn is waited for. In an open search a lower
+        number that waits for a process will be taken by one, who does not look at higher ones: its point is taken,
+        too. A full search takes nothing that waits.
         """
         from optuna.trial import TrialState
 
@@ -114,7 +126,7 @@ class Trials:
         return [
             _point(trial)
             for trial in trials
-            if (before is not None or trial.state != TrialState.WAITING)
+            if (trial.state != TrialState.WAITING or (before is not None and not self.full))
             and not (trial.state == TrialState.FAIL and trial.user_attrs.get(REASON, KILLED) == KILLED)
         ]
 
