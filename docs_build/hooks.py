@@ -24,7 +24,8 @@ PAGES = {
     "CODE_OF_CONDUCT.md": "project/conduct.md",
 }
 """Files of the repository outside docs/ that are pages, and where they stand in the site."""
-COPIES = ("examples/first-steps.ipynb", "LICENSE", "CITATION.cff", "requirements/paper.txt")
+NOTEBOOKS = ("first-steps", "own-variant", "reading-results")
+COPIES = (*(f"examples/{name}.ipynb" for name in NOTEBOOKS), "LICENSE", "CITATION.cff", "requirements/paper.txt")
 """Those that pages link to and that are no pages."""
 MADE = {
     "reference/commands.md": commands_page,

@@ -10,7 +10,8 @@ import prism_bench as pb
 
 What cannot be done raises `pb.InputError` before anything is computed. Options are those of the \
 [commands](commands.md), with the same names and values: `seeds=(0, 1)`, `settings={"training.images": 50000}`; \
-`help(pb.run)` lists them. A [notebook](../../examples/first-steps.ipynb) to begin with.
+`help(pb.run)` lists them. Notebooks: [first steps](../../examples/first-steps.ipynb), \
+[a variant of your own](../../examples/own-variant.ipynb), [reading results](../../examples/reading-results.ipynb).
 """
 FUNCTIONS = "## What the commands do\n"
 CLASSES = """## What a plug-in builds on

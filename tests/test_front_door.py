@@ -2,7 +2,6 @@
 
 import ast
 import json
-import re
 import subprocess
 import sys
 import time
@@ -247,25 +246,3 @@ def test_every_option_says_what_it_is_and_is_declared_once() -> None:
             option = option_of(field)
             assert isinstance(option, Option) or field.name == "command", (kind, field.name)
             assert option is None or (option.help[0] and option.help.endswith((".", "..."))), field.name
-
-
-def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    import nbformat
-    from nbclient import NotebookClient
-
-    notebook = nbformat.read(ROOT / "examples" / "first-steps.ipynb", as_version=4)
-    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
-    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    parameters.source = f"settings = {SETTINGS!r}"
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
-    progress = [one for one in outputs["table3"] if one.output_type != "execute_result"]
-    assert {(one.output_type, one.name) for one in progress} == {("stream", "stdout")}
-    text = "".join(one.text for one in progress)
-    assert re.search(r"  done  .*training", text)
-    assert "\x1b" not in text
-    assert "4 cells: done" in outputs["table3"][-1].data["text/plain"]
-    assert "text/html" in outputs["pivot"][-1].data
-    assert "image/png" in outputs["picture"][-1].data
-    assert "PRISM, quadratic schedule" in outputs["extra"][-1].data["text/html"]
-    assert "schedule: decreasing -> tabulated" in outputs["sides"][-1].data["text/plain"]

@@ -53,7 +53,8 @@ def test_the_sdist_holds_what_builds_and_tests_it(built: Path) -> None:
         names = {name.partition("/")[2] for name in file.getnames()}
     sources = {name if (ROOT / name).is_file() else name.removeprefix("prism_bench/") for name in modules() | DATA}
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
-    others = {"pyproject.toml", "setup.py", "README.md", "LICENSE", "CHANGELOG.md", "examples/first-steps.ipynb"}
+    others = {"pyproject.toml", "setup.py", "README.md", "LICENSE", "CHANGELOG.md"}
+    others |= {f"examples/{path.name}" for path in (ROOT / "examples").glob("*.ipynb")}
     others |= {"CITATION.cff", "requirements/paper.txt"}
     assert names >= sources | tests | others
 
