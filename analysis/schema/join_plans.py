@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from prism_bench.analysis.schema.bare_labels import settings_of, with_bare_labels
 from prism_bench.analysis.schema.join_rows import (
-    Cells,
     Place,
     are_kin,
     joined_rows,
@@ -17,7 +16,7 @@ from prism_bench.analysis.schema.join_rows import (
     with_all_seeds,
     with_sides,
 )
-from prism_bench.analysis.schema.records import OpenChoice, Plan, PlanRow, Record, Side
+from prism_bench.analysis.schema.records import Cell, OpenChoice, Plan, PlanRow, Record, Side
 
 AXES = ("k_samples", "schedules")
 """Settings that give a table more rows or columns, and change no cell."""
@@ -85,9 +84,9 @@ def join_plans(plans: Sequence[Plan], wanted: Sequence[str], records_of: Callabl
             continue
         fitting = next((table for table in tables if table.takes(part)), None)
         if fitting is None:
-            tables.append(_Table([part]))
-        else:
-            fitting.parts.append(part)
+            fitting = _Table()
+            tables.append(fitting)
+        fitting.add(part)
     facts = [table.facts for table in tables]
     beside = [
         [facts[at] for at, it in enumerate(tables) if it is not table and it.panel == table.panel] for table in tables
@@ -149,10 +148,18 @@ class _Table:
     """Parts that share a table; words are those of the first."""
 
     parts: list[_Part] = field(default_factory=list)
+    cells: dict[Place, dict[int, Cell]] = field(default_factory=dict)
+    """The cells of all parts by place, then by seed; of two the first part's."""
+
+    def add(self, part: _Part) -> None:
+        """Take a part in."""
+        self.parts.append(part)
+        for place, cells in places(part.shown.rows).items():
+            self.cells[place] = cells | self.cells.get(place, {})
 
     def takes(self, part: _Part) -> bool:
         """Whether the part may share it."""
-        known, own = self._places, places(part.shown.rows)
+        known, own = self.cells, places(part.shown.rows)
         return self._is_alike(part) and all(are_kin(known[place], own[place]) for place in known.keys() & own.keys())
 
     def _is_alike(self, part: _Part) -> bool:
@@ -167,14 +174,6 @@ class _Table:
             ):
                 return False
         return True
-
-    @property
-    def _places(self) -> dict[Place, Cells]:
-        found: dict[Place, Cells] = {}
-        for part in self.parts:
-            for place, cells in places(part.shown.rows).items():
-                found[place] = {**cells, **found.get(place, {})}
-        return found
 
     @property
     def panel(self) -> str:
