@@ -78,7 +78,8 @@ def claim(*pairs: tuple[str, str], seeds: int, factors: tuple[str, ...] = ("aggr
     return {
         "id": "c", "text": "It helps", "source": "Table 3",
         "pairs": [
-            {"better": side(better, seeds), "worse": side(worse, seeds), "factors": list(factors)}
+            {"better": side(better, seeds), "worse": side(worse, seeds), "factors": list(factors),
+             "separable": len(factors) > 1}
             for better, worse in pairs
         ],
     }  # fmt: skip

@@ -213,7 +213,11 @@ def test_rows_that_differ_in_two_things_are_remarked_on_until_controls_are_there
     plan = plan_of([row("a", 2), row("b", 2)], [confounded], 2)
     (text,) = remarks(plan, results(plan, []).lines, {})
     assert text.startswith("A and B differ in aggregator and training_set, so their difference has no single cause")
-    assert "--controls" in text
+    assert "--controls adds rows that separate some of them" in text
+    (pair,) = confounded["pairs"]
+    alone = {**confounded, "pairs": [{**pair, "separable": False}]}
+    (text,) = remarks(plan_of([row("a", 2), row("b", 2)], [alone], 2), results(plan, []).lines, {})
+    assert "--controls" not in text, "the experiment has no such controls"
     parts = {"aggregator": "none", "training_set": "X_train"}
     for factors, separate in ((parts, True), ({"training_set": "X_train"}, False)):
         plan = plan_of([row("a", 2), row("b", 2), row("x", 2, control=True, factors=factors)], [confounded], 2)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -212,6 +213,8 @@ class Pair(Model):
     better: Side
     worse: Side
     factors: tuple[str, ...]
+    separable: bool = _left_out(False)
+    """Whether the experiment has controls (`--controls`) that separate some of the factors."""
 
 
 class Limit(Model):
@@ -320,7 +323,12 @@ class Plan(Document):
 
     def asked_by(self, record: str) -> "Plan":
         """The first of its sources that has a cell."""
-        return next(plan for plan in self.sources if any(it.record == record for row in plan.rows for it in row.cells))
+        return self._asked_by[record]
+
+    @cached_property
+    def _asked_by(self) -> "dict[str, Plan]":
+        cells = ((it.record, plan) for plan in reversed(self.sources) for row in plan.rows for it in row.cells)
+        return dict(cells)
 
     @property
     def records(self) -> tuple[str, ...]:

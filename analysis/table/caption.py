@@ -88,14 +88,15 @@ def _confounded(plan: Plan) -> list[str]:
     """
     controls = [set(row.factors) for row in plan.rows if row.control]
     pairs = {
-        (pair.worse.label, pair.better.label): pair.factors
+        (pair.worse.label, pair.better.label): pair
         for claim in plan.claims
         for pair in claim.pairs
         if len(pair.factors) > 1
     }
     sentences = []
-    for (worse, better), factors in pairs.items():
-        more = "" if controls else "; --controls adds rows that separate them"
+    for (worse, better), pair in pairs.items():
+        factors = pair.factors
+        more = "; --controls adds rows that separate some of them" if pair.separable and not controls else ""
         if any(set(factors) - {"k_sample"} <= parts for parts in controls):
             more = "; the rows marked (control) separate some of them"
         cause = "so their difference has no single cause"

@@ -17,16 +17,18 @@ from prism_bench.prism.variants.scale import Scale
 IN_SIGHT = ("k_samples", "schedules")
 """Settings that a table shows as an axis of its own, so that row labels need not."""
 
-KIN: Any = {
+SAID: Any = {
     "rows": {"__all__": {"cells": {"__all__": {"kin"}}}},
     "claims": {
         "__all__": {
-            "pairs": {"__all__": {side: {"cells": {"__all__": {"kin"}}} for side in ("better", "worse")}},
+            "pairs": {
+                "__all__": {side: {"cells": {"__all__": {"kin"}}} for side in ("better", "worse")} | {"separable": True}
+            },
             "limit": {"sides": {"__all__": {"cells": {"__all__": {"kin"}}}}},
         }
     },
 }
-"""Where cells name their kin, which follows from the rest: plans have the digests that they had without."""
+"""What follows from the rest, the kin of cells and what controls could separate: digests are those without it."""
 
 LONG = 24
 """Letters of a setting's value in a label."""
@@ -76,7 +78,7 @@ def with_digest(plan: schema.Plan, *without: str, usual: tuple[schema.Outcome, .
     """
     claims = tuple(it.model_copy(update={"outcomes": ()}) if it.outcomes == usual else it for it in plan.claims)
     hashed = plan.model_copy(update={"claims": claims}).model_dump(
-        mode="json", exclude=dict.fromkeys(("schema_version", "plan", "command", "ledger", *without), True) | KIN
+        mode="json", exclude=dict.fromkeys(("schema_version", "plan", "command", "ledger", *without), True) | SAID
     )
     finished = plan.model_copy(update={"plan": digest_of(hashed)[:32]})
     # In the order in which the file will be read again, so that every report of it is the same.
@@ -151,11 +153,20 @@ def _outcomes(outcomes: Sequence[Outcome], scale: Scale) -> tuple[schema.Outcome
 
 def _pair(better: RowAt, worse: RowAt, layout: Layout) -> schema.Pair:
     (entry, k_sample), (other, other_k) = _sampled(better, layout), _sampled(worse, layout)
+    differing = tuple(_differing(entry.method, k_sample, other.method, other_k))
     return schema.Pair(
         better=_side(entry, k_sample, layout),
         worse=_side(other, other_k, layout),
-        factors=tuple(_differing(entry.method, k_sample, other.method, other_k)),
+        factors=differing,
+        separable=len(differing) > 1 and _is_separable({*differing} - {"k_sample"}, layout.request),
     )
+
+
+def _is_separable(differing: set[str], request: Request) -> bool:
+    """Whether a control of the experiment is a method of these parts; real images, altered or not, have none."""
+    controls = (row.if_applies(request.scale) for row in request.experiment.controls())
+    made = (Entry.of(row, request.scale).method for row in controls if row.declined is None)
+    return any(differing <= factors(method).keys() for method in made)
 
 
 def _sampled(side: RowAt, layout: Layout) -> tuple[Entry, int]:
