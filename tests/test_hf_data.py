@@ -436,6 +436,20 @@ def test_a_plan_of_a_copy_of_the_hub(cli: Cli, tmp_path: Path) -> None:
         assert words in said.out
 
 
+def test_sets_that_are_compared_may_be_tables(cli: Cli, tmp_path: Path) -> None:
+    for name, first in (("made", 0), ("real", 40)):
+        hub(tmp_path / name, train=table_of([noise_png(seed) for seed in range(first, first + 40)], [0, 1] * 20))
+    said = cli("evaluate made real --metrics kid --encoder pixels-pca")
+    assert said.code == 0, said.err
+    assert "40 pictures against 40 of real, 8x8" in said.out
+    assert "clean-fid would not look at" not in said.out
+    only_paths(tmp_path)
+    said = cli("evaluate set.parquet real --metrics kid")
+    assert said.code == 2
+    assert "set.parquet[0] says where its picture lies" in said.err
+    assert "--data" not in said.err
+
+
 def test_a_damaged_table_ends_a_command_with_exit_code_2(cli: Cli, tmp_path: Path) -> None:
     cut(one_file(tmp_path / "set.parquet", table_of()))
     for line in (

@@ -99,7 +99,7 @@ def _without_option(error: InputError, path: Path) -> InputError:
 
 def _native_side(sources: Sequence[Source]) -> int:
     """The shorter side of all pictures, where they agree."""
-    sizes = [source.sizes() for source in sources]
+    sizes = [_sizes(source) for source in sources]
     distinct = {size for counts in sizes for size in counts}
     if len(distinct) > 1:
         said = "; ".join(f"{source.path.name}: {_shown(counts)}" for source, counts in zip(sources, sizes, strict=True))
@@ -110,6 +110,13 @@ def _native_side(sources: Sequence[Source]) -> int:
         )
     # Where none can be opened, decoding says so.
     return min(distinct.pop()) if distinct else 1
+
+
+def _sizes(source: Source) -> Counter[tuple[int, int]]:
+    try:
+        return source.sizes()
+    except InputError as error:
+        raise _without_option(error, source.path) from None
 
 
 def _shown(sizes: Counter[tuple[int, int]]) -> str:
