@@ -84,7 +84,7 @@ def _image(schema: pa.Schema, features: Mapping[str, Mapping[str, Any]]) -> str:
     if not _holds_files(schema.field(chosen).type):
         raise NoPicturesError(
             f"the column {chosen!r} holds {schema.field(chosen).type}: where pictures lie, and not the pictures; "
-            "give their folder, or write their bytes into the table (to_parquet and save_to_disk of `datasets` do)"
+            "give their folder, or what save_to_disk of `datasets` leaves, which holds them"
         )
     return chosen
 

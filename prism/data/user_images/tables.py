@@ -87,8 +87,8 @@ class TableSource(Source):
         if data is None and struct and "path" in cell and cell["path"].is_valid:
             raise InputError(
                 f"--data {self.path}: {name} says where its picture lies (`path`) and does not hold it (`bytes`); give "
-                "the folder of the pictures, or write them into the table (to_parquet and save_to_disk of `datasets` "
-                "do, where the files are at hand)"
+                "the folder of the pictures, or what save_to_disk of `datasets` leaves, which holds them (to_parquet "
+                "does not)"
             )
         return data
 
