@@ -11,7 +11,7 @@ import pytest
 from conftest import Cli, Spoken
 from PIL import Image
 
-from prism_bench.prism.data.user_images.image_files import open_source
+from prism_bench.prism.data.user_images.open_source import open_source
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
 from prism_bench.prism.metrics.frechet import frechet_between
 from prism_bench.prism.metrics.saved_moments import saved_moments

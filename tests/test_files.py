@@ -498,7 +498,7 @@ def test_a_huge_file_is_a_bad_picture(tmp_path: Path, monkeypatch: pytest.Monkey
     ("name", "data", "message"),
     [
         ("gone", None, "gone: no such file or folder; check the path"),
-        ("pictures.rar", b"Rar!", r"\.rar is not read; give a folder, \.zip or \.npz"),
+        ("pictures.rar", b"Rar!", r"\.rar is not read; unpack it and give the folder"),
         ("picture", b"?", "a file without suffix is not read"),
         ("f.zip", b"no zip at all", "not a zip archive"),
         ("f.zip", b"", "not a zip archive"),

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -23,6 +25,7 @@ MORE = (MANY - FEW) * 3 * SIDE**2
 
 WORK = {
     "decoding": "ingest(folder / 'images.npz', resolution=64, file=folder / 'out.npy')",
+    "decoding a table": "ingest(folder / 'images.parquet', resolution=64, file=folder / 'out.npy')",
     "drawing": "ToyFaces(resolution=64, size=count).write(folder / 'out.npy')",
     "embedding": """
 images = np.load(folder / "images.npy", mmap_mode="r")
@@ -34,13 +37,16 @@ fill_rows(folder / "e.npy", (count, 4), np.float32, batch=256, make=lambda rows:
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """A folder for each size, with images as .npy and as .npz."""
+    """A folder for each size, with images as .npy, as .npz, and as .parquet of one row group."""
     folders = {}
     for count in (FEW, MANY):
         folder = folders[count] = tmp_path_factory.mktemp(str(count))
         images = np.random.default_rng(0).integers(0, 256, (count, 3, SIDE, SIDE), np.uint8)
         np.save(folder / "images.npy", images)
         np.savez(folder / "images.npz", images=images)
+        header = f"P6 {SIDE} {SIDE} 255\n".encode()
+        table = pa.table({"image": pa.array([header + image.tobytes() for image in images], pa.binary())})
+        pq.write_table(table, folder / "images.parquet", use_dictionary=False, row_group_size=count)
     return folders
 
 

@@ -11,6 +11,9 @@ from handmade import BARE, claim, document, row
 
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
+from prism_bench.analysis.schema.study import Study
+from prism_bench.experiments.cli.schema import Document as Kind
+from prism_bench.experiments.cli.schema import json_schema
 from prism_bench.prism.engine.manifest import Manifest, read_manifest
 from prism_bench.prism.engine.stamps import STAMPS
 from prism_bench.prism.engine.store import Address, Store
@@ -97,6 +100,20 @@ def test_the_printed_schema_names_every_key(cli: Cli, made: Path) -> None:
         assert set(contents(path)) == set(schema["properties"]) - {"commit"}
         assert schema["properties"]["schema_version"]["const"] == 2
     assert cli("schema table").code == 2
+
+
+def undescribed(schema: dict[str, Any]) -> list[str]:
+    """The keys, `Part.key`, of which a JSON Schema does not say what they hold."""
+    parts = {"": schema, **schema.get("$defs", {})}
+    found = [(part, key, field) for part, it in parts.items() for key, field in it.get("properties", {}).items()]
+    assert found
+    return [f"{part}.{key}" for part, key, field in found if not field.get("description", "").strip()]
+
+
+@pytest.mark.parametrize("document", Kind)
+def test_every_key_is_described(document: Kind) -> None:
+    assert not undescribed(json_schema(document))
+    assert not undescribed(Study.model_json_schema(mode="serialization"))
 
 
 def test_plans_that_say_nothing_new_are_written_as_before() -> None:

@@ -31,7 +31,9 @@ REMEDY = "delete the file and run the same command again"
 class Model(BaseModel):
     """One JSON object. Numbers are finite; keys that are not in the schema are passed over when a file is read."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Document(Model):

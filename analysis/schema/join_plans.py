@@ -31,15 +31,14 @@ HasCells = TypeVar("HasCells", PlanRow, Side)
 
 
 class JoinedPlan(Plan):
-    """The table of one or several plans, the latest first.
-
-    `within` are plans all of whose cells one of the others has too: nothing is said of them. `differs` says what tells
-    the table from the others of its experiment, where there are some.
-    """
+    """The table of one or several plans, the latest first."""
 
     joined: tuple[Plan, ...]
+    """The plans that it is of."""
     within: tuple[Plan, ...] = ()
+    """Plans all of whose cells one of the others has too: nothing is said of them."""
     differs: str = ""
+    """What tells the table from the others of its experiment, where there are some."""
 
     @property
     def name(self) -> str:

@@ -35,111 +35,160 @@ def _once(*fields: str, complaint: str) -> AfterValidator:
 
 
 class Dataset(Model):
-    """The images; `digest` is the key of their stage. `retrieval` and `train` count the images of D and X_train."""
+    """The images that a cell is made from and measured against."""
 
     label: str
+    """What captions call them."""
     digest: str
+    """The key of their stage: equal images, labels and class names have one."""
     resolution: int
+    """Pixels along an edge of an image, which is square."""
     images: int
+    """Images of the dataset X, at least 2."""
     retrieval: int
+    """Those of them in the retrieval set D."""
     train: int
+    """Those of them in X_train; with D, all of X."""
 
 
 class Value(Model):
-    """One measured number, its floor (real against real images) and what identifies the way it was measured.
-
-    `floor` is a mean over random splits, `floor_spread` the standard deviation between them. `standard_error`: of the
-    value over the images that it is of, where the metric knows it.
-    `group`: the further table that shows it, empty for the main one; `about`: what it is, for that table's caption.
-    """
+    """One measured number, its floor (real against real images) and what identifies the way it was measured."""
 
     name: str
+    """The metric, its encoder included: `fd_efficientnet_lite0`."""
     label: str
+    """What tables call the metric."""
     value: float
+    """The number, in `unit`; finite."""
     floor: float | None = None
+    """The real-data baseline: the same of real images in place of generated ones, in `unit`, mean over random splits of
+    them; null where there are none to draw from."""
     floor_n: int | None = None
+    """Real images in place of generated ones in the baseline, in each split."""
     floor_spread: float | None = None
+    """Standard deviation of the baseline between the splits, in `unit`."""
     standard_error: float | None = None
+    """Of the value over the images that it is of, in `unit`; null where the metric does not know it."""
     n: int
+    """Generated images that were measured."""
     reference_n: int
+    """Real images that they were measured against; 0 where there is no such set."""
     better: Better
+    """Where the metric is better: at lower or at higher values."""
     unit: str = ""
+    """Unit of the value (`%`); empty where it has none."""
     fingerprint: str
+    """Identifies the way of measuring: only values of one fingerprint compare."""
     scale: str
+    """Name of the scale at which it was measured."""
     group: str = ""
+    """The further table that shows it; empty for the main one."""
     about: str = ""
+    """What it is, for the caption of that table."""
 
 
 class Declined(Model):
     """A metric that does not apply, and the reason."""
 
     metric: str
+    """Name of the metric."""
     reason: str
+    """Why it does not apply, in words."""
 
 
 class Cost(Model):
-    """Seconds of training and sampling, images seen in training and samples made, floating-point operations (a
-    multiply and its add are two), highest memory, model file and database in bytes, and the parameters that take part
-    in sampling; all trainings that a row rests on are counted. None where it is not known.
-    """
+    """What a cell took; all trainings that its row rests on are counted. Null where it is not known."""
 
     train_seconds: float | None = None
+    """Time of all trainings, seconds."""
     sample_seconds: float | None = None
+    """Time of the sampling, seconds."""
     images: int | None = None
+    """Images, or patches of them, seen in training, repeats counted."""
     peak_bytes: int | None = None
+    """Highest memory of the trainings, bytes: the GPU's where one was used, else the process's."""
     samples: int | None = None
+    """Images that were sampled."""
     train_flops: float | None = None
+    """Floating-point operations of the training; a multiply and its add are two."""
     sample_flops: float | None = None
+    """Floating-point operations of the sampling; a multiply and its add are two."""
     active_parameters: int | None = None
+    """Parameters that take part in sampling."""
     model_bytes: int | None = None
+    """Size of the model's file, bytes."""
     database_bytes: int | None = None
+    """Size of what neighbours are looked up in at sampling, bytes."""
 
 
 class Sampling(Model):
-    """How a cell was sampled; `k_sample` is 0 without conditioning."""
+    """How a cell was sampled."""
 
     sampler: dict[str, JsonValue]
+    """The sampler as a component: its name under `component`, and its fields."""
     k_sample: int
+    """Neighbours at sampling; 0 without conditioning."""
     samples: int
+    """Images that are sampled."""
     sample_seed: int
+    """Seed of the sampling noise, 0 or more."""
 
 
 class Config(Model):
     """What a cell is made from: components as JSON objects, and the train seed."""
 
     method: dict[str, JsonValue]
+    """The method as a component: its name under `component`, and its fields, components among them."""
     sampling: Sampling
+    """How it was sampled."""
     split: dict[str, JsonValue]
+    """The partition of X into D and X_train, as a component."""
     dataset: dict[str, JsonValue]
+    """The images, as a component; those of files by the digest of what was decoded, without a path."""
     train_seed: int
+    """Seed of the training, 0 or more."""
 
 
 class Record(Document):
-    """What one cell came to. `stages` maps training, samples and each metric to its key in the store.
-
-    `variant` and `row` are those of the table that wrote it first; others may show it too. `commit`: of the git
-    repository in whose folder the command was typed, with the words "with changes" where it had some.
-    """
+    """What one cell came to."""
 
     newest: ClassVar[int] = 2
 
     schema_version: Literal[2] = 2
+    """Version of this schema; a file without it is of version 1."""
     record: RecordName
+    """Its name, the hash of all that it rests on; the file is `records/NAME.json`."""
     status: Status
+    """`done` with values; otherwise how far it has come."""
     reason: str | None = None
+    """Why it failed or waits; null where it is done."""
     variant: str
+    """What tables call its row, in the plan that wrote it first; others may show it too."""
     row: str
+    """The id of that row, as `--only variant=` takes it."""
     seed: int
+    """Seed of the training and of the sampling noise, 0 or more."""
     scale: str
+    """Name of the scale."""
     dataset: Dataset
+    """The images."""
     config: Config
+    """What it is made from, in full."""
     values: Annotated[tuple[Value, ...], _once("name", complaint="the metric {!r} is there {count} times")]
+    """What was measured, each metric once; empty where it is not done."""
     declined: tuple[Declined, ...]
+    """Metrics that do not apply to it."""
     parameters: int | None
+    """Parameters of the networks; null where it is not done."""
     cost: Cost
+    """What it took."""
     stages: dict[str, str]
+    """The key in the store of `training`, `samples` and each `metric:NAME`."""
     environment: dict[str, str]
+    """Versions of Python and of libraries, and the system; no path, host or user."""
     commit: str | None = _left_out(None)
+    """Of the git repository in whose folder the command was typed, with the words "with changes" where it had some; no
+    key where there is none."""
 
     @classmethod
     def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -153,102 +202,131 @@ class Record(Document):
 
 
 class Cell(Model):
-    """One seed (and k_sample) of a row, and the name of its record.
-
-    `kin` is the record's name that it would have with seed 0: cells that differ in their seed alone share it, whichever
-    plan they stand in. Plans of earlier versions have none.
-    """
+    """One seed (and k_sample) of a row, and the name of its record."""
 
     seed: int
+    """Seed of the training and of the sampling noise, 0 or more."""
     record: RecordName
+    """The name of its record, which need not be there yet."""
     k_sample: int | None = _left_out(None)
+    """Neighbours at sampling; 0 without conditioning; no key in plans of earlier versions."""
     kin: RecordName | None = _left_out(None)
+    """The record's name that it would have with seed 0: cells that differ in their seed alone share it, whichever plan
+    they stand in. No key in plans of earlier versions."""
 
 
 class QuotedNumber(Model):
-    """A published number; `better` is None for a size or a time. `k_sample` is given where a row has several."""
+    """A published number."""
 
     column: str
+    """The column of the publication's table that it stands in."""
     metric: str = _left_out("FID")
+    """What was measured, as the publication calls it; no key for FID."""
     value: float
+    """The number as it is printed, in `unit`."""
     better: Better | None = _left_out("lower")
+    """Where the metric is better; null for a size or a time; no key for lower."""
     k_sample: int | None = _left_out(None)
+    """Neighbours at sampling, where a row has several; no key otherwise."""
     unit: str = _left_out("")
+    """`parameters` or `images` for a size, `h` for a time; no key for a number without a unit."""
 
 
 class PlanRow(Model):
-    """One variant: `changes` maps a dotted field to its value in the base row and in this one.
-
-    `declined` says why a row is not computed; `factors` names the parts of its method. `train_images` are those that it
-    is trained on and `retrieval_images` those that it retrieves from, in plans whose table shows them.
-    """
+    """One variant."""
 
     id: str
+    """Its name, as `--only variant=` takes it; each row has its own."""
     label: str
+    """What tables call it."""
     trained_on: str
+    """The images that it is trained on, in words; empty for a row that is not computed."""
     changes: dict[str, tuple[JsonValue, JsonValue]] = Field(default_factory=dict)
+    """A dotted field of the method -> its value in the base row and in this one."""
     cells: Annotated[
         tuple[Cell, ...], _once("seed", "k_sample", complaint="seed {}, k_sample {} has more than one record")
     ]
+    """Its cells, each pair of seed and k_sample once; none for a row that is not computed."""
     quoted: tuple[QuotedNumber, ...] = ()
+    """Published numbers of it."""
     control: bool = False
+    """Whether the paper's table does not have it."""
     declined: str | None = None
+    """Why it is not computed; null where it is."""
     factors: dict[str, str] = Field(default_factory=dict)
+    """The parts of its method: field -> member; those that cannot matter are left out."""
     train_images: int | None = _left_out(None)
+    """Images that it is trained on; no key where its table does not show it."""
     retrieval_images: int | None = _left_out(None)
+    """Images that it retrieves from; no key where its table does not show it."""
 
 
 class Side(Model):
     """One side of a comparison; its cells may belong to another table."""
 
     label: str
+    """What tables call its row."""
     row: str
+    """The id of its row."""
     k_sample: int | None
+    """Neighbours at sampling, 0 without conditioning; null where it is not said."""
     cells: tuple[Cell, ...]
+    """Its cells, one for each seed."""
 
 
 class Pair(Model):
-    """What is claimed to be better than what, and everything in which the two methods differ."""
+    """What is claimed to be better than what."""
 
     better: Side
+    """The side that is claimed to be better."""
     worse: Side
+    """The side that it is claimed to be better than."""
     factors: tuple[str, ...]
+    """Everything in which the two methods differ, as far as it can change a result."""
     separable: bool = _left_out(False)
     """Whether the experiment has controls (`--controls`) that separate some of the factors."""
 
 
 class Limit(Model):
-    """A number that must stay below a bound. `metric`: how the metric's name starts, before its encoder.
-
-    Tested only where another number, `condition`, is at least `least`.
-    """
+    """A number that must stay below a bound, tested only where another number is large enough."""
 
     sides: tuple[Side, ...]
+    """What it is tested on."""
     metric: str
+    """How the name of the metric starts, before its encoder."""
     most: float
+    """The bound, in the metric's unit."""
     condition: str
+    """How the name of the other number's metric starts."""
     least: float
+    """What that must reach for the test, in its unit."""
 
 
 class Outcome(Model):
-    """What a claim is judged by: the name of a metric, and what that says (`of`)."""
+    """What a claim is judged by."""
 
     of: str
+    """What the metric says: appearance, global coherence."""
     metric: str
+    """The name of the metric."""
 
 
 class Claim(Model):
-    """A claim of the paper: all its pairs must hold, or its limit must not be passed.
-
-    `outcomes`: each gives a verdict on the pairs; earlier plans name none, and are judged by their first metric.
-    """
+    """A claim of the paper: all its pairs must hold, or its limit must not be passed."""
 
     id: str
+    """Its name within the plan."""
     text: str
+    """What is claimed, in a sentence."""
     source: str
+    """Where the paper says so."""
     pairs: tuple[Pair, ...]
+    """The comparisons that must all hold; none for a claim that is a limit."""
     limit: Limit | None = _left_out(None)
+    """The bound that must not be passed; no key for a claim of pairs."""
     outcomes: tuple[Outcome, ...] = _left_out(())
+    """What judges the pairs, each with a verdict of its own. Earlier plans name none (no key), and are judged by their
+    first metric."""
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -258,48 +336,66 @@ class Claim(Model):
 
 
 class OpenChoice(Model):
-    """A setting that the paper leaves open or has otherwise, or that its component does not describe.
-
-    `path` is its name, `words` say what is open or differs, `rows` are the labels of the rows that have it, none: all.
-    """
+    """A setting that the paper leaves open or has otherwise, or that its component does not describe."""
 
     path: str
+    """Its name, dotted."""
     value: JsonValue
+    """The value in force."""
     status: Literal["open", "differs", "not described"]
+    """Whether the paper leaves it open, has it otherwise, or the component says nothing of it."""
     words: str = ""
+    """What is open, or how it differs."""
     rows: tuple[str, ...] = ()
+    """Labels of the rows that have it; empty: all."""
 
 
 class Plan(Document):
-    """What was asked for: rows, seeds, data, claims, and the choices in force. `plan` is its digest.
-
-    `kind`: a table, a grid of samples without numbers, or curves over k_sample. `panel`: the paper's dataset where one
-    experiment has a table for each; empty otherwise. `settings` and `only` are the options --set and --only. `ledger`,
-    which is no part of the digest: what of the rows' methods, their sampling and the data is not as the paper says.
-    """
+    """What was asked for: rows, seeds, data, claims, and the choices in force."""
 
     newest: ClassVar[int] = 2
 
     schema_version: Literal[2] = 2
+    """Version of this schema; a file without it is of version 1."""
     plan: str
+    """Its digest, 32 hexadecimal digits, of which neither command nor ledger is a part; the file is
+    `experiments/EXPERIMENT/PLAN.json`."""
     experiment: Annotated[str, Field(pattern=FILE_NAME)]
+    """Name of the experiment."""
     kind: Kind = "table"
+    """A table, a grid of samples without numbers, or curves over k_sample."""
     panel: str = ""
+    """The paper's dataset where one experiment has a table for each; empty otherwise."""
     title: str
+    """What captions call it."""
     paper_table: str | None = None
+    """The table or figure of the paper that it repeats; null where there is none."""
     quoted_source: str | None = None
+    """Where its published numbers come from; null where it quotes none."""
     scale: str
+    """Name of the scale."""
     dataset: Dataset
+    """The images."""
     reference: str
+    """The real images that samples are measured against, in words."""
     seeds: tuple[int, ...]
+    """Seeds of every row, 0 or more, in the order of the table."""
     split_seed: int
+    """Seed of the partition of X into D and X_train, 0 or more."""
     settings: tuple[str, ...] = ()
+    """The options `--set`, each `FIELD=VALUE`."""
     only: tuple[str, ...] = ()
+    """The options `--only`, each `KEY=VALUE`."""
     choices: dict[str, JsonValue] = Field(default_factory=dict)
+    """What was chosen and can be chosen otherwise: its name, with the option in brackets -> its value."""
     rows: Annotated[tuple[PlanRow, ...], _once("id", complaint="{count} rows have the id {!r}; give each its own")]
+    """The rows of the table, in its order."""
     claims: tuple[Claim, ...] = ()
+    """The claims of the paper that it can judge."""
     ledger: tuple[OpenChoice, ...] = _left_out(())
+    """What of the rows' methods, their sampling and the data is not as the paper says; no part of the digest."""
     command: str
+    """The command that asked for it, as it is typed."""
 
     @property
     def name(self) -> str:

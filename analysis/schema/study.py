@@ -15,19 +15,26 @@ Status = Literal["complete", "pruned", "fail", "running", "waiting"]
 
 
 class Trial(Model):
-    """One point. `values` are those of the metric by seed, none where it has not ended well; `proxy` is that of a short
-    training, `records` name the cells by seed, and `command` uses the point.
-    """
+    """One point that was tried, or is being tried."""
 
     number: int
+    """Its place in the study, from 0."""
     point: Point
+    """A value for each parameter, by its name on the command line."""
     status: Status
+    """What became of it."""
     values: dict[str, float] = Field(default_factory=dict)
+    """The metric by seed, in its unit; none where the trial has not ended well."""
     proxy: float | None = None
+    """The metric of a short training; null where there was none."""
     seconds: float | None = None
+    """Time that it took, seconds."""
     records: dict[str, RecordName] = Field(default_factory=dict)
+    """Names of its cells' records by seed."""
     reason: str | None = None
+    """Why it failed or was given up; null otherwise."""
     command: str = ""
+    """What uses the point, as it is typed; empty where the trial has not ended well."""
 
     @property
     def by_seed(self) -> dict[int, float]:
@@ -36,25 +43,40 @@ class Trial(Model):
 
 
 class Study(Document):
-    """What was tuned, and its trials by number. `study` is its name, `command` the one that computed or resumed it."""
+    """What was tuned, and its trials by number."""
 
     newest: ClassVar[int] = 1
 
     schema_version: Literal[1] = 1
+    """Version of this schema."""
     study: str
+    """Its name."""
     target: Annotated[str, Field(pattern=FILE_NAME)]
+    """What was tuned, by its name on the command line."""
     parameters: tuple[str, ...]
+    """The parameters that were searched."""
     variant: str
+    """The row whose method was tuned."""
     metric: str
+    """Name of the metric that was made better."""
     label: str
+    """What tables call the metric."""
     better: Better
+    """Where the metric is better."""
     scale: str
+    """Name of the scale."""
     dataset: Dataset
+    """The images."""
     samples: int
+    """Images that each cell samples."""
     seeds: tuple[int, ...]
+    """Seeds of each trial, 0 or more."""
     asked: dict[str, JsonValue] = Field(default_factory=dict)
+    """What was asked for: option -> value."""
     command: str
+    """The command that computed or resumed it, as it is typed."""
     trials: tuple[Trial, ...]
+    """Its trials by number."""
 
     @property
     def finished(self) -> list[Trial]:

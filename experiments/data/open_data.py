@@ -66,7 +66,7 @@ def dataset_meant(path: Path | None, name: str | None, default: Dataset, resolut
     if name is None or name == default.name:
         dataset = default
     elif name == ImageFiles.name:
-        raise InputError("--dataset files needs the files: give --data PATH (a folder, a .zip or an .npz)")
+        raise InputError("--dataset files needs the files: give --data PATH (a folder, a .zip, an .npz or a .parquet)")
     else:
         dataset = Dataset.called(name)
     return dataset if resolution is None else dataset.replace(resolution=resolution)

@@ -52,7 +52,7 @@ class CheckOptions(StoreOptions):
 class DataOptions(StoreOptions):
     """Which images: a named dataset, or files of the user's own, as for `run`."""
 
-    data: Annotated[Path | None, Option(help="Your images: a folder, a .zip or an .npz.")] = None
+    data: Annotated[Path | None, Option(help="Your images: a folder, a .zip, an .npz or a .parquet.")] = None
     dataset: Annotated[
         str | None,
         Option(

@@ -84,7 +84,7 @@ class TrainingOptions(StoreOptions, PluginOptions, ShownOptions):
         tuple[str, ...],
         Option(
             panel=Panel.IMAGES,
-            help="Your images: a folder, a .zip or an .npz; at scale paper NAME=PATH (repeatable).",
+            help="Your images: a folder, a .zip, an .npz or a .parquet; at scale paper NAME=PATH (repeatable).",
             paths=True,
         ),
     ] = ()

@@ -14,8 +14,9 @@ from prism_bench.experiments.options.option import at_home
 from prism_bench.experiments.options.trained import EvaluateOptions
 from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.colour import Remark
-from prism_bench.prism.data.user_images.image_files import ImageFiles, Ingested, content_of, ingest, open_source
-from prism_bench.prism.data.user_images.picture_sources import FolderSource, Source
+from prism_bench.prism.data.user_images.image_files import ImageFiles, Ingested, content_of, ingest
+from prism_bench.prism.data.user_images.open_source import open_source
+from prism_bench.prism.data.user_images.picture_sources import FolderSource, Source, ZipSource
 from prism_bench.prism.encoders.base import Encoder, Vectors
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.errors import InputError
@@ -98,7 +99,7 @@ def _without_option(error: InputError, path: Path) -> InputError:
 
 def _native_side(sources: Sequence[Source]) -> int:
     """The shorter side of all pictures, where they agree."""
-    sizes = [source.sizes() for source in sources]
+    sizes = [_sizes(source) for source in sources]
     distinct = {size for counts in sizes for size in counts}
     if len(distinct) > 1:
         said = "; ".join(f"{source.path.name}: {_shown(counts)}" for source, counts in zip(sources, sizes, strict=True))
@@ -109,6 +110,13 @@ def _native_side(sources: Sequence[Source]) -> int:
         )
     # Where none can be opened, decoding says so.
     return min(distinct.pop()) if distinct else 1
+
+
+def _sizes(source: Source) -> Counter[tuple[int, int]]:
+    try:
+        return source.sizes()
+    except InputError as error:
+        raise _without_option(error, source.path) from None
 
 
 def _shown(sizes: Counter[tuple[int, int]]) -> str:
@@ -204,7 +212,8 @@ def _notes(source: Source, found: Ingested) -> Iterator[str]:
             f"{source.path.name}: clean-fid, given the same files, takes all pictures as they are; here are "
             f"{', '.join(done)}"
         )
-    passed = [name for name in map(PurePosixPath, source.names) if not _seen_by_clean_fid(name, source)]
+    listed_there = source.names if isinstance(source, FolderSource | ZipSource) else ()
+    passed = [name for name in map(PurePosixPath, listed_there) if not _seen_by_clean_fid(name, source)]
     if passed:
         kinds = Counter(name.suffix or "no suffix" for name in passed).most_common(SHOWN)
         listed = ", ".join(f"{count:,} x {suffix}" for suffix, count in kinds)

@@ -16,6 +16,16 @@ OF_OTHERS = {
 }
 """Suffixes of pictures that Pillow does not register, or registers only where it was built with a library."""
 
+_PACKED = "unpack it and give the folder"
+OF_OTHER_PROGRAMS = {
+    ".tar": "pictures in .tar files (shards of WebDataset, archives) are not read: unpack them (tar -xf) into a folder",
+    **dict.fromkeys((".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"), _PACKED),
+    ".parquet": "parquet files are read alone or from a folder, not from within an archive: " + _PACKED,
+    ".arrow": "Arrow files are read as save_to_disk of `datasets` leaves them: give that folder, with its state.json",
+    **dict.fromkeys((".tfrecord", ".h5", ".hdf5", ".mat", ".pkl", ".pt"), "write the pictures to a folder as PNG"),
+}
+"""Files that hold pictures in a form that is not read, by suffix, and what to do with them."""
+
 
 @cache
 def _registered() -> dict[str, str]:

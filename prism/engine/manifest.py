@@ -12,26 +12,31 @@ from prism_bench.sealed import DamagedError, unsealed
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class FileFacts(_Model):
-    """A file's SHA-256 (hex) and size."""
+    """What a file of a stage must be."""
 
     sha256: str
+    """SHA-256 of its bytes, 64 hexadecimal digits."""
     bytes: int
+    """Its size, bytes."""
 
 
 class UsedRuntime(_Model):
-    """What a stage was computed on: its bits may depend on it, its identity does not.
-
-    torch: the version. compiled: whether a training's network was.
-    """
+    """What a stage was computed on: its bits may depend on it, its identity does not."""
 
     device: str
+    """`cpu`, `cuda:0`, `mps`."""
     threads: int
+    """Threads of the CPU that it could use, at least 1."""
     torch: str = ""
+    """Version of torch; empty in manifests of earlier versions."""
     compiled: bool = False
+    """Whether a training's network was compiled."""
 
     @classmethod
     def here(cls, device: str, threads: int, *, compiled: bool = False) -> Self:
@@ -53,26 +58,34 @@ def _inside(name: str) -> str:
 
 
 class Manifest(_Model):
-    """A finished stage. `identity` is the nested description whose hash is its key; each kind has its own parameters.
-
-    `seconds`: of computing. `peak_bytes`: highest memory, None where it is not known. `earlier`: what an interrupted
-    stage was computed on before, where that was something else. `note`: what people should know of it.
-    """
+    """A finished stage."""
 
     newest: ClassVar[int] = 2
 
     schema_version: Literal[2] = 2
+    """Version of this schema; a file without it is of version 1."""
     kind: str
+    """Kind of the stage: `dataset`, `training`, `metric` ..."""
     key: str
+    """Start of the hash of `identity`; the stage lies in `stages/KIND/KEY`."""
     label: str
+    """What messages call it."""
     identity: dict[str, Any]
+    """The nested description whose hash is the key: parameters, each kind having its own, and the keys of inputs."""
     seconds: float
+    """Time of computing, seconds; of an interrupted stage that of all its parts."""
     peak_bytes: int | None
+    """Highest memory, bytes: the GPU's where one was used, else the process's; null where it is not known."""
     runtime: UsedRuntime
+    """What it was computed on."""
     earlier: tuple[UsedRuntime, ...] = ()
+    """What an interrupted stage was computed on before, where that was something else."""
     note: str = ""
+    """What people should know of it; mostly empty."""
     files: dict[Annotated[str, AfterValidator(_inside)], FileFacts]
+    """Its files, by their path below the stage's folder."""
     created: str
+    """When it was finished: local time with its offset from UTC, 2025-01-31T12:00:00+0100."""
 
 
 def read_manifest(text: bytes, where: str) -> Manifest:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from prism_bench.prism.data.base import Images
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, decode_pictures
 from prism_bench.prism.data.user_images.class_folders import ONE_CLASS
-from prism_bench.prism.data.user_images.image_files import Progress, open_source
+from prism_bench.prism.data.user_images.image_files import Progress
+from prism_bench.prism.data.user_images.open_source import open_source
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.sources import WHOLE, Sources, differs
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from prism_bench.prism.data.base import Images, labels_of
 from prism_bench.prism.data.official.paper_dataset import PaperDataset, Supply, decode_pictures, resized
 from prism_bench.prism.data.official.pickles import read_batch
-from prism_bench.prism.data.user_images.image_files import Progress, new_rows, open_source
+from prism_bench.prism.data.user_images.image_files import Progress, new_rows
+from prism_bench.prism.data.user_images.open_source import open_source
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.sources import WHOLE, Sources, left_open

@@ -65,7 +65,7 @@ class PaperDataset(Dataset):
         return (
             f"the pictures of {self.title} are not here; prism-bench data prepare {self.name} --from PATH --resolution "
             f"{self.resolution} reads {self.supply.files} ({self.supply.size}, {self.supply.page}) once, or give any "
-            f"folder, .zip or .npz of images: --data {self.name}=PATH"
+            f"folder, .zip, .npz or .parquet of images: --data {self.name}=PATH"
         )
 
     @abstractmethod

@@ -1,1 +1,1 @@
-"""Images of the user's own: a folder, a .zip or an .npz."""
+"""Images of the user's own: a folder, a .zip, an .npz, a .parquet."""

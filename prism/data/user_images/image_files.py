@@ -1,4 +1,4 @@
-"""The user's own pictures: `--data PATH` of a folder, a .zip or an .npz."""
+"""The user's own pictures, decoded: `--data PATH` of a folder, a .zip, an .npz or a .parquet."""
 
 import hashlib
 import os
@@ -19,15 +19,14 @@ from prism_bench.prism.component import Json, canonical, digest_of
 from prism_bench.prism.data.base import Dataset, Images, labels_of
 from prism_bench.prism.data.colour import BadImageError, Remark
 from prism_bench.prism.data.decode import CROPPED, Fit, Framing
-from prism_bench.prism.data.user_images.arrays import ArraySource
-from prism_bench.prism.data.user_images.picture_sources import FolderSource, Job, Source, ZipSource
+from prism_bench.prism.data.user_images.open_source import open_source
+from prism_bench.prism.data.user_images.picture_sources import Job, Source
 from prism_bench.prism.engine.rows_file import MemoryRows, RowsFile, read_parts
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import Pixels
 
 VERSION = 2
 """Raise it when the same files begin to give other pixels, order or classes."""
-ARCHIVES: dict[str, Callable[[Path], Source]] = {".zip": ZipSource.of, ".npz": ArraySource.of}
 FEWEST = 2
 THREADS = 8
 QUEUED_PER_THREAD = 4
@@ -39,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFiles(Dataset, name="files"):
-    """Pictures of your own: `--data PATH` of a folder, a .zip or an .npz.
+    """Pictures of your own: `--data PATH` of a folder, a .zip, an .npz or a .parquet.
 
     Attributes: resolution (methods ask for a multiple of 4), content (SHA-256, hex, of the decoded pixels, labels,
     class names and resolution: the identity of the data wherever it lies).
@@ -86,7 +85,8 @@ def ingest(
     """List, check and decode the pictures at `path` to uint8 [N, 3, R, R], sorted by name.
 
     `prism/data/decode.py` tells how a picture becomes RGB of the resolution; beside this file, `picture_sources.py`
-    what counts as a picture and which class it has, and `arrays.py` what an .npz holds. Besides the result, memory
+    what counts as a picture and which class it has, `arrays.py` what an .npz holds, and `tables.py` what tables do,
+    whose rows, as those of an .npz, keep their order. Besides the result, memory
     holds a few originals at a time. `progress` hears (done, total) after each picture. file: an .npy file that takes
     the pixels, so that they may be more than memory holds; the result is then memory-mapped.
 
@@ -151,23 +151,6 @@ def listing_digest(path: Path, *, resolution: int, skip_bad: bool = False, fit: 
     source = open_source(path)
     listed: list[Json] = [type(source).__name__, list(source.names), list(source.groups), source.stamps()]
     return digest_of([*listed, resolution, skip_bad, fit, VERSION])
-
-
-def open_source(path: Path) -> Source:
-    """List the pictures of a folder, a .zip or an .npz; InputError where there are none or it cannot be read."""
-    try:
-        if path.is_dir():
-            return FolderSource.of(path)
-        if not path.exists():
-            raise InputError(f"--data {path}: no such file or folder; check the path")
-        if path.suffix.lower() not in ARCHIVES:
-            raise InputError(
-                f"--data {path}: {path.suffix or 'a file without suffix'} is not read; give a folder, .zip or .npz"
-            )
-        return ARCHIVES[path.suffix.lower()](path)
-    except OSError as error:
-        where = error.filename or path
-        raise InputError(f"--data {path}: {where} cannot be read ({error.strerror}); check its permissions") from None
 
 
 def new_rows(path: Path, count: int, resolution: int, file: Path | None = None) -> MemoryRows | RowsFile:

@@ -1,4 +1,4 @@
-"""Sheets of labels among the pictures: StyleGAN's dataset.json, and metadata.csv, labels.csv, metadata.jsonl.
+"""Sheets of labels among the pictures: StyleGAN's dataset.json, and metadata.csv, .jsonl, .parquet, and labels.csv.
 
 A sheet is used where it gives every picture a label and says clearly which; otherwise it is named, with the reason.
 """
@@ -53,7 +53,7 @@ def _entries(kind: str, found: Sequence[str], sheets: Mapping[str, Callable[[], 
     labels: dict[str, str] = {}
     for path in found:
         try:
-            for name, label in READERS[kind](sheets[path]().decode("utf-8-sig")):
+            for name, label in READERS[kind](sheets[path]()):
                 if isinstance(label, list | dict | float):
                     raise UnclearError(f"{name} has {json.dumps(label)[:40]}, which names no class")
                 if label is not None and label != "":
@@ -61,7 +61,7 @@ def _entries(kind: str, found: Sequence[str], sheets: Mapping[str, Callable[[], 
                     labels[unicodedata.normalize("NFC", str(place))] = str(label)
         except UnclearError:
             raise
-        except (ValueError, TypeError, LookupError, AttributeError, csv.Error) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OSError, NotImplementedError, csv.Error) as error:
             raise UnclearError(f"it cannot be read ({error})") from None
     return labels
 
@@ -73,47 +73,73 @@ def _matched(names: Sequence[str], labels: Mapping[str, str]) -> tuple[str, ...]
         listed = {PurePosixPath(path).name: label for path, label in labels.items()}
         if len(set(bare)) == len(bare) and len(listed) == len(labels):
             labels, paths = listed, bare
-    missing = [name for name, path in zip(names, paths, strict=True) if path not in labels]
+    return one_for_each(names, [labels.get(path) for path in paths])
+
+
+def one_for_each(names: Sequence[str], labels: Sequence[str | None]) -> tuple[str, ...]:
+    """The labels of pictures; UnclearError where some picture has none, or each has another."""
+    missing = [name for name, label in zip(names, labels, strict=True) if label is None]
     if missing:
         raise UnclearError(f"it has none for {len(missing):,} of {len(names):,} pictures ({missing[0]}, ...)")
-    groups = tuple(labels[path] for path in paths)
+    groups = tuple(label for label in labels if label is not None)
     if len(names) > 1 and max(Counter(groups).values()) == 1:
         raise UnclearError("each picture has another one")
     return groups
 
 
-def _of_stylegan(text: str) -> Entries:
-    labels = json.loads(text)["labels"]
+def _of_stylegan(data: bytes) -> Entries:
+    labels = json.loads(_text(data))["labels"]
     if labels is None:
         raise UnclearError("it has none")
     yield from labels.items() if isinstance(labels, dict) else labels
 
 
-def _of_csv(text: str) -> Entries:
-    yield from _of_rows(csv.DictReader(io.StringIO(text)))
+def _of_csv(data: bytes) -> Entries:
+    yield from _of_rows(csv.DictReader(io.StringIO(_text(data))))
 
 
-def _of_lines(text: str) -> Entries:
-    yield from _of_rows(json.loads(line) for line in text.splitlines() if line.strip())
+def _of_lines(data: bytes) -> Entries:
+    yield from _of_rows(json.loads(line) for line in _text(data).splitlines() if line.strip())
+
+
+def _of_parquet(data: bytes) -> Entries:
+    import pyarrow.parquet as pq  # takes a while to load
+
+    with pq.ParquetFile(io.BytesIO(data)) as file:
+        # The other columns may be large: embeddings, texts.
+        file_column, label_column = _columns(file.schema_arrow.names)
+        for batch in file.iter_batches(columns=[file_column, label_column]):
+            yield from _of_rows(batch.to_pylist())
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8-sig")
 
 
 def _of_rows(rows: Iterable[Mapping[str, object]]) -> Entries:
     for row in rows:
-        named = {str(column).strip().lower(): value for column, value in row.items()}
-        file = next((column for column in FILE_COLUMNS if column in named), None)
-        label = next((column for column in LABEL_COLUMNS if column in named), None)
-        if file is None or label is None:
-            wanted = ", ".join(FILE_COLUMNS if file is None else LABEL_COLUMNS)
-            raise UnclearError(f"it has the columns {', '.join(named)}, and none of {wanted}")
-        value = named[label]
-        yield str(named[file]).strip(), value.strip() if isinstance(value, str) else value
+        file, label = _columns(row)
+        value = row[label]
+        yield str(row[file]).strip(), value.strip() if isinstance(value, str) else value
 
 
-READERS: dict[str, Callable[[str], Entries]] = {
+def _columns(columns: Iterable[str]) -> tuple[str, str]:
+    """Which columns name the picture and its label."""
+    named = {str(column).strip().lower(): column for column in columns}
+    file = next((named[column] for column in FILE_COLUMNS if column in named), None)
+    label = next((named[column] for column in LABEL_COLUMNS if column in named), None)
+    if file is None or label is None:
+        wanted = ", ".join(FILE_COLUMNS if file is None else LABEL_COLUMNS)
+        raise UnclearError(f"it has the columns {', '.join(named)}, and none of {wanted}")
+    return file, label
+
+
+READERS: dict[str, Callable[[bytes], Entries]] = {
     "dataset.json": _of_stylegan,
     "metadata.csv": _of_csv,
     "labels.csv": _of_csv,
     "metadata.jsonl": _of_lines,
+    "metadata.parquet": _of_parquet,
 }
 """What reads each kind of sheet, the surest first."""
 SHEETS = tuple(READERS)

@@ -26,7 +26,7 @@ from typing_extensions import override
 from prism_bench.prism.component import Json
 from prism_bench.prism.data.colour import BadImageError
 from prism_bench.prism.data.decode import Framing, from_bytes, size_of
-from prism_bench.prism.data.picture_formats import read_suffixes, refused_suffixes
+from prism_bench.prism.data.picture_formats import OF_OTHER_PROGRAMS, read_suffixes, refused_suffixes
 from prism_bench.prism.data.user_images.class_folders import by_folders
 from prism_bench.prism.data.user_images.label_sheets import SHEETS, by_sheets, is_sheet
 from prism_bench.prism.errors import InputError
@@ -89,16 +89,10 @@ class FolderSource(Source):
     """All pictures below a folder, links followed."""
 
     @classmethod
-    def of(cls, path: Path) -> Self:
-        """List the folder.
-
-        Raises:
-            InputError: it holds no picture.
-            OSError: it, or a folder in it, cannot be read.
-        """
-        found = [file.relative_to(path).as_posix() for file in _walk(path)]
+    def listed(cls, path: Path, found: Sequence[str]) -> Self:
+        """The pictures among the files of a folder, `found` (see `files_below`); InputError where there are none."""
         names = sorted_images(found, path)
-        readers = {name: (path / name).read_bytes for name in found if not _hidden(name) and is_sheet(name)}
+        readers = {name: (path / name).read_bytes for name in found if not is_hidden(name) and is_sheet(name)}
         beside = [name for name in SHEETS if os.access(path.resolve().parent / name, os.R_OK)]
         remarks = [f"{name} beside the folder is not looked at: move it into it" for name in beside]
         return cls(path, names, *_listed(names, found, readers, remarks))
@@ -107,7 +101,7 @@ class FolderSource(Source):
     def stamps(self) -> list[Json]:
         """Read a little of each file in a few threads: where folders are far away, most of the time is waiting."""
         with ThreadPoolExecutor(STAMPERS, "stamp") as pool:
-            return list(pool.map(_stamp, (self.path / name for name in self.names)))
+            return list(pool.map(stamp_of, (self.path / name for name in self.names)))
 
     def jobs(self, framing: Framing) -> AbstractContextManager[Iterator[Job]]:
         """Jobs that read their file themselves."""
@@ -115,7 +109,7 @@ class FolderSource(Source):
 
     @override
     def sizes(self) -> Counter[tuple[int, int]]:
-        return _counted(partial(_opened, self.path / name) for name in self.names)
+        return sizes_of(partial(_opened, self.path / name) for name in self.names)
 
 
 @dataclass(frozen=True)
@@ -137,7 +131,7 @@ class ZipSource(Source):
                 found = {_safe_name(it, path): it for it in archive.infolist() if not it.is_dir()}
                 names = sorted_images(found, path)
                 chosen = tuple(found[name] for name in names)
-                sheets = {name: found[name] for name in found if not _hidden(name) and is_sheet(name)}
+                sheets = {name: found[name] for name in found if not is_hidden(name) and is_sheet(name)}
                 _refuse_unreadable((*chosen, *sheets.values()), path)
                 readers = {name: partial(archive.read, member) for name, member in sheets.items()}
                 return cls(path, names, *_listed(names, found, readers), chosen)
@@ -154,7 +148,7 @@ class ZipSource(Source):
     @override
     def sizes(self) -> Counter[tuple[int, int]]:
         with ZipFile(self.path) as archive:
-            return _counted(partial(archive.open, member) for member in self.members)
+            return sizes_of(partial(archive.open, member) for member in self.members)
 
     @override
     def select(self, keep: Callable[[str], bool]) -> Self:
@@ -173,7 +167,8 @@ def _opened(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _counted(files: Iterable[Callable[[], IO[bytes]]]) -> Counter[tuple[int, int]]:
+def sizes_of(files: Iterable[Callable[[], IO[bytes]]]) -> Counter[tuple[int, int]]:
+    """How many of some pictures' files have which (width, height)."""
     sizes: Counter[tuple[int, int]] = Counter()
     for opened in files:
         # What cannot be opened is told when it is to be decoded.
@@ -184,14 +179,19 @@ def _counted(files: Iterable[Callable[[], IO[bytes]]]) -> Counter[tuple[int, int
 
 def sorted_images(found: Iterable[str], path: Path) -> tuple[str, ...]:
     """Pick and sort the names of pictures; InputError that tells what was seen instead where there is none."""
-    names = [name for name in found if not _hidden(name)]
-    images = [name for name in names if _is_picture(name)]
+    names = [name for name in found if not is_hidden(name)]
+    images = [name for name in names if is_picture(name)]
     if not images:
-        what = _by_suffix(names) or "nothing"
-        raise InputError(
-            f"--data {path}: no images found (seen: {what}); it should hold {', '.join(sorted(read_suffixes()))} files"
-        )
+        what = by_suffix(names) or "nothing"
+        remedy = what_to_do_with(names) or f"it should hold {', '.join(sorted(read_suffixes()))} files"
+        raise InputError(f"--data {path}: no images found (seen: {what}); {remedy}")
     return tuple(sorted(images, key=lambda name: unicodedata.normalize("NFC", name)))
+
+
+def what_to_do_with(names: Iterable[str]) -> str:
+    """How the pictures in files of another kind come to be read; empty where that is not known."""
+    seen = {_suffix(name) for name in names}
+    return next((remedy for suffix, remedy in OF_OTHER_PROGRAMS.items() if suffix in seen), "")
 
 
 def _listed(
@@ -208,7 +208,7 @@ def _listed(
         labelling = by_folders(names)
         groups = labelling.groups
         told += labelling.remarks
-    others = _by_suffix(name for name in found if not (_hidden(name) or _is_picture(name) or is_sheet(name)))
+    others = by_suffix(name for name in found if not (is_hidden(name) or is_picture(name) or is_sheet(name)))
     return groups, (*told, *([f"left out as no pictures: {others}"] if others else ()))
 
 
@@ -217,18 +217,26 @@ def _suffix(name: str) -> str:
     return PurePosixPath(name.rstrip()).suffix.lower()
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name, be it one that is read or one that is refused."""
     return _suffix(name) in read_suffixes() | refused_suffixes().keys()
 
 
-def _by_suffix(names: Iterable[str]) -> str:
+def by_suffix(names: Iterable[str]) -> str:
+    """How many files have which suffix, the most frequent first."""
     seen = Counter(_suffix(name) or "no suffix" for name in names)
     most = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count:,} x {suffix}" for suffix, count in most[:SUFFIXES])
 
 
-def _hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it lies in, is hidden, or clutter of macOS."""
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def files_below(top: Path) -> list[str]:
+    """The files of a folder and of those in it, links followed, with forward slashes; OSError as reading it raises."""
+    return [file.relative_to(top).as_posix() for file in _walk(top)]
 
 
 def _walk(top: Path) -> Iterator[Path]:
@@ -250,7 +258,7 @@ def _walk(top: Path) -> Iterator[Path]:
                 yield path
 
 
-def _stamp(path: Path) -> Json:
+def stamp_of(path: Path) -> Json:
     """A small file's hash; of a larger one that of its beginning, middle and end with size, inode and times.
 
     The time of the last change of the inode cannot be set back, as `cp -p`, `tar` and `touch` set that of the content.
