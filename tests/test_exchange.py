@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import TINY, Cli, Spoken
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny import copy_of, made_by
 
-from prism_bench.prism.component import digest_of, from_json
+from prism_bench.prism.component import Component, digest_of, from_json
 
 TRAIN = f"train prism {TINY} --set training.images=32 --set sampler.steps=2 --set samples=4"
 STORE = "prism-bench-store"
@@ -226,7 +227,7 @@ def test_training_that_learns_nothing_from_exported_weights_gives_them(cli: Cli,
 def state(said: Spoken) -> str:
     """How the training of a dry run stands."""
     assert said.code == 0, said.err
-    (found,) = (stage["state"] for stage in json.loads(said.out)["planned"] if stage["kind"] == "training")
+    (found,) = (stage["state"] for stage in json.loads(said.out)["stages"] if stage["kind"] == "training")
     return str(found)
 
 
@@ -245,6 +246,39 @@ def test_what_a_training_begins_from_is_part_of_its_identity(cli: Cli, exported:
     flipped(Path("two/model.safetensors"))
     said = cli(f"{TRAIN} --from two")
     assert (said.code, "two/model.safetensors is not what was exported" in said.err) == (2, True)
+
+
+ENCODER = """
+import numpy as np
+from dataclasses import dataclass
+from prism_bench import Encoder
+
+@dataclass(frozen=True, kw_only=True)
+class Means(Encoder, name="means"):
+    \"\"\"Mean colour of the rows.\"\"\"
+
+    def load(self, gallery, device):
+        return lambda images: (images.mean(axis=3) / 255).reshape(len(images), -1).astype(np.float32)
+"""
+
+
+def test_pictures_guide_an_export_whose_encoder_needs_no_images_of_d(cli: Cli) -> None:
+    Path("own.py").write_text(ENCODER)
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(picture).save("q.png")
+    assert cli(f"{TRAIN} --set retrieval.encoder=means --plugin own.py").code == 0
+    assert cli("export train-prism/prism model --workers 0 --plugin own.py").code == 0
+    assert config_of(Path("model"))["plugins"] == ["own.py"]
+    assert "--plugin own.py" in Path("model/README.md").read_text()
+    options = "--n 3 --pseudo-query q.png --k-sample 2 --workers 0 --plugin own.py"
+    assert cli(f"sample train-prism/prism {options} --out here.png").code == 0
+    said = cli(f"sample model {options} --out there.png --store nowhere")
+    assert said.code == 0, said.err
+    here, there = (np.asarray(Image.open(f"{name}.png")).astype(int) for name in ("here", "there"))
+    assert np.abs(here - there).max() <= 1, "other rows of a gallery, and so other batches of distances"
+    Component.members["encoder"].pop("means")
+    said = cli("sample model --n 2")
+    assert (said.code, "it was exported with --plugin own.py" in said.err) == (2, True)
 
 
 def test_rows_that_learn_nothing_have_nothing_to_hand_on(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> None:

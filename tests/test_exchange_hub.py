@@ -98,7 +98,7 @@ def test_the_folder_is_uploaded_in_one_commit(cli: Cli, store: Path, hub: Hub) -
     assert all(data == Path("model", name).read_bytes() for name, data in hub.files.items())
     assert sum("/commit/" in path for path in hub.asked) == 1
     assert hub.tokens == {f"Bearer {TOKEN}"}
-    assert (hub.made["name"], hub.made["organization"], hub.made["private"]) == ("model", "me", True)
+    assert (hub.made["name"], hub.made["organization"], hub.made["visibility"]) == ("model", "me", "private")
     assert store.is_dir()
 
 
@@ -109,7 +109,7 @@ def test_the_address_of_the_environment_and_a_public_repository(
     said = cli(f"{PUSH} --public --json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["address"] == f"{hub.address}/me/model"
-    assert not hub.made["private"]
+    assert hub.made["visibility"] == "public"
     assert store.is_dir()
 
 

@@ -97,7 +97,7 @@ class PatchMethod(Method, name="patch"):
             dim = 0
             if self.conditioning is not None:
                 # A fitted encoder's vectors may come out shorter, which shows when they are there.
-                dim = self.conditioning.encoder.features or embedding_dim(self.initial_weights)
+                dim = self.conditioning.encoder.features or embedding_dim(self.initial_weights) or 1
             with torch.device("meta"):
                 network = self.network(resolution, dim, seed)
             check_fits(network, self.initial_weights)

@@ -1,5 +1,6 @@
 """Uploads an exported folder to the Hugging Face Hub, or to a server that speaks as it does."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,7 +39,7 @@ def target_of(repository: str, endpoint: str | None, *, public: bool) -> Target:
         raise InputError(f"--push {repository}: {first_line(error)}") from None
     if repository.count("/") != 1:
         raise InputError(f"--push {repository}: name a repository as USER/NAME")
-    if endpoint is not None and not endpoint.startswith(("https://", "http://")):
+    if endpoint is not None and not re.match(r"https?://[^/\s]+(/\S*)?$", endpoint):
         raise InputError(f"--endpoint {endpoint} is no address; give https://HOST")
     token = get_token()
     if not token:
@@ -53,10 +54,11 @@ def push(folder: Path, names: Iterable[str], target: Target) -> str:
         InputError: the Hub refuses: the token, or what it may do.
         ComputeError: it cannot be reached, or failed.
     """
-    import httpx
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
+    # What its errors of the network come from: a class of the HTTP library that this version of it uses.
+    network: type[Exception] = HfHubHTTPError.__bases__[0]
     api = HfApi(endpoint=target.endpoint, token=target.token, library_name="prism-bench")
     kept = f"the folder {folder} is written and whole"
     try:
@@ -75,7 +77,7 @@ def push(folder: Path, names: Iterable[str], target: Target) -> str:
         raise (InputError if 400 <= code < 500 else ComputeError)(said) from None
     except ValueError as error:  # the front matter of the card, which may be the user's own by now
         raise InputError(f"--push {target.repository}: {first_line(error)}; {kept}") from None
-    except (httpx.HTTPError, OSError) as error:
+    except (network, OSError) as error:
         raise ComputeError(
             f"--push {target.repository}: {api.endpoint} cannot be reached ({first_line(error)}); {kept}, type the "
             "same command with --force to try again"
