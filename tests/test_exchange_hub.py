@@ -159,11 +159,13 @@ def test_the_card_is_one_that_the_hub_reads(cli: Cli, store: Path) -> None:
     facts = card.data.to_dict()
     assert facts["library_name"] == "prism-bench"
     assert facts["datasets"] == ["toyfaces"]
-    assert "license" not in facts, "it is not ours to state"
+    assert "license" not in facts, "it is not ours to choose"
     (record,) = (one for one in map(load, store.glob("records/*.json")) if one["row"] == "prism")
     told = {result.metric_type: result.metric_value for result in card.data.eval_results or ()}
     assert told == {value["name"]: value["value"] for value in record["values"]}
     assert "# ST + RAG + PatchD + DS (PRISM)" in card.text
+    assert cli("export ablation-table3/prism model --workers 0 --to hf --force --licence cc-by-4.0").code == 0
+    assert ModelCard.load(Path("model/README.md")).data.license == "cc-by-4.0"
 
 
 def load(path: Path) -> dict:

@@ -32,6 +32,9 @@ class HandOnOptions(TrainedOptions):
             help="safetensors, or hf: with a model card as the Hugging Face Hub reads it.",
         ),
     ] = "safetensors"
+    licence: Annotated[
+        str | None, Option(help="Licence of the weights, for the card: cc-by-4.0 (default: none is stated).")
+    ] = None
     push: Annotated[str | None, Option(help="Upload the folder to this repository of the Hub: USER/NAME.")] = None
     public: Annotated[
         bool, Option(flag="--public", help="A repository that --push makes is open to all (default: to you).")

@@ -22,15 +22,15 @@ SearchesNearest = Nearest | FaissIndex
 
 
 class Guides(NamedTuple):
-    """What samples are guided by: the last `count` rows of a gallery, which are in nobody's list of neighbours."""
+    """What samples are guided by: the last `asked` rows of a gallery, which are in nobody's list of neighbours."""
 
     gallery: Gallery
-    count: int
+    asked: int
 
     @property
     def known(self) -> int:
         """Rows before them."""
-        return len(self.gallery.vectors) - self.count
+        return len(self.gallery.vectors) - self.asked
 
     @property
     def nearest(self) -> Ids:
@@ -96,8 +96,8 @@ def draw_guided(
     say: Callable[[str], None],
 ) -> Iterator[tuple[range, Pixels]]:
     """Which samples, and those samples: sample i by the i-th guide, modulo their number."""
-    for which in range(min(guides.count, options.n)):
-        own = range(which, options.n, guides.count)
+    for which in range(min(guides.asked, options.n)):
+        own = range(which, options.n, guides.asked)
         for start in range(0, len(own), batch):
             rows = own[start : start + batch]
             queries = np.full(len(rows), guides.known + which)

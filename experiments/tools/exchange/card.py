@@ -20,16 +20,19 @@ SCALES = {
 }
 
 
-def card(config: ExportConfig, trained: Trained, results: RowResults | None, *, hub: bool) -> str:
-    """README.md; with the front matter that the Hugging Face Hub reads where it is for the `hub`."""
-    parts = [_front_matter(config, results)] if hub else []
+def card(config: ExportConfig, trained: Trained, results: RowResults | None, *, licence: str | None, hub: bool) -> str:
+    """README.md; with the front matter that the Hugging Face Hub reads where it is for the `hub`.
+
+    licence: of the weights, where whoever hands them on states one.
+    """
+    parts = [_front_matter(config, results, licence)] if hub else []
     sections = (
         [f"# {config.label}", _about(config, trained)],
         ["## How to sample", *_how(config)],
         ["## Data", *_data(config, trained)],
         ["## Budget", *_budget(results)],
         ["## Results", *_results(results)],
-        ["## Licence", *_licence(trained)],
+        ["## Licence", *_licence(trained, licence)],
     )
     parts += ["\n\n".join(section) for section in sections]
     return "\n\n".join(parts) + "\n"
@@ -145,11 +148,13 @@ def _line(metric: MetricResult) -> str:
     )
 
 
-def _licence(trained: Trained) -> Iterator[str]:
-    yield (
-        "No licence is stated for these weights: whoever hands them on decides, and writes it here. prism-bench itself "
-        "is under Apache-2.0."
+def _licence(trained: Trained, licence: str | None) -> Iterator[str]:
+    weights = (
+        "No licence is stated for these weights: whoever hands them on decides (--licence)."
+        if licence is None
+        else f"These weights: {licence}."
     )
+    yield f"{weights} prism-bench itself is under Apache-2.0."
     dataset = trained.stage.data.dataset
     if isinstance(dataset, PaperDataset):
         yield f"The data: {dataset.title}, {dataset.supply.page}; licence: {dataset.supply.licence}."
@@ -157,15 +162,17 @@ def _licence(trained: Trained) -> Iterator[str]:
         yield "The licence of the data is not known to prism-bench."
 
 
-def _front_matter(config: ExportConfig, results: RowResults | None) -> str:
-    """YAML, each value as JSON, which YAML takes. No licence: it is not ours to state."""
+def _front_matter(config: ExportConfig, results: RowResults | None, licence: str | None) -> str:
+    """YAML, each value as JSON, which YAML takes. A licence only where one is stated: it is not ours to choose."""
     dataset = str(config.data.dataset["component"]).partition("/")[2]
-    lines = {
+    lines: dict[str, object] = {
         "library_name": config.library_name,
         "pipeline_tag": TASK,
         "tags": ["prism-bench", "diffusion", "safetensors", TASK],
         "datasets": [dataset],
     }
+    if licence is not None:
+        lines["license"] = licence
     if results is not None and results.metrics:
         lines["metrics"] = [metric.own.name for metric in results.metrics]
         lines["model-index"] = [{"name": config.label, "results": [_indexed(config, dataset, results)]}]

@@ -30,7 +30,8 @@ def target_of(repository: str, endpoint: str | None, *, public: bool) -> Target:
     """
     try:
         from huggingface_hub import get_token
-        from huggingface_hub.utils import HFValidationError, validate_repo_id
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
     except ImportError:
         raise InputError('--push needs the package huggingface_hub: pip install "prism-bench[hub]"') from None
     try:
@@ -75,7 +76,7 @@ def push(folder: Path, names: Iterable[str], target: Target) -> str:
         if code in (401, 403):
             raise InputError(f"{said}; {LOG_IN} to {target.repository}") from None
         raise (InputError if 400 <= code < 500 else ComputeError)(said) from None
-    except ValueError as error:  # the front matter of the card, which may be the user's own by now
+    except ValueError as error:  # a fault that the Hub finds with the front matter of the card
         raise InputError(f"--push {target.repository}: {first_line(error)}; {kept}") from None
     except (network, OSError) as error:
         raise ComputeError(

@@ -69,7 +69,7 @@ def run_export(options: HandOnOptions, screen: Screen) -> Exported:
     _make_inputs(trained.stage, options, store, screen)
     results = results_of(options.run, trained, store)
     screen.say(f"{trained.label}: training {trained.stage.address.key[:12]}")
-    config = write_folder(trained, results, store, options.out, hub=options.to == "hf")
+    config = write_folder(trained, results, store, options)
     address = None if target is None else push(options.out, [*config.files, CONFIG, CARD], target)
     return Exported(options.out.absolute(), config, address)
 
@@ -104,14 +104,16 @@ def _make_inputs(stage: TrainingStage, options: HandOnOptions, store: Store, scr
     complete(targets, store, pool, screen)
 
 
-def write_folder(trained: Trained, results: RowResults | None, store: Store, out: Path, *, hub: bool) -> ExportConfig:
-    """Write everything beside `out`, and move it there once it is whole, config.json last."""
+def write_folder(trained: Trained, results: RowResults | None, store: Store, options: HandOnOptions) -> ExportConfig:
+    """Write everything beside the folder, and move it there once it is whole, config.json last."""
+    out = options.out
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as name:
         work = Path(name)
         _write_files(trained.stage, store, work)
         config = _config(trained, store, work)
-        write_bytes(work / CARD, card(config, trained, results, hub=hub).encode())
+        text = card(config, trained, results, licence=options.licence, hub=options.to == "hf")
+        write_bytes(work / CARD, text.encode())
         write_bytes(work / CONFIG, as_json(sealed(config.model_dump(mode="json"))))
         out.mkdir(exist_ok=True)
         # An export that is written over is none until the new one is whole.
