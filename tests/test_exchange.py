@@ -10,7 +10,7 @@ from conftest import TINY, Cli
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny import copy_of, made_by
+from tiny import RUN, copy_of, made_by
 
 from prism_bench.prism.component import Component, digest_of, from_json
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
@@ -120,6 +120,25 @@ def test_the_card_has_the_records_numbers_and_says_what_they_are_worth(made: Pat
         assert words in text, words
     assert not text.startswith("---")
     assert "nothing but what the weights have learnt" in (exported / "patchd" / "README.md").read_text()
+
+
+def test_the_card_has_the_mean_over_the_rows_seeds_and_the_value_of_the_exported_one(
+    cli: Cli, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = made_by(f"{RUN} --only variant=patchd --seeds 0,1", tmp_path_factory, "seeds")
+    assert cli(f"export ablation-table3/patchd model --train-seed 1 --workers 0 --store {store}").code == 0
+    records = sorted(map(json.loads, (path.read_text() for path in store.glob("records/*.json"))), key=seed_of)
+    assert config_of(Path("model"))["training"] == records[1]["stages"]["training"]
+    one, other = (record["values"][0] for record in records)
+    mean, half = (one["value"] + other["value"]) / 2, 12.706 * abs(one["value"] - other["value"]) / 2
+    text = Path("model/README.md").read_text()
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| {one['label']} ("))
+    assert line.split(" | ")[1:4] == [f"{mean:.0f} ± {half:.0f}", "2", f"{other['value']:.0f}"]
+    assert "over seeds 0, 1" in text
+
+
+def seed_of(record: dict) -> int:
+    return int(record["seed"])
 
 
 def flipped(path: Path) -> None:

@@ -1,5 +1,7 @@
 """`sample`, `evaluate`, `compare` and `export`: what has been trained."""
 
+import shlex
+
 from prism_bench.experiments.cli.command import print_document, screen, takes
 from prism_bench.experiments.options.exchange import HandOnOptions
 from prism_bench.experiments.options.trained import CompareOptions, EvaluateOptions, SampleOptions
@@ -58,7 +60,8 @@ def export(options: HandOnOptions) -> None:
     say.say("  " + "  ".join(found.files))
     if found.address is not None:
         say.tell(f"Uploaded: {found.address}")
-    say.say(f"Sample from it: prism-bench sample {options.out} --n 16")
+    plugins = [word for path in options.plugins for word in ("--plugin", str(path))]
+    say.say(f"Sample from it: {shlex.join(['prism-bench', 'sample', str(options.out), '--n', '16', *plugins])}")
     if options.as_json:
         files = [str(found.folder / name) for name in found.files]
         print_document(

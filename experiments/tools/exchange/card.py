@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 
 from prism_bench.analysis import formatting
-from prism_bench.experiments.formatting import size
+from prism_bench.experiments.formatting import counted, size
 from prism_bench.experiments.tools.exchange.row_results import MetricResult, RowResults
 from prism_bench.experiments.tools.find import Trained
 from prism_bench.prism.data.official.paper_dataset import PaperDataset
@@ -54,7 +54,7 @@ def _how(config: ExportConfig) -> Iterator[str]:
         yield f"Components of it are declared in {', '.join(config.plugins)}, which this folder does not hold."
     sampler = config.sampler
     name, steps = str(sampler["component"]).partition("/")[2], sampler.get("steps")
-    guided = f" and {config.k_sample} neighbours" if config.width else ""
+    guided = f" and {counted(config.k_sample, 'neighbour')}" if config.width else ""
     yield (
         f"By default with {name}, {steps} steps{guided}. Sample i of a seed is the image that `prism-bench sample` "
         "draws where the model was trained: the same bits for the same --n, versions and number of threads on the same "
@@ -120,11 +120,10 @@ def _results(results: RowResults | None) -> Iterator[str]:
         yield "Nothing was measured under the name by which this was exported."
         return
     record = results.record
-    seeds = formatting.listing(results.seeds)
     yield (
         f"{record.variant} on {record.dataset.label} (digest `{record.dataset.digest}`) at scale {record.scale}: mean "
-        f"and 95% t interval over seeds ({seeds}), the value of these weights, and what real images score in place of "
-        f"samples. {SCALES.get(record.scale, '')}".rstrip()
+        f"and 95% t interval over {formatting.seeds(results.seeds)}, the value of these weights, and what real images "
+        f"score in place of samples. {SCALES.get(record.scale, '')}".rstrip()
     )
     head = ["| metric | mean over seeds | seeds | these weights | real images | n |", "|---|---|---|---|---|---|"]
     yield "\n".join([*head, *map(_line, results.metrics)])

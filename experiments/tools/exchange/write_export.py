@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,22 +106,32 @@ def _make_inputs(stage: TrainingStage, options: HandOnOptions, store: Store, scr
 
 
 def write_folder(trained: Trained, results: RowResults | None, store: Store, options: HandOnOptions) -> ExportConfig:
-    """Write everything beside the folder, and move it there once it is whole, config.json last."""
-    out = options.out
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as name:
-        work = Path(name)
+    """Write everything, config.json last: without it the folder is no export."""
+    with _beside(options.out) as work:
         _write_files(trained.stage, store, work)
         config = _config(trained, store, work)
         text = card(config, trained, results, licence=options.licence, hub=options.to == "hf")
         write_bytes(work / CARD, text.encode())
         write_bytes(work / CONFIG, as_json(sealed(config.model_dump(mode="json"))))
-        out.mkdir(exist_ok=True)
-        # An export that is written over is none until the new one is whole.
-        (out / CONFIG).unlink(missing_ok=True)
+        (options.out / CONFIG).unlink(missing_ok=True)
         for file in (*config.files, CARD, CONFIG):
-            (work / file).replace(out / file)
+            (work / file).replace(options.out / file)
     return config
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A folder in `out`, on the same disk, that is gone afterwards; where work in it fails, `out` is as it was."""
+    there = out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=out) as name:
+            yield Path(name)
+    except BaseException:
+        if not there:
+            with suppress(OSError):
+                out.rmdir()
+        raise
 
 
 def _write_files(stage: TrainingStage, store: Store, folder: Path) -> None:
