@@ -46,6 +46,7 @@ FIRST = {
     "tune": "--scale smoke --no-mlflow",
     "sample": "--workers 0",
     "evaluate": "--workers 0",
+    "export": "--workers 0",
     "doctor": "--no-golden",
 }
 """What keeps a command from computing for long; drawn options follow."""
@@ -57,6 +58,7 @@ FITTING = {
     "tune": ("k-max", "k-sample", "schedule", "learning-rate"),
     "sample": ("ablation-table3/prism", "ablation-table3/patchd"),
     "evaluate": ("ablation-table3/prism", "pictures pictures"),
+    "export": ("ablation-table3/prism out", "ablation-table3/patchd out"),
     "compare": ("ablation-table3/prism ablation-table3/patchd",),
     "report": ("ablation-table3", "all"),
     "bundle": ("ablation-table3", "all"),
@@ -65,8 +67,8 @@ FITTING = {
     "data prepare": ("cifar10", "celeba"),
 }
 """Arguments that get most invocations past the first check."""
-UNDRAWN = {"--golden", "--compile", "--threads", "--download", "--mlflow", "--workers"}
-"""Options that would compute, fetch, or start processes of their own."""
+UNDRAWN = {"--golden", "--compile", "--threads", "--download", "--mlflow", "--workers", "--push"}
+"""Options that would compute, fetch, send, or start processes of their own."""
 WHOLE = [
     "-1",
     "0",

@@ -29,7 +29,8 @@ ROOMS = {
     "baselines": ". rissole/first_stage rissole",
     "analysis": ". schema frame stats table figures formats formats/html report",
     "experiments": (
-        ". paper options data planning store reports tracking mlflow_view execution tools tools/bundling tuning api cli"
+        ". paper options data planning store reports tracking mlflow_view execution tools tools/bundling "
+        "tools/exchange tuning api cli"
     ),
 }
 """The folders of each package, from the ground up: a file imports from its own folder and from those before it."""

@@ -26,6 +26,7 @@ def test_any_field_of_a_method_changes_its_digest() -> None:
         "retrieval": base.retrieval.replace(normalise=False),
         "patches": base.patches.replace(full=0.5),
         "diffusion": base.diffusion.replace(sigma_data=0.4),
+        "initial_weights": "sha256:0",
     }
     assert set(changed) == {field.name for field in fields(base)}
     digests = {base.replace(**{name: value}).digest() for name, value in changed.items()}

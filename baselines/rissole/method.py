@@ -63,6 +63,7 @@ class Rissole(Method, name="rissole"):
 
     sampled_by: ClassVar[type] = DDPMSampler
     guided: ClassVar[bool] = True
+    keeps: ClassVar[str] = "a database of latents of the images, from which its first stage makes the pictures again"
     training_set: TrainingSet = AllImages()
     first_stage: FirstStage = VQGAN(training_set=AllImages())
     factor: int = 2

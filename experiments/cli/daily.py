@@ -1,13 +1,16 @@
-"""`sample`, `evaluate` and `compare`: what has been trained."""
+"""`sample`, `evaluate`, `compare` and `export`: what has been trained."""
+
+import shlex
 
 from prism_bench.experiments.cli.command import print_document, screen, takes
+from prism_bench.experiments.options.exchange import HandOnOptions
 from prism_bench.experiments.options.trained import CompareOptions, EvaluateOptions, SampleOptions
 
 
 @takes(SampleOptions)
 def sample(options: SampleOptions) -> None:
-    """Draw images from a trained variant."""
-    from prism_bench.experiments.tools.sample import run_sample
+    """Draw images from a trained variant, in the store or exported."""
+    from prism_bench.experiments.tools.exchange.draw import run_sample
 
     say = screen(options)
     out = run_sample(options, say)
@@ -44,3 +47,23 @@ def compare(options: CompareOptions) -> None:
     say.say("  " + "  ".join(path.name for path in found.files))
     if options.as_json:
         print_document(found.document())
+
+
+@takes(HandOnOptions)
+def export(options: HandOnOptions) -> None:
+    """Write a trained variant as a folder that can be sampled from and trained on anywhere, with a model card."""
+    from prism_bench.experiments.tools.exchange.write_export import run_export
+
+    say = screen(options)
+    found = run_export(options, say)
+    say.tell(f"Exported: {found.folder}")
+    say.say("  " + "  ".join(found.files))
+    if found.address is not None:
+        say.tell(f"Uploaded: {found.address}")
+    plugins = [word for path in options.plugins for word in ("--plugin", str(path))]
+    say.say(f"Sample from it: {shlex.join(['prism-bench', 'sample', str(options.out), '--n', '16', *plugins])}")
+    if options.as_json:
+        files = [str(found.folder / name) for name in found.files]
+        print_document(
+            {"run": options.run, "training": found.config.training, "address": found.address, "files": files}
+        )

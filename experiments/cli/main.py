@@ -10,7 +10,7 @@ import typer
 from prism_bench.experiments.cli.bundle import bundle
 from prism_bench.experiments.cli.cache import app as cache_app
 from prism_bench.experiments.cli.command import command_group, print_document, screen, takes
-from prism_bench.experiments.cli.daily import compare, evaluate, sample
+from prism_bench.experiments.cli.daily import compare, evaluate, export, sample
 from prism_bench.experiments.cli.data import app as data_app
 from prism_bench.experiments.cli.run import run, schedule_sweep, train, tune
 from prism_bench.experiments.cli.schema import schema
@@ -47,6 +47,7 @@ app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(export)
 app.command()(tune)
 app.command()(bundle)
 app.command()(schema)

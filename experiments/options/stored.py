@@ -11,7 +11,7 @@ from prism_bench.experiments.options.project import usual_store
 from prism_bench.experiments.options.shown import AsJson, ShownOptions
 from prism_bench.experiments.options.texts import names, picture_formats
 
-TAKE_PLUGINS = ("run", "train", "sample", "evaluate", "compare")
+TAKE_PLUGINS = ("run", "train", "sample", "evaluate", "compare", "export")
 """Commands that are suggested and know components by name."""
 DEFAULT_STORE = "prism-bench-store"
 """The store of a command that names none, in the folder it is typed in."""

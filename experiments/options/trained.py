@@ -32,7 +32,7 @@ class SampleOptions(TrainedOptions):
         Option(
             completes=completion.rows_run,
             argument=True,
-            help="The first characters of a training's key or a record, or EXPERIMENT/ROW.",
+            help="EXPERIMENT/ROW, the first characters of a training's key or a record, or an exported folder.",
         ),
     ]
     n: Annotated[int, Option(flag="--n", least=1, help="How many images.")] = 64

@@ -289,6 +289,14 @@ class TrainOptions(TrainingOptions):
             help="A name from `prism-bench list variant`.",
         ),
     ]
+    start: Annotated[
+        Path | None,
+        Option(
+            panel=Panel.WEIGHTS,
+            flag="--from",
+            help="Begin from the weights in an exported folder (fine-tune).",
+        ),
+    ] = None
     log: Log = ()
     dry_run: DryRun = False
 

@@ -114,7 +114,8 @@ class _Probe:
         return max(warm - cold, 1e-6) / (budgets[1] - budgets[0])
 
     def _fit(self, method: PatchMethod, resolution: int, images: int) -> float:
-        short = method.replace(training=method.training.replace(images=images))
+        # What it begins from changes no time, and may not fit the embeddings of the stand-in.
+        short = method.replace(training=method.training.replace(images=images), initial_weights=None)
         with tempfile.TemporaryDirectory() as folder:
             report = Report(Path(folder) / "progress.json")
             data = _stand_in(method, resolution)

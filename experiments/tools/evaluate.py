@@ -114,7 +114,8 @@ def _run(options: EvaluateOptions, runtime: Runtime, screen: Screen) -> Evaluati
     trained = find_trained(store, options.what[0], options.train_seed)
     n = options.n or (LAPTOP.samples if trained.record is None else trained.record.config.sampling.samples)
     k_sample = trained.k_sample if options.k_sample is None else options.k_sample
-    stage = samples_stage(trained, sampler_of(None, None, trained), k_sample, n, options.seed, store)
+    sampler = sampler_of(None, None, trained.sampler, trained.stage.method)
+    stage = samples_stage(trained, sampler, k_sample, n, options.seed, store)
     dataset = stage.training.data.dataset
     pairs = [
         measured_by(metric, stage, dataset.label)

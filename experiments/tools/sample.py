@@ -1,6 +1,5 @@
 """`prism-bench sample`: any number of images from a trained variant."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,20 @@ from prism_bench.experiments.options.trained import SampleOptions
 from prism_bench.experiments.screen import Screen
 from prism_bench.experiments.tools.complete import complete
 from prism_bench.experiments.tools.find import Trained, find_trained
+from prism_bench.experiments.tools.guided import draw_guided, guides_of, looks_at_none, pictures_of, retrieval_for
 from prism_bench.experiments.tools.write_images import check_out, write_samples
 from prism_bench.prism.component import load
-from prism_bench.prism.conditioning.neighbour_search import ExactSearch, check_k
-from prism_bench.prism.conditioning.retrieval import FaissIndex, Nearest
-from prism_bench.prism.data.colour import BadImageError
-from prism_bench.prism.data.decode import from_bytes
+from prism_bench.prism.conditioning.neighbour_search import check_k
 from prism_bench.prism.data.split import Ids
-from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.engine.runtime import Runtime, usable_cores
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.executors.devices import device_called
 from prism_bench.prism.executors.local_pool import LocalPool
 from prism_bench.prism.images import Pixels
-from prism_bench.prism.methods.method import Gallery, SampleRequest
+from prism_bench.prism.methods.method import Method
 from prism_bench.prism.methods.sampling import Sampler
-from prism_bench.prism.stages.data import NeighboursStage, SplitStage, open_images, open_parts
+from prism_bench.prism.stages.data import SplitStage, open_images, open_parts
 from prism_bench.prism.stages.model import SamplesStage
 
 
@@ -47,11 +43,11 @@ def run_sample(options: SampleOptions, screen: Screen) -> Path:
     trained = find_trained(store, options.run, options.train_seed)
     out = options.out or Path(f"samples-{trained.stage.address.key[:8]}-seed{options.seed}.png")
     check_out(out, force=options.force)
-    sampler, k_sample = sampler_of(options.sampler, options.steps, trained), _k_sample(options, trained)
+    sampler = sampler_of(options.sampler, options.steps, trained.sampler, trained.stage.method)
+    looks = trained.stage.neighbours is not None
+    k_sample = k_sample_of(options, trained.k_sample, trained.label, looks=looks)
     runtime = runtime_of(options.device)
-    way = f"{sampler.name} with {sampler.steps} steps"
-    way += ", without conditioning" if trained.stage.neighbours is None else f", {k_sample} neighbours"
-    screen.say(f"{trained.label}: {options.n:,} samples, seed {options.seed}, {way}")
+    screen.say(way_of(options, sampler, k_sample, trained.label, looks=looks))
     if options.pseudo_queries or options.prompts:
         drawn = _guided(options, trained, sampler, k_sample, store, runtime, screen)
     else:
@@ -63,12 +59,19 @@ def run_sample(options: SampleOptions, screen: Screen) -> Path:
     return write_samples(drawn.images, drawn.queries, drawn.query_ids, facts, out)
 
 
-def sampler_of(name: str | None, steps: int | None, trained: Trained) -> Sampler:
+def sampler_of(name: str | None, steps: int | None, own: Sampler, method: Method) -> Sampler:
     """The run's own sampler, or another by name, with so many steps; InputError where there is none of the name."""
-    sampler = trained.sampler if name is None else Sampler.called(name)
+    sampler = own if name is None else Sampler.called(name)
     found = sampler if steps is None else sampler.replace(steps=steps)
-    trained.stage.method.check_sampler(found)
+    method.check_sampler(found)
     return found
+
+
+def way_of(options: SampleOptions, sampler: Sampler, k_sample: int, label: str, *, looks: bool) -> str:
+    """What is drawn, and how, in a line. looks: whether neighbours guide it."""
+    way = f"{sampler.name} with {sampler.steps} steps"
+    way += f", {k_sample} neighbours" if looks else ", without conditioning"
+    return f"{label}: {options.n:,} samples, seed {options.seed}, {way}"
 
 
 def runtime_of(device: str) -> Runtime:
@@ -76,11 +79,12 @@ def runtime_of(device: str) -> Runtime:
     return Runtime(device=device_called(device), threads=usable_cores())
 
 
-def _k_sample(options: SampleOptions, trained: Trained) -> int:
+def k_sample_of(options: SampleOptions, own: int, label: str, *, looks: bool) -> int:
+    """The neighbours asked for, or the run's own; InputError where it looks at none (`looks`)."""
     if options.k_sample is None:
-        return trained.k_sample
-    if trained.stage.neighbours is None:
-        raise InputError(f"--k-sample {options.k_sample}: {trained.label} looks at no neighbours; leave the option out")
+        return own
+    if not looks:
+        raise InputError(f"--k-sample {options.k_sample}: {label} looks at no neighbours; leave the option out")
     return options.k_sample
 
 
@@ -136,76 +140,36 @@ def _guided(
     runtime: Runtime,
     screen: Screen,
 ) -> Drawn:
-    """Samples guided by the user's own pictures or words: sample i by the i-th of them, modulo their number.
-
-    A prompt shows the image of D that lies nearest to it.
-    """
+    """Samples guided by the user's own pictures or words. A prompt shows the image of D that lies nearest to it."""
     training = trained.stage
-    if options.pseudo_queries and options.prompts:
-        raise InputError("--pseudo-query and --prompt exclude each other; sample twice")
-    if training.neighbours is None or not isinstance(training.neighbours.retrieval, Nearest | FaissIndex):
-        option = "--prompt" if options.prompts else "--pseudo-query"
-        raise InputError(f"{option}: {trained.label} does not look at nearest neighbours; leave the option out")
-    encoder = training.neighbours.retrieval.encoder
+    neighbours = training.neighbours
+    if neighbours is None:
+        raise looks_at_none(options, trained.label)
+    retrieval = retrieval_for(options, neighbours.retrieval, trained.label)
+    encoder = retrieval.encoder
     # What is wrong with words or pictures is told before anything is computed.
     texts = encoder.load_texts(runtime.device)(options.prompts) if options.prompts else None
-    pictures = _pictures(options.pseudo_queries, training.data.dataset.resolution)
-    targets = (training.neighbours, training)
+    pictures = pictures_of(options.pseudo_queries, training.data.dataset.resolution)
+    targets = (neighbours, training)
     complete(targets, store, LocalPool.one(store, runtime, options.plugins, here=not options.workers), screen)
     images = open_images(store.folder(training.data.address))
+    among = open_parts(store.folder(training.split.address)).retrieval
     if texts is None:
-        retrieval = open_parts(store.folder(training.split.address)).retrieval
-        fitted_on = images[encoder.fitted_on(retrieval)] if encoder.fitted else None
+        fitted_on = images[encoder.fitted_on(among)] if encoder.fitted else None
         vectors = encoder.load(fitted_on, runtime.device)(pictures)
     else:
         vectors = texts
-    gallery = _gallery(training.neighbours, vectors, max(k_sample, 1), store, runtime)
-    known = len(gallery.vectors) - len(vectors)
-    queries = pictures if texts is None else images[gallery.neighbours[known:, 0]]
+    known = np.load(store.folder(neighbours.address) / "vectors.npy")
+    guides = guides_of(vectors, known, among, retrieval, max(k_sample, 1), runtime.threads)
+    queries = pictures if texts is None else images[guides.nearest]
     fitted = training.method.load(
         store.folder(training.address),
         resolution=training.data.dataset.resolution,
-        embedding_dim=gallery.vectors.shape[1],
+        embedding_dim=known.shape[1],
         runtime=runtime,
     )
     drawn = np.empty((options.n, *queries.shape[1:]), np.uint8)
-    for rows, which in _batches(options.n, len(queries), runtime.sample_batch):
-        own = np.full(len(rows), known + which)
-        request = SampleRequest(rows, options.seed, sampler, k_sample, own, gallery)
-        drawn[rows.start : rows.stop : rows.step] = fitted.sample(request)
-        screen.say(f"  {rows[-1] + 1:,}/{options.n:,} samples")
-    order = np.arange(options.n) % len(queries)
-    return Drawn(drawn, queries[order], None)
-
-
-def _batches(n: int, files: int, size: int) -> Iterator[tuple[range, int]]:
-    """Ranges of samples that share a file, and which."""
-    for which in range(min(files, n)):
-        own = range(which, n, files)
-        for start in range(0, len(own), size):
-            yield own[start : start + size], which
-
-
-def _pictures(files: tuple[Path, ...], resolution: int) -> Pixels:
-    found = []
-    for path in files:
-        try:
-            found.append(from_bytes(path.read_bytes(), resolution))
-        except OSError as error:
-            raise InputError(f"--pseudo-query {path}: cannot be read ({error.strerror}); check the path") from None
-        except BadImageError as error:
-            raise InputError(f"--pseudo-query {path}: {error}") from None
-    return np.stack(found) if found else np.empty((0, 3, resolution, resolution), np.uint8)
-
-
-def _gallery(stage: NeighboursStage, queries: Vectors, k: int, store: Store, runtime: Runtime) -> Gallery:
-    """The run's gallery with embeddings as further rows, which have neighbours in D but are in nobody's list."""
-    vectors = np.load(store.folder(stage.address) / "vectors.npy")
-    retrieval = open_parts(store.folder(stage.split.address)).retrieval
-    check_k(k, len(retrieval))
-    together = np.concatenate([vectors, stage.retrieval.prepare(queries)])
-    table = np.zeros((len(together), k), np.int64)
-    table[len(vectors) :] = ExactSearch(together, retrieval, k, threads=runtime.threads)(
-        np.arange(len(vectors), len(together))
-    )
-    return Gallery(together, table)
+    made = draw_guided(fitted, guides, options, sampler, k_sample, batch=runtime.sample_batch, say=screen.say)
+    for rows, samples in made:
+        drawn[rows.start : rows.stop : rows.step] = samples
+    return Drawn(drawn, queries[np.arange(options.n) % len(queries)], None)

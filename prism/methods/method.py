@@ -160,6 +160,8 @@ class Method(Component, family="method"):
     """What it can be sampled by."""
     sees_held_out: ClassVar[bool] = False
     """Whether it is given images that are no part of X; no method that is compared with PRISM may be."""
+    keeps: ClassVar[str] = ""
+    """What its folder holds of the images themselves beside learnt weights, in words, for who is handed the folder."""
     training_set: TrainingSet = TrainSplit()
 
     @property
@@ -205,7 +207,7 @@ class Method(Component, family="method"):
         """Raise InputError where the parts do not fit together or do not fit the resolution."""
 
     def check_training(self, resolution: int, seed: int) -> None:
-        """Raise InputError where the training of this seed would learn nothing."""
+        """Raise InputError where the training of this seed would learn nothing, or cannot begin."""
 
     def check_parts(self, parts: Parts) -> None:
         """Raise InputError where the split leaves too few images."""

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typing_extensions import override
 
+from prism_bench.prism.component import added
 from prism_bench.prism.conditioning.aggregators import Aggregator, SetTransformer
 from prism_bench.prism.conditioning.retrieval import Nearest, Retrieval
 from prism_bench.prism.conditioning.schedules import Decreasing, Schedule
@@ -21,6 +22,7 @@ from prism_bench.prism.methods.sampling import ODESampler, Sampler
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp, Denoiser
 from prism_bench.prism.patch_diffusion.diffusion import EDM, Network
 from prism_bench.prism.patch_diffusion.flops import Networks
+from prism_bench.prism.patch_diffusion.initial_weights import begin_from, check_fits, embedding_dim
 from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe, step_rng
 from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes, coordinate_grid
 from prism_bench.prism.rng import seed_for, torch_rng
@@ -37,6 +39,9 @@ class PatchMethod(Method, name="patch"):
 
     With aggregator `none` it is Patch Diffusion; with `mean` and a fixed k the paper's RAG; with the Set Transformer
     ST+RAG; with the decreasing schedule PRISM.
+
+    initial_weights: the digest ("sha256:...") of exported weights that training begins from. Their average does, too,
+    for what is exported is an average; the optimiser, its ramp-up and the count of images begin afresh.
     """
 
     sources: ClassVar[Sources] = {
@@ -47,6 +52,11 @@ class PatchMethod(Method, name="patch"):
         "denoiser": given("section 5.2"),
         "diffusion": given("section 5.2"),
         "training": given("appendix A, Table 6"),
+        "initial_weights": given(
+            "appendix A, Table 6, which names no training before",
+            None,
+            otherwise="training begins from weights that were exported",
+        ),
     }
 
     sampled_by: ClassVar[type] = ODESampler
@@ -57,6 +67,7 @@ class PatchMethod(Method, name="patch"):
     denoiser: Denoiser = DDPMpp()
     diffusion: EDM = EDM()
     training: Training = Training()
+    initial_weights: str | None = added(None, before=None)
 
     @property
     def conditioning(self) -> Retrieval | None:
@@ -80,8 +91,16 @@ class PatchMethod(Method, name="patch"):
         self.denoiser.check(resolution, tuple(self.patches.sides(resolution)))
 
     def check_training(self, resolution: int, seed: int) -> None:
-        """See the family; the first step takes as many patches as its seed draws."""
+        """See the family; the first step takes as many patches as its seed draws. Weights to begin from must fit."""
         self.training.check_learns(self._recipe.step(resolution, step_rng(seed, 0), 0)[1])
+        if self.initial_weights is not None:
+            dim = 0
+            if self.conditioning is not None:
+                # A fitted encoder's vectors may come out shorter, which shows when they are there.
+                dim = self.conditioning.encoder.features or embedding_dim(self.initial_weights) or 1
+            with torch.device("meta"):
+                network = self.network(resolution, dim, seed)
+            check_fits(network, self.initial_weights)
 
     @property
     @override
@@ -131,7 +150,10 @@ class PatchMethod(Method, name="patch"):
     @override
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
         dim = 0 if data.gallery is None else data.gallery.vectors.shape[1]
-        network = self.network(data.images.shape[-1], dim, seed).to(runtime.device)
+        network = self.network(data.images.shape[-1], dim, seed)
+        if self.initial_weights is not None:
+            begin_from(network, self.initial_weights)
+        network.to(runtime.device)
         objective = PatchObjective(data, self._recipe, seed, runtime)
         if not objective.is_resident:
             report.note = (

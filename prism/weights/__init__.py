@@ -1,1 +1,1 @@
-"""Files of weights: published ones, fetched and checked; and the user's own, known by their digest."""
+"""Files of weights: published ones, fetched and checked; the user's own, known by their digest; exported models."""

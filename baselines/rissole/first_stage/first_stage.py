@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -53,6 +53,8 @@ class FirstStage(Method):
 
     What they score is the floor of what RISSOLE can reach with it, by every metric (for FID: rFID).
     """
+
+    keeps: ClassVar[str] = "the latents of its training images, from which it makes the pictures again"
 
     @abstractmethod
     def latent(self, resolution: int) -> tuple[int, int]:
