@@ -1,6 +1,7 @@
 """Every command of the README, typed in its order in one folder, at sizes that take seconds."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ TRAINING = {"run", "schedule-sweep", "tune"}
 
 def typed() -> list[str]:
     """The commands of the README's blocks, without `prism-bench`."""
-    blocks = re.findall(r"^```\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    lines = [part.strip() for block in blocks for line in block.splitlines() for part in line.split("&&")]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    typed = [line for language, block in blocks if not language for line in block.splitlines()]
+    lines = [part.strip() for line in typed for part in line.split("&&")]
     return [line.partition(" #")[0].strip().removeprefix("prism-bench ") for line in lines if "prism-bench " in line]
 
 
@@ -46,8 +48,6 @@ def test_the_commands_are_found() -> None:
 
 @pytest.mark.timeout(1200)
 def test_every_command_of_the_readme_works_as_it_stands(cli: Cli, tmp_path: Path) -> None:
-    import shutil
-
     shutil.make_archive(str(tmp_path / "my-images"), "zip", pictures(tmp_path / "my", 48, 0))
     pictures(tmp_path / "generated-folder", 40, 1)
     pictures(tmp_path / "reference-folder", 40, 2)
@@ -57,6 +57,7 @@ def test_every_command_of_the_readme_works_as_it_stands(cli: Cli, tmp_path: Path
             continue
         said = cli(small(line))
         assert said.code == 0, f"prism-bench {line}\n{said.out}{said.err}"
-    assert Image.open(tmp_path / "faces.png").size[0] > 16
+    with Image.open(tmp_path / "faces.png") as faces:
+        assert faces.width > 16
     assert (tmp_path / "report" / "index.html").is_file()
     assert (tmp_path / "report" / "all.tex").is_file()
