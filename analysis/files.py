@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 
 
 def write_file(path: Path, content: bytes) -> Path:
-    """Write a file and the folders above it; returns where.
+    """Write a file and the folders above it, unless it holds these bytes already; returns where.
 
     Raises:
         OSError: it cannot be written; it names `path`, where the old bytes stay.
     """
+    if _holds(path, content):
+        return path
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,6 +28,13 @@ def write_file(path: Path, content: bytes) -> Path:
             temporary.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from error
     return path
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def write_figure(figure: "Figure", path: Path, dpi: int | None = None) -> Path:

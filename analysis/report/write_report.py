@@ -29,6 +29,7 @@ from prism_bench.analysis.table.column_names import unknown
 from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.spread import Spread
 from prism_bench.analysis.table.study_results import StudyResults
+from prism_bench.analysis.unchanged import unless_made
 
 _WRITERS: dict[str, Sequence[tuple[str, Callable[[Results], bytes]]]] = {
     "latex": (
@@ -189,7 +190,22 @@ def frame_parquet(frame: pd.DataFrame) -> bytes:
 
 
 def draw(results: Results, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
-    """Write the pictures that show numbers, made of records alone: intervals, and those of a sweep; their paths."""
+    """Write the pictures that show numbers, made of records alone: intervals, and those of a sweep; their paths.
+
+    Those that lie there and show the same are left.
+    """
+    shown = [results.plan, *results.records]
+    made_of = [
+        results.estimator.name,
+        results.columns,
+        results.spread,
+        formats,
+        *(it.model_dump_json() for it in shown),
+    ]
+    return unless_made(folder, "numbers", made_of, lambda: _draw(results, folder, formats))
+
+
+def _draw(results: Results, folder: Path, formats: Sequence[str]) -> list[Path]:
     drawn = []
     table = results.table
     if any(True for _ in table.measured):

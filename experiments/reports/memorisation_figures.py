@@ -20,6 +20,7 @@ from prism_bench.analysis.figures.drawing import (
     legend_height,
 )
 from prism_bench.analysis.table.results import Results
+from prism_bench.analysis.unchanged import unless_made
 from prism_bench.experiments.reports.shown_cells import ShownCell, shown_cells
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.images import Pixels
@@ -44,25 +45,35 @@ class _Row:
     real: Pixels
     details: dict[str, Array]
 
+    @classmethod
+    def of(cls, cell: ShownCell, details: Path, samples: Path, real: Path) -> "_Row":
+        with np.load(details) as arrays:
+            return cls(cell, open_images(samples.parent), open_images(real.parent), dict(arrays))
+
 
 def write_resemblances(results: Results, store: Store, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
     """memorisation.png and memorisation-distances.png of each row's first seed; nothing where it was not measured."""
-    rows = _measured(results, store)
-    if not rows:
+    cells = _measured(results, store)
+    if not cells:
         return []
     suspects, distances = folder / "memorisation.png", folder / "memorisation-distances.png"
-    return [*_suspects(rows, suspects, formats), *_distances(rows, distances, formats)]
+
+    def make() -> list[Path]:
+        rows = [_Row.of(cell, *files) for cell, files in cells]
+        return [*_suspects(rows, suspects, formats), *_distances(rows, distances, formats)]
+
+    made_of = [[cell.row, cell.label, cell.seed, *map(str, files)] for cell, files in cells]
+    return unless_made(folder, "memorisation", [formats, made_of], make)
 
 
-def _measured(results: Results, store: Store) -> list[_Row]:
-    rows: dict[str, _Row] = {}
+def _measured(results: Results, store: Store) -> list[tuple[ShownCell, tuple[Path, Path, Path]]]:
+    """The first cell of each row that has them, with its distances, its samples and the real images."""
+    rows: dict[str, tuple[ShownCell, tuple[Path, Path, Path]]] = {}
     for cell in shown_cells(results, store):
-        if cell.row in rows:
-            continue
-        details, samples, real = cell.details(Memorisation.name), cell.samples, cell.images
-        if details and samples and real:
-            with np.load(details) as arrays:
-                rows[cell.row] = _Row(cell, open_images(samples.parent), open_images(real.parent), dict(arrays))
+        if cell.row not in rows:
+            details, samples, real = cell.details(Memorisation.name), cell.samples, cell.images
+            if details and samples and real:
+                rows[cell.row] = cell, (details, samples, real)
     return list(rows.values())
 
 

@@ -10,6 +10,7 @@ from prism_bench.analysis.figures.drawing import PAGE, PNG, SMALLEST, drawing, f
 from prism_bench.analysis.figures.plots import Curve, training_curves
 from prism_bench.analysis.files import write_file
 from prism_bench.analysis.table.results import Results
+from prism_bench.analysis.unchanged import stamp_of, unless_made
 from prism_bench.experiments.planning.cells import GRID, Cell
 from prism_bench.experiments.reports.cell_picture import picture_at
 from prism_bench.experiments.reports.shown_cells import ShownCell, shown_cells
@@ -37,10 +38,16 @@ def write_pictures(results: Results, store: Store, folder: Path, formats: Sequen
         if images:
             name = cell.row if rows.setdefault(cell.row, k) == k else f"{cell.row}-k{k}"
             shown.setdefault(f"grid-{name}", (cell, images))
-    paths = [_write_grid(images, folder / f"{name}.png") for name, (_, images) in shown.items()]
     if not shown:
         return []
-    return [*paths, *_overview(list(shown.values()), results, folder / "overview.png", formats)]
+    strips = [[name, cell.label, str(images), str(cell.images)] for name, (cell, images) in shown.items()]
+    (first, _), *_others = shown.values()
+
+    def make() -> list[Path]:
+        paths = [_write_grid(images, folder / f"{name}.png") for name, (_, images) in shown.items()]
+        return [*paths, *_overview(list(shown.values()), results, folder / "overview.png", formats)]
+
+    return unless_made(folder, "samples", [formats, _title(results, first), strips], make)
 
 
 def write_cell_grid(cell: Cell, store: Store, folder: Path) -> Path | None:
@@ -51,15 +58,22 @@ def write_cell_grid(cell: Cell, store: Store, folder: Path) -> Path | None:
 
 def write_figures(results: Results, store: Store, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
     """Training curves as a picture, one for all seeds of a row. What has no log yet is left out."""
-    seen: set[str] = set()
-    curves: dict[str, Curve] = {}
+    logs: dict[str, tuple[ShownCell, Path]] = {}
     for cell in shown_cells(results, store):
-        training, log = cell.record.stages.get("training", ""), cell.log
-        if log and training not in seen:
-            seen.add(training)
+        if cell.log:
+            logs.setdefault(cell.record.stages.get("training", ""), (cell, cell.log))
+    if not logs:
+        return []
+    made_of = [[cell.row, cell.label, str(log), stamp_of(log)] for cell, log in logs.values()]
+
+    def make() -> list[Path]:
+        curves: dict[str, Curve] = {}
+        for cell, log in logs.values():
             known = curves.get(cell.row, Curve(cell.row, cell.label, []))
             curves[cell.row] = known._replace(logs=[*known.logs, list(read_log(log))])
-    return training_curves(list(curves.values()), folder / "training-curves.png", formats) if curves else []
+        return training_curves(list(curves.values()), folder / "training-curves.png", formats)
+
+    return unless_made(folder, "curves", [formats, made_of], make)
 
 
 def _overview(
@@ -70,13 +84,17 @@ def _overview(
         (cell.label if rows.count(cell.row) == 1 else f"{cell.label}, k_sample {cell.k_sample}", images.parent)
         for cell, images in shown
     ]
-    asked, data, (first, _) = results.plan, results.plan.dataset, shown[0]
-    title = (
+    first, _ = shown[0]
+    real = first.images
+    return overview(strips, None if real is None else real.parent, _title(results, first), path, formats)
+
+
+def _title(results: Results, first: ShownCell) -> str:
+    asked, data = results.plan, results.plan.dataset
+    return (
         f"{asked.paper_table}, {data.label} {data.resolution}x{data.resolution}, "
         f"scale {asked.scale}, seed {first.seed}: same noise and pseudo-query in each column"
     )
-    real = first.images
-    return overview(strips, None if real is None else real.parent, title, path, formats)
 
 
 def overview(
