@@ -32,6 +32,8 @@ MADE = {
     "reference/python.md": python_page,
     "reference/schemas.md": schemas_page,
 }
+COMMENTARY = ".commentary.md"
+"""What is said of a page of results stands in a file beside it, and on the site at its top."""
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)")
 runner = Runner()
 
@@ -43,6 +45,9 @@ def on_files(files: Any, *, config: Any) -> Any:
     for place, page in MADE.items():
         files.append(File.generated(config, place, content=page()))
     for file in list(files.documentation_pages()):
+        if file.src_uri.endswith(COMMENTARY):
+            files.remove(file)
+            continue
         done = runner.run(file.src_uri, file.content_string)
         if done is None:
             continue
@@ -64,7 +69,15 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
         site = PAGES.get(name) or (f"files/{name}" if name in COPIES else name.removeprefix("docs/"))
         return posixpath.relpath(site, posixpath.dirname(place) or ".")
 
-    return LINK.sub(there, markdown)
+    return LINK.sub(there, _with_commentary(markdown, ROOT / at))
+
+
+def _with_commentary(markdown: str, page: Path) -> str:
+    commentary = page.with_suffix(COMMENTARY)
+    if not commentary.is_file():
+        return markdown
+    title, _, rest = markdown.partition("\n\n")
+    return f"{title}\n\n{commentary.read_text(encoding='utf-8')}\n\n{rest}"
 
 
 def on_page_content(html: str, *, page: Any, config: Any, files: Any) -> str:
