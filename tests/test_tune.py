@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -370,6 +371,13 @@ def test_a_study_stands_in_the_report_as_a_table_does(cli: Cli, tmp_path: Path) 
     assert cli("report all --out everything").code == 0
     assert "tuned by FD" in Path("everything", "index.html").read_text()
     assert Path("everything", "tune-k-max", "widths_mine", "trials.csv").is_file()
+    assert cli("bundle all --out b.zip").code == 0
+    with zipfile.ZipFile("b.zip") as archive:
+        archive.extractall("elsewhere")
+    assert Path("elsewhere", folder.relative_to(STORE), "sensitivity.png").is_file()
+    assert cli("report tune --store elsewhere --out again --format markdown").code == 0
+    (again,) = Path("again").rglob("summary.md")
+    assert "Best of 3" in again.read_text()
 
 
 def test_the_table_of_a_study_says_which_point_can_be_told_from_the_others(tmp_path: Path) -> None:

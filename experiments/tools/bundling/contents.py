@@ -116,7 +116,10 @@ def gather(inventory: Inventory, plans: Sequence[StoredPlan], choice: Choice) ->
     if choice.stages:
         _stages(inventory, records, choice, clean, contents)
     if choice.reports is None:
-        _reports(inventory, plans, clean, contents)
+        everything = {plan.experiment for plan in plans} == {plan.experiment for plan in inventory.plans}
+        if everything:
+            _studies(inventory.store.root, clean, contents)
+        _reports(inventory, plans, clean, contents, everything=everything)
     else:
         _named(inventory.store.root, choice.reports, contents)
     _front(plans, records, choice, contents)
@@ -181,10 +184,17 @@ def _stages(
                 contents.missing.append(f"{place}/{name}: {LINK}")
 
 
-def _reports(inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous, contents: Contents) -> None:
-    """The folders of the plans' tables and pictures, and pages that lie above them."""
+def _studies(root: Path, clean: Anonymous, contents: Contents) -> None:
+    """What was tuned: a document for each study, from which `report` makes its table."""
+    for path in sorted(root.glob("tuning/*.json")):
+        contents.held[path.relative_to(root).as_posix()] = clean.data(_own_bytes(path, root))
+
+
+def _reports(
+    inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous, contents: Contents, *, everything: bool
+) -> None:
+    """The folders of the plans' tables and pictures, and pages that lie above them, of studies too."""
     root = inventory.store.root
-    everything = {plan.experiment for plan in plans} == {plan.experiment for plan in inventory.plans}
     folders = [table_with(plan.document, root)[1] for plan in plans]
     for plan, folder in zip(plans, folders, strict=True):
         if not folder.is_dir():
@@ -192,6 +202,7 @@ def _reports(inventory: Inventory, plans: Sequence[StoredPlan], clean: Anonymous
                 f"{plan.title}: no report; `prism-bench report {plan.experiment}` writes its tables"
             )
     above = [root / "reports" / plan.experiment for plan in plans] + ([root / "reports"] if everything else [])
+    folders += sorted(root.glob("reports/tune-*")) if everything else []
     paths = chain(
         chain.from_iterable(folder.rglob("*") for folder in folders),
         chain.from_iterable(folder.glob("*") for folder in above),

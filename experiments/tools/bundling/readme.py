@@ -15,6 +15,7 @@ What is here
   records/          one JSON file for every result: values, floors, costs, configuration, versions
   experiments/      what was asked: rows, seeds, quoted numbers, the command
   reports/          tables and pictures
+  tuning/           what was tuned, and every trial, in a bundle of all that has such studies
   stages/           for every step its stage.json: parameters, inputs, checksums; measured values; training logs
 {large}
   environment.json  versions of the libraries that computed the results
