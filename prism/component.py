@@ -23,6 +23,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 
+from prism_bench.prism.code_digest import code_digest
 from prism_bench.prism.errors import InputError, closest, program_ended
 from prism_bench.prism.old_imports import import_fault
 
@@ -30,6 +31,8 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that arrays, tables and databases hold."""
 ENTRY_POINT_GROUP = "prism_bench.plugins"
+PLUGIN = "prism_bench_plugin_"
+"""How the names of modules begin that are files of the user's own."""
 BEFORE = "before"
 
 
@@ -296,6 +299,7 @@ def _encode(value: Any, *, whole: bool) -> Json:
 
 _imported: set[str] = set()
 _plugins: dict[str, Path] = {}
+_code: dict[str, str] = {}
 
 
 def load(plugins: Iterable[Path]) -> None:
@@ -314,6 +318,11 @@ def load(plugins: Iterable[Path]) -> None:
 def loaded_plugins() -> tuple[Path, ...]:
     """The files that `load` has imported in this process, for processes that are to know the same classes."""
     return tuple(_plugins.values())
+
+
+def loaded_code() -> dict[str, str]:
+    """The digests of the code of those files, as it was when they were imported, by their names."""
+    return dict(_code)
 
 
 def load_members() -> None:
@@ -346,13 +355,14 @@ def load_plugin(path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(f"--plugin {path}: no such file; give the path of a .py file")
-    name = f"prism_bench_plugin_{path.stem}"
+    name = f"{PLUGIN}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise InputError(f"--plugin {path}: not a Python file; give the path of a .py file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
+        _code[path.name] = code_digest(path.read_bytes())
         spec.loader.exec_module(module)
     except ImportError as error:
         raise InputError(f"--plugin {path}: {import_fault(path, error)}") from error

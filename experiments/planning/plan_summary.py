@@ -70,6 +70,13 @@ def _asked(prepared: Prepared) -> Iterator[str]:
             yield f"  {row.label} is not computed: {row.declined}"
     for fault in prepared.survey.faults.values():
         yield f"  {fault}"
+    for name, stages in prepared.survey.outdated.items():
+        more = f" and {counted(len(stages) - 1, 'other stage')}" if len(stages) > 1 else ""
+        yield (
+            f"  {name} has changed since {stages[0].title}{more} were made with it. They are shown as they are, for "
+            "code is no part of what a component is. If the change alters results, give the component a field of its "
+            "own, such as `revision: int = 1`: that makes it another one, which is computed anew"
+        )
     if prepared.store.manifests("training"):
         yield from _reasons(prepared)
 

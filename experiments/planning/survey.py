@@ -11,6 +11,7 @@ from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import Method
+from prism_bench.prism.plugin_code import changed
 from prism_bench.prism.stages.data import EmbeddingsStage
 from prism_bench.prism.stages.measure import FeaturesStage
 from prism_bench.prism.stages.model import SamplesStage, TrainingStage
@@ -26,6 +27,8 @@ class Survey:
     todo: dict[str, Stage]
     cached: dict[str, Stage]
     faults: dict[str, str] = field(default_factory=dict)
+    outdated: dict[str, list[Stage]] = field(default_factory=dict)
+    """Plug-ins whose code is another now, by file name, and the stages that are there from before."""
 
     def state(self, address: str) -> str:
         """How a stage of the plans stands."""
@@ -41,7 +44,17 @@ def survey(plans: Sequence[Plan], store: Store) -> Survey:
     cached, faults = verified(stages, store)
     targets = [target for plan in plans for cell in plan.cells for target in cell.targets]
     todo = missing((*targets, *(stages[address] for address in faults)), cached)
-    return Survey(todo, cached, faults)
+    return Survey(todo, cached, faults, _outdated(cached, store))
+
+
+def _outdated(cached: Mapping[str, Stage], store: Store) -> dict[str, list[Stage]]:
+    """Stages whose parts were declared by other code than is loaded now."""
+    found: dict[str, list[Stage]] = {}
+    for stage in cached.values():
+        manifest = store.manifest(stage.address)
+        for name in changed({} if manifest is None else manifest.code):
+            found.setdefault(name, []).append(stage)
+    return found
 
 
 def check_weights(todo: Iterable[Stage]) -> None:

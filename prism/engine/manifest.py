@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from prism_bench.prism.errors import InputError
 from prism_bench.sealed import DamagedError, unsealed
@@ -82,6 +82,8 @@ class Manifest(_Model):
     """What an interrupted stage was computed on before, where that was something else."""
     note: str = ""
     """What people should know of it; mostly empty."""
+    code: dict[str, str] = Field(default_factory=dict, exclude_if=lambda files: not files)
+    """The user's own files that declare parts of it: name -> SHA-256 of what their code does."""
     files: dict[Annotated[str, AfterValidator(_inside)], FileFacts]
     """Its files, by their path below the stage's folder."""
     created: str

@@ -106,10 +106,12 @@ class Stage(ABC):
         know of it.
         """
         from prism_bench.prism.engine.manifest import UsedRuntime
+        from prism_bench.prism.plugin_code import code_of
 
         *earlier, used = ran_on or (UsedRuntime.here(runtime.device, runtime.threads),)
         facts = {"label": self.label, "identity": self.identity, "seconds": seconds, "peak_bytes": peak, "note": note}
-        return store.publish(self.address, work, runtime=used, earlier=tuple(earlier), **facts)
+        code = code_of(self.parameters())
+        return store.publish(self.address, work, runtime=used, earlier=tuple(earlier), code=code, **facts)
 
 
 def walk(stage: Stage) -> Iterator[Stage]:

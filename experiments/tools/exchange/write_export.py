@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -22,13 +21,14 @@ from prism_bench.experiments.tools.exchange.push import Target, push, target_of
 from prism_bench.experiments.tools.exchange.row_results import RowResults, results_of
 from prism_bench.experiments.tools.find import Trained, find_trained
 from prism_bench.experiments.tools.sample import runtime_of
-from prism_bench.prism.component import Component, digest_of, load
+from prism_bench.prism.component import digest_of, load
 from prism_bench.prism.engine.manifest import FileFacts
 from prism_bench.prism.engine.runtime import as_json, write_bytes
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store, file_digest
 from prism_bench.prism.errors import InputError, closest
 from prism_bench.prism.executors.local_pool import LocalPool
+from prism_bench.prism.plugin_code import plugins_of
 from prism_bench.prism.stages.data import open_parts
 from prism_bench.prism.stages.model import TrainingStage
 from prism_bench.prism.weights.export_folder import CONFIG, RETRIEVAL, WEIGHTS, DataFacts, ExportConfig
@@ -36,8 +36,6 @@ from prism_bench.sealed import sealed
 
 CARD = "README.md"
 LOG = "metrics.jsonl"
-PLUGIN = "prism_bench_plugin_"
-"""How the names of modules begin that are files of the user's."""
 
 
 @dataclass(frozen=True)
@@ -194,21 +192,6 @@ def _config(trained: Trained, store: Store, folder: Path) -> ExportConfig:
             retrieval=len(parts.retrieval),
             train=len(parts.train),
         ),
-        plugins=tuple(sorted(set(_plugins([method, sampler])))),
+        plugins=tuple(sorted(set(plugins_of([method, sampler])))),
         files=files,
     )
-
-
-def _plugins(data: Any) -> Iterator[str]:
-    """The files of the user's own that declare components of a canonical JSON value."""
-    if isinstance(data, dict):
-        if "component" in data:
-            family, _, name = str(data["component"]).partition("/")
-            module = Component.members[family][name].__module__
-            if module.startswith(PLUGIN):
-                yield f"{module.removeprefix(PLUGIN)}.py"
-        for item in data.values():
-            yield from _plugins(item)
-    elif isinstance(data, list):
-        for item in data:
-            yield from _plugins(item)
