@@ -22,6 +22,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from prism_bench.analysis.report.write_report import Source, results_of
+from prism_bench.experiments.reports.places import placed_tables
+from prism_bench.experiments.reports.reporting import show_table
+from prism_bench.experiments.screen import Screen
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 BUNDLE = DOCS / "results" / "bundle.zip"
@@ -30,16 +35,17 @@ COLUMNS = 100
 PROGRAM = (sys.executable, "-P", "-m", "prism_bench")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 ARTICLE = r"""\documentclass[twocolumn,10pt]{article}
-\usepackage[paperheight=150mm,margin=15mm]{geometry}
+\usepackage[a4paper,margin=18mm]{geometry}
 \usepackage{booktabs}
 \begin{document}
+% A table as wide as the page stands on the page after the one that asks for it.
+\input{TABLE}
+\mbox{}\newpage\mbox{}\newpage
 \section{Experiments}
 The table is the one that \texttt{prism-bench report} wrote, by \verb|\input|; nothing in it was typed. Four variants
 share their data, their split, their batches and their sampling noise, and differ in what their rows name. Every cell
 is a mean over seeds with the half-width of its 95\% interval. The best row is bold where its difference to every other
 row, paired by seed, can be told from zero.
-
-\input{TABLE}
 
 The caption says on what the numbers were measured, and how many images they rest on; the appendix has the other
 columns. What a claim is judged by was fixed before the run.
@@ -83,15 +89,15 @@ def page(store: Path, work: Path) -> Path:
     return DOCS / "report-page.png"
 
 
-def terminal(store: Path, work: Path) -> Path:
-    """What the command prints in a terminal of 100 columns."""
-    words = ("report", EXPERIMENT, "--store", str(store), "--out", str(work / "terminal"))
-    said = told(*words, COLUMNS=str(COLUMNS), FORCE_COLOR="1").replace(str(work), "report")
-    console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
-    console.print(Text("$ ", style="green") + Text(f"prism-bench report {EXPERIMENT}", style="bold"))
-    console.print(Text.from_ansi(said))
+def terminal(store: Path, _: Path) -> Path:
+    """What a run ends with, in a terminal of 100 columns."""
+    ((table, folder),) = placed_tables(EXPERIMENT, store, [], lambda _: None)
+    console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True, highlight=False)
+    console.print(Text("$ ", style="green") + Text(f"prism-bench run {EXPERIMENT} --seeds 0-2", style="bold"))
+    console.print("...", style="dim")
+    show_table(results_of(Source(plan=table, folder=folder), store), Screen(console, console, verbose=False))
     style = "margin: 0; padding: 14px 18px; background: #fbfbfa; font: 13px/1.3 'DejaVu Sans Mono', monospace"
-    made = console.export_html(inline_styles=True, code_format='<pre style="' + style + '"><code>{code}</code></pre>')
+    made = console.export_html(inline_styles=True, code_format=f'<pre style="{style}"><code>{{code}}</code></pre>')
     with browser(840, 500) as shown:
         shown.set_content(f"<body style='margin: 0; display: inline-block'>{made}</body>")
         shown.locator("pre").screenshot(path=DOCS / "terminal.png")
@@ -104,7 +110,7 @@ def article(store: Path, work: Path) -> Path:
     table = next((work / "latex").rglob(f"{EXPERIMENT}.tex"))
     (work / "article.tex").write_text(ARTICLE.replace("TABLE", table.as_posix()))
     subprocess.run(["pdflatex", "-interaction=batchmode", "article.tex"], cwd=work, check=True, capture_output=True)
-    pdf = ["pdftoppm", "-png", "-r", "110", "-singlefile", "-f", "1", "article.pdf", str(DOCS / "article")]
+    pdf = ["pdftoppm", "-png", "-r", "110", "-singlefile", "-f", "2", "-H", "900", "article.pdf", str(DOCS / "article")]
     subprocess.run(pdf, cwd=work, check=True)
     return DOCS / "article.png"
 
