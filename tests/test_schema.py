@@ -96,8 +96,8 @@ def test_the_printed_schema_names_every_key(cli: Cli, made: Path) -> None:
         assert said.code == 0, said.err
         schema = json.loads(said.out)
         path = next(iter(made.glob(pattern)))
-        # Where no git repository is no commit is written.
-        assert set(contents(path)) == set(schema["properties"]) - {"commit"}
+        # Where no git repository is no commit is written, and without a plug-in nothing of its code.
+        assert set(contents(path)) == set(schema["properties"]) - {"commit", "code"}
         assert schema["properties"]["schema_version"]["const"] == 2
     assert cli("schema table").code == 2
 

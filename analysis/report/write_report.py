@@ -116,7 +116,9 @@ def write_reports(
     for source, part in zip(sources, parts, strict=True):
         seen(part)
         _bring(source)
-        written += [*draw(part, source.folder, look.pictures), *write_files(part, formats)]
+        # In a folder of the user's own nothing is noted of what its files were made of.
+        paint = draw if source.pictures in (None, source.folder) else _draw
+        written += [*paint(part, source.folder, look.pictures), *write_files(part, formats)]
     for study in studies:
         written += write_study(study, formats, look.pictures)
     told = [part for part in parts if part.plan.kind == "table"]
@@ -192,7 +194,7 @@ def frame_parquet(frame: pd.DataFrame) -> bytes:
 def draw(results: Results, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
     """Write the pictures that show numbers, made of records alone: intervals, and those of a sweep; their paths.
 
-    Those that lie there and show the same are left.
+    Those that lie there and show the same are left; a note beside them says what they show.
     """
     shown = [results.plan, *results.records]
     made_of = [
