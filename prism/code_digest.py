@@ -4,13 +4,15 @@ import ast
 import hashlib
 
 
-def code_digest(source: bytes) -> str:
+def code_digest(source: bytes, name: str = "<unknown>") -> str:
     """SHA-256 (hex) of what a Python file does, by its source: neither its comments, its docstrings nor its layout.
+
+    name: what errors call the file.
 
     Raises:
         SyntaxError: it is no Python.
     """
-    tree = ast.parse(source)
+    tree = ast.parse(source, name)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_text(part)]

@@ -362,7 +362,7 @@ def load_plugin(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        _code[path.name] = code_digest(path.read_bytes())
+        _code[path.name] = code_digest(path.read_bytes(), path.name)
         spec.loader.exec_module(module)
     except ImportError as error:
         raise InputError(f"--plugin {path}: {import_fault(path, error)}") from error
