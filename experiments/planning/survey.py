@@ -41,20 +41,10 @@ def survey(plans: Sequence[Plan], store: Store) -> Survey:
     A stage is computed only if it is a target of a cell, or an input of one that is computed.
     """
     stages = {address: stage for plan in plans for address, stage in plan.stages.items()}
-    cached, faults = verified(stages, store)
+    cached, faults, outdated = verified(stages, store)
     targets = [target for plan in plans for cell in plan.cells for target in cell.targets]
     todo = missing((*targets, *(stages[address] for address in faults)), cached)
-    return Survey(todo, cached, faults, _outdated(cached, store))
-
-
-def _outdated(cached: Mapping[str, Stage], store: Store) -> dict[str, list[Stage]]:
-    """Stages whose parts were declared by other code than is loaded now."""
-    found: dict[str, list[Stage]] = {}
-    for stage in cached.values():
-        manifest = store.manifest(stage.address)
-        for name in changed({} if manifest is None else manifest.code):
-            found.setdefault(name, []).append(stage)
-    return found
+    return Survey(todo, cached, faults, outdated)
 
 
 def check_weights(todo: Iterable[Stage]) -> None:
@@ -121,15 +111,23 @@ def missing(targets: Iterable[Stage], cached: Container[str]) -> dict[str, Stage
     return todo
 
 
-def verified(stages: Mapping[str, Stage], store: Store) -> tuple[dict[str, Stage], dict[str, str]]:
-    """The stages that are there and whole, and what is said of those that were not whole, which are set aside."""
+def verified(
+    stages: Mapping[str, Stage], store: Store
+) -> tuple[dict[str, Stage], dict[str, str], dict[str, list[Stage]]]:
+    """The stages that are there and whole, what is said of those that were not whole, which are set aside, and of
+    those that are there the ones whose parts other code declared than is loaded now, by the name of its file.
+    """
     cached: dict[str, Stage] = {}
     faults: dict[str, str] = {}
+    outdated: dict[str, list[Stage]] = {}
     for address, stage in stages.items():
         cleared = store.clear(stage.address)
         if cleared is not None:
             fault, kept = cleared
             faults[address] = f"{stage.title} was damaged ({fault}); it is computed again, the old files are in {kept}"
-        if store.manifest(stage.address) is not None:
+        manifest = store.manifest(stage.address)
+        if manifest is not None:
             cached[address] = stage
-    return cached, faults
+            for name in changed(manifest.code):
+                outdated.setdefault(name, []).append(stage)
+    return cached, faults, outdated

@@ -20,7 +20,7 @@ def complete(targets: Sequence[Stage], store: Store, pool: Pool, screen: Screen)
         KeyboardInterrupt: stopped; what was computed is kept.
     """
     stages = {str(stage.address): stage for target in targets for stage in walk(target)}
-    cached, faults = verified(stages, store)
+    cached, faults, _ = verified(stages, store)
     for fault in faults.values():
         screen.say(fault)
     todo = missing((*targets, *(stages[address] for address in faults)), cached)
