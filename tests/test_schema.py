@@ -158,6 +158,15 @@ def test_a_newer_store_is_neither_listed_as_damaged_nor_cleaned(cli: Cli, old: P
         assert (said.code, f"{path.name}: has the schema_version 3" in said.err) == (2, True), said.err
 
 
+def test_a_copy_with_other_rows_knows_its_own_cells() -> None:
+    """pydantic copies what was worked out of the fields along with them."""
+    plan = load_plan(document([row("a", 1)], [], 1))
+    (shown,) = plan.records
+    assert plan.asked_by(shown) == plan
+    again = plan.model_copy(update={"rows": (plan.rows[0].model_copy(update={"id": "again"}),)})
+    assert again.asked_by(shown).rows[0].id == "again"
+
+
 def test_numbers_must_be_finite() -> None:
     with pytest.raises(AnalysisError, match="cost: 'train_seconds' must be a finite number, found inf; delete"):
         load_record({**BARE, "record": "a", "status": "done", "parameters": 1, "cost": {"train_seconds": float("inf")}})
