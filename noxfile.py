@@ -1,6 +1,7 @@
 """Checks of the project: `nox` runs them all. Those that need torch share one environment of about 6 GB.
 
-On demand, as they take long or fetch gigabytes: `package`, `lowest`, `python`, `lock`, `results`.
+On demand, as they take long or fetch gigabytes: `package`, `lowest`, `python`, `lock`, `results`,
+`benchmarks`.
 """
 
 import os
@@ -118,6 +119,15 @@ def results(session: nox.Session) -> None:
     """docs/results anew: its runs, its bundle, its pages. Hours; the same command resumes. Arguments after --."""
     install(session)
     run(session, "python", "benchmarks/results.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def benchmarks(session: nox.Session) -> None:
+    """The tables of docs/performance.md anew, our ways beside others'; under 15 minutes. Arguments after --."""
+    install(session)
+    groups = nox.project.dependency_groups(PROJECT, "benchmarks")
+    run(session, "python", "-m", "pip", "install", "--disable-pip-version-check", "--quiet", *groups)
+    run(session, "python", "-m", "benchmarks.speed", *(session.posargs or ["--write"]))
 
 
 @nox.session(venv_backend="none")

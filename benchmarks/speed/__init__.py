@@ -1,0 +1,1 @@
+"""How long the work takes, ours beside another's; `python -m benchmarks.speed` runs every row."""
