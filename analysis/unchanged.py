@@ -61,6 +61,10 @@ def _stamp(path: Path) -> list[int] | None:
 
 @cache
 def _program() -> list[object]:
-    """What draws: the code as it lies here, and the library."""
+    """What draws and writes: the code as it lies here, and the libraries."""
     files = sorted(path for folder in DRAWN_BY for path in (PACKAGE / folder).rglob("*.py"))
-    return [version("matplotlib"), [[path.relative_to(PACKAGE).as_posix(), _stamp(path)] for path in files]]
+    return [
+        version("matplotlib"),
+        version("pandas"),
+        [[path.relative_to(PACKAGE).as_posix(), _stamp(path)] for path in files],
+    ]

@@ -331,10 +331,14 @@ def load_members() -> None:
         _import_all(package)
 
 
+def registered_packages() -> set[str]:
+    """The packages that declare components: ours, and those that are installed as plug-ins."""
+    return {"prism_bench.prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
 def _packages(first: str) -> list[str]:
     """The registered packages, that which holds the module `first` before the others."""
-    packages = {"prism_bench.prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return sorted(packages, key=lambda package: (not f"{first}.".startswith(f"{package}."), package))
+    return sorted(registered_packages(), key=lambda package: (not f"{first}.".startswith(f"{package}."), package))
 
 
 def _import_all(package: str) -> None:

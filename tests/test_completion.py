@@ -12,7 +12,7 @@ from typer.main import get_command
 from prism_bench.experiments.cli.main import app
 from prism_bench.experiments.options.completion import Typed, settings
 from prism_bench.experiments.options.sources import Sources
-from prism_bench.experiments.paper.names import NUMBERED, PAPER_ORDER, SCALE_NAMES
+from prism_bench.experiments.paper.names import NUMBERED, PAPER_ORDER, SCALES_FOR
 from prism_bench.experiments.paper.scales import SCALES, scale_named
 from prism_bench.prism.component import Component, leaves, load_members
 
@@ -71,9 +71,9 @@ def test_the_sources_declare_what_importing_them_does() -> None:
     load_members()
     found = Sources.of()
     for family, members in Component.members.items():
-        own = {name for name, kind in members.items() if kind.__module__.startswith("prism_bench.")}
-        assert own == set(found.members(family)), family
-    assert tuple(SCALES) == SCALE_NAMES
+        own = {name: kind for name, kind in members.items() if kind.__module__.startswith("prism_bench.")}
+        assert {name: kind.summary() for name, kind in own.items()} == found.summaries.get(family, {}), family
+    assert tuple(SCALES) == tuple(SCALES_FOR)
     assert set(PAPER_ORDER) | set(NUMBERED.values()) <= set(found.members("experiment"))
 
 

@@ -196,15 +196,20 @@ def draw(results: Results, folder: Path, formats: Sequence[str] = PNG) -> list[P
 
     Those that lie there and show the same are left; a note beside them says what they show.
     """
-    shown = [results.plan, *results.records]
-    made_of = [
-        results.estimator.name,
-        results.columns,
-        results.spread,
-        formats,
-        *(it.model_dump_json() for it in shown),
-    ]
-    return unless_made(folder, "numbers", made_of, lambda: _draw(results, folder, formats))
+    return unless_made(folder, "numbers", [formats, *_made_of(results)], lambda: _draw(results, folder, formats))
+
+
+def tables_unless_made(results: Results) -> list[Path]:
+    """One plan's files in the usual formats; those that lie there and say the same are left."""
+    folder, plan = results.folder, results.plan
+    made_of = ["tables", pictures_in(results.pictures, plan), *_made_of(results)]
+    return unless_made(folder, "tables", made_of, lambda: write_files(results))
+
+
+def _made_of(results: Results) -> list[object]:
+    """All that its files say, but for pictures."""
+    shown = (it.model_dump_json() for it in (results.plan, *results.records))
+    return [results.estimator.name, results.columns, results.spread, *shown]
 
 
 def _draw(results: Results, folder: Path, formats: Sequence[str]) -> list[Path]:

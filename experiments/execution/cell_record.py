@@ -13,7 +13,7 @@ from prism_bench.experiments.execution.costs import NEWEST_COST, cost, count_par
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
 from prism_bench.experiments.tracking.commit import project_commit
-from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.engine.runtime import keep_json
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
 from prism_bench.sealed import sealed
@@ -85,8 +85,8 @@ def stored_record(cell: Cell, store: Store) -> schema.Record | None:
 
 
 def write_record(record: schema.Record, store: Store) -> None:
-    """Write a cell's record, atomically."""
-    write_json(store.record_path(record.record), sealed(record.model_dump(mode="json")))
+    """Write a cell's record, atomically; one that says the same stays, with the time at which it was first said."""
+    keep_json(store.record_path(record.record), sealed(record.model_dump(mode="json")))
 
 
 def _measured(stage: Stage, store: Store) -> list[dict[str, Any]]:

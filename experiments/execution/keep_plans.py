@@ -1,11 +1,13 @@
 """Plans are kept before anything of them is computed, so that a report can be made of whatever comes of them."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema.stored_plans import LATEST, load_plans
 from prism_bench.experiments.planning.plan import Plan
-from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.engine.runtime import keep_json
 from prism_bench.prism.engine.store import Store
 from prism_bench.sealed import sealed
 
@@ -21,10 +23,15 @@ def write_plans(plans: Sequence[Plan], store: Store) -> None:
     for experiment, panels in latest.items():
         part = all(plan.document.only for plan in panels) and _cells_of(panels) <= _known(store, experiment)
         for plan in panels:
-            write_json(store.plan_path(experiment, plan.digest), sealed(plan.document.model_dump(mode="json")))
+            _keep(store.plan_path(experiment, plan.digest), plan.document.model_dump(mode="json"))
         if not part:
-            digests = [plan.digest for plan in panels]
-            write_json(store.root / "experiments" / experiment / LATEST, sealed({"plans": digests}))
+            _keep(store.root / "experiments" / experiment / LATEST, {"plans": [plan.digest for plan in panels]})
+
+
+def _keep(path: Path, document: dict[str, Any]) -> None:
+    """Write it; where it is there already its time says that it was asked for again, for the last comes first."""
+    if not keep_json(path, sealed(document)):
+        path.touch()
 
 
 def _cells_of(plans: Sequence[Plan]) -> set[str]:

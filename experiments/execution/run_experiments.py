@@ -7,6 +7,7 @@ from prism_bench.experiments.execution.keep_plans import write_plans
 from prism_bench.experiments.execution.run_plans import run_plans, working
 from prism_bench.experiments.execution.run_result import RunResult
 from prism_bench.experiments.execution.trackers import check_trackers, open_trackers
+from prism_bench.experiments.mlflow_view.catch_up import ShownNote, catch_up
 from prism_bench.experiments.options.training import RunOptions
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
@@ -60,11 +61,14 @@ def carry_out(prepared: Prepared) -> RunResult:
 def _run(prepared: Prepared) -> bool:
     """Compute, write tables and pictures, print them; True where every cell has its numbers.
 
-    Shared work is done once; a table, a folder and an MLflow experiment are each plan's own.
+    Shared work is done once; a table, a folder and an MLflow experiment are each plan's own. MLflow takes seconds to
+    open: where there is nothing to watch it has time until the tables are printed.
     """
-    plans, store = prepared.plans, prepared.store
+    plans, store, mlflow = prepared.plans, prepared.store, prepared.options.mlflow
+    watched = mlflow and bool(prepared.survey.todo)
     write_plans(plans, store)
-    views = _views(prepared)
+    shown = ShownNote(store.root)
+    views = _views(prepared, mlflow_now=watched)
     outcome: Ending = "KILLED"
     results: "list[Results]" = []
     try:
@@ -80,12 +84,17 @@ def _run(prepared: Prepared) -> bool:
         for view in views:
             view.finish(outcome)
     _conclude(prepared, results, failed=not ok)
+    sources = [(plan.document, of_plan.folder) for plan, of_plan in zip(plans, results, strict=True)]
+    if watched and all(view.complete for view in views):
+        shown.add(sources)
+    elif mlflow and not watched:
+        catch_up(sources, store.root, prepared.screen.say)
     return ok
 
 
-def _views(prepared: Prepared) -> list[LiveView]:
+def _views(prepared: Prepared, *, mlflow_now: bool) -> list[LiveView]:
     """A view of each plan in every program that shows runs, over one connection to each."""
-    trackers = open_trackers(prepared.options, prepared.store.root, prepared.screen.say)
+    trackers = open_trackers(prepared.options, prepared.store.root, prepared.screen.say, mlflow_now=mlflow_now)
     views: list[LiveView] = []
     for plan in prepared.plans:
         views.append(LiveView(trackers if not views else [it.another() for it in trackers], plan, prepared.store))

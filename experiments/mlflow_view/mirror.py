@@ -10,7 +10,6 @@ from prism_bench.analysis.schema.bare_labels import with_bare_labels
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_records
 from prism_bench.experiments.mlflow_view import links, texts
 from prism_bench.experiments.mlflow_view.client import Run, RunWriter
-from prism_bench.experiments.mlflow_view.page import page_of
 from prism_bench.experiments.mlflow_view.process_owner import has_ended, owner_of, owner_tags
 from prism_bench.experiments.reports.cell_picture import cell_picture
 from prism_bench.experiments.reports.places import report_folder, table_with
@@ -160,6 +159,9 @@ class PlanView:
         self.writer.tag(run, texts.commit_tags(texts.shared_commit(records)))
         shown = payload.fingerprint([record.model_dump(mode="json") for record in records.values()])
         if run.tags.get("prism.page") != shown:
+            # What makes a page takes long to import, and mostly there is nothing new.
+            from prism_bench.experiments.mlflow_view.page import page_of
+
             self.writer.client.log_text(run.id, page_of(self.plan, self.writer.store), "index.html")
             self.writer.tag(run, {"prism.page": shown})
         self._files(run, {path.name: path for path in sorted(self._folder.glob("[!.]*.*"))})

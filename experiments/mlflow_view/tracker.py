@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from prism_bench.analysis.schema.records import Plan
 from prism_bench.experiments.mlflow_view.client import RunWriter
 from prism_bench.experiments.mlflow_view.connection import check_tracking, connect, tracking_uri
 from prism_bench.experiments.mlflow_view.mirror import PlanView
 from prism_bench.experiments.mlflow_view.process_owner import close_stale
-from prism_bench.experiments.tracking.tracker import Tracker
+from prism_bench.experiments.tracking.tracker import Tracker, View
 from prism_bench.prism.errors import without_passwords
 
 
@@ -27,12 +28,17 @@ def open_tracker(store: Path, say: Callable[[str], None]) -> Tracker:
         InputError: the database that MLFLOW_TRACKING_URI names has no driver here.
     """
     check_tracking(store)
-    where, remedy = f"MLflow at {without_passwords(tracking_uri(store))}", "run `prism-bench sync` later"
     # Also where mlflow itself cannot be imported: MLflow is a view, and no fault of a view may stop a training.
     try:
         writer = open_writer(store, say)
     except Exception as error:
-        tracker = Tracker(where, None, say, remedy=remedy)
+        tracker = tracker_at(store, None, say)
         tracker.warn(error)
         return tracker
-    return Tracker(where, lambda plan: PlanView(writer, plan), say, remedy=remedy)
+    return tracker_at(store, lambda plan: PlanView(writer, plan), say)
+
+
+def tracker_at(store: Path, view_of: Callable[[Plan], View] | None, say: Callable[[str], None]) -> Tracker:
+    """A tracker of MLflow; view_of: see `Tracker`."""
+    where = f"MLflow at {without_passwords(tracking_uri(store))}"
+    return Tracker(where, view_of, say, remedy="run `prism-bench sync` later")

@@ -1,4 +1,4 @@
-"""Components as their source text declares them: for completion in a shell, where importing them takes too long."""
+"""Components as their source text declares them, for lists and for completion: importing them takes too long."""
 
 import re
 import sys
@@ -12,6 +12,7 @@ from pathlib import Path
 from prism_bench.prism.component import ENTRY_POINT_GROUP
 
 _STRING = re.compile(r'"""[\s\S]*?"""')
+_DOCSTRING = re.compile(r'\s*"""(.*)"""')
 _CLASS = re.compile(r"^class (\w+)\(([^)]*)\):", re.MULTILINE)
 _FIELD = re.compile(r"^    (\w+): (?!ClassVar)([^=\n#]+)", re.MULTILINE)
 _KEYWORD = re.compile(r'(family|name)="([^"]*)"')
@@ -22,12 +23,16 @@ DEEPEST = 5
 
 @dataclass(frozen=True)
 class Declared:
-    """A class: the names of its bases, its family or its name as a member, its fields with their types as text."""
+    """A class: the names of its bases, its family or its name as a member, its fields with their types as text.
+
+    summary: the first line of its docstring, as `Component.summary` has it.
+    """
 
     bases: tuple[str, ...]
     family: str = ""
     name: str = ""
     fields: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,16 @@ class Sources:
 
     def members(self, family: str) -> list[str]:
         """The names of a family's members."""
-        return sorted(one.name for name, one in self.classes.items() if one.name and self._family(name) == family)
+        return sorted(self.summaries.get(family, ()))
+
+    @cached_property
+    def summaries(self) -> dict[str, dict[str, str]]:
+        """The members of each family that has some, with what they are."""
+        found: dict[str, dict[str, str]] = {}
+        for name, one in self.classes.items():
+            if one.name:
+                found.setdefault(self._family(name), {})[one.name] = one.summary
+        return found
 
     @cached_property
     def families(self) -> list[str]:
@@ -124,7 +138,7 @@ def _folders(module: str) -> Iterator[Path]:
 
 def _declared(path: Path) -> Iterator[tuple[str, Declared]]:
     try:
-        text = _STRING.sub("", path.read_text(encoding="utf-8"))
+        text = _STRING.sub(_first_line, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return
     found = list(_CLASS.finditer(text))
@@ -136,4 +150,11 @@ def _declared(path: Path) -> Iterator[tuple[str, Declared]]:
         bases = tuple(
             part.strip().partition("[")[0].rpartition(".")[2] for part in one[2].split(",") if "=" not in part
         )
-        yield one[1], Declared(bases, keywords.get("family", ""), keywords.get("name", ""), dict(_FIELD.findall(body)))
+        family, name = keywords.get("family", ""), keywords.get("name", "")
+        docstring = _DOCSTRING.match(body)
+        yield one[1], Declared(bases, family, name, dict(_FIELD.findall(body)), docstring[1] if docstring else "")
+
+
+def _first_line(string: re.Match[str]) -> str:
+    lines = string[0].strip('"').strip().splitlines()
+    return f'"""{lines[0] if lines else ""}"""'

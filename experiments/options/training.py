@@ -10,7 +10,7 @@ from prism_bench.experiments.options.option import Option, Panel, text_of
 from prism_bench.experiments.options.shown import ShownOptions
 from prism_bench.experiments.options.stored import FigureFormats, PluginOptions, Pool, StoreOptions
 from prism_bench.experiments.options.texts import LOGGERS, loggers, names, numbers, pairs
-from prism_bench.experiments.paper.names import SCALE_NAMES
+from prism_bench.experiments.paper.names import SCALES_FOR
 
 if TYPE_CHECKING:
     from prism_bench.experiments.paper.experiment import Experiment
@@ -76,7 +76,7 @@ class TrainingOptions(StoreOptions, PluginOptions, ShownOptions):
     scale: Annotated[
         str,
         Option(
-            completes=completion.words(*SCALE_NAMES),
+            completes=completion.words(*SCALES_FOR),
             help="How much computing: smoke, laptop, gpu or paper.",
         ),
     ] = "laptop"

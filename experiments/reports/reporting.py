@@ -161,9 +161,9 @@ def _experiments(names: tuple[str, ...], store: Path, studies: Collection[str]) 
 
 def write_tables(results: "Results", folder: Path, pictures: tuple[str, ...] = ("png",)) -> list[Path]:
     """Write a table in each format, after the pictures of its numbers; the paths."""
-    from prism_bench.analysis.report.write_report import draw, write_files
+    from prism_bench.analysis.report.write_report import draw, tables_unless_made
 
-    return [*draw(results, folder, pictures), *write_files(results)]
+    return [*draw(results, folder, pictures), *tables_unless_made(results)]
 
 
 def show_table(results: "Results", screen: Screen) -> None:

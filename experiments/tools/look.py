@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from prism_bench.experiments.mlflow_view.sync import SyncCount, sync
-from prism_bench.experiments.paper.scales import SCALES
-from prism_bench.experiments.store.inventory import check_store
-from prism_bench.prism.component import Component, load, load_members
+from prism_bench.experiments.options.sources import Sources
+from prism_bench.experiments.paper.names import SCALES_FOR
+from prism_bench.prism.component import Component, load, load_members, registered_packages
 from prism_bench.prism.errors import InputError, closest
+
+if TYPE_CHECKING:
+    from prism_bench.experiments.mlflow_view.sync import SyncCount
 
 
 def list_members(family: str | None, plugins: tuple[Path, ...]) -> dict[str, dict[str, str]]:
@@ -16,20 +19,32 @@ def list_members(family: str | None, plugins: tuple[Path, ...]) -> dict[str, dic
     Raises:
         InputError: there is no such family.
     """
-    load_members()
-    load(plugins)
     families = {
-        name: {member: kind.summary() for member, kind in sorted(members.items())}
-        for name, members in sorted(Component.members.items())
+        name: dict(sorted(members.items()))
+        for name, members in sorted(_members(plugins).items())
         if len(members) > 1 or name == "experiment"
     }
-    families["scale"] = {name: scales.summary for name, scales in SCALES.items()}
+    families["scale"] = SCALES_FOR
     if family is None:
         return families
     singular = {f"{name}s": name for name in families}.get(family, family)
     if singular not in families:
         raise InputError(f"there is no family {family!r}; {closest(family, families)}")
     return {singular: families[singular]}
+
+
+def _members(plugins: tuple[Path, ...]) -> dict[str, dict[str, str]]:
+    """The members of each family. Ours are as their text declares them, which spares importing them; others' code may
+    make its classes as it likes.
+    """
+    if not plugins and all(package.startswith("prism_bench.") for package in registered_packages()):
+        return Sources.of().summaries
+    load_members()
+    load(plugins)
+    return {
+        family: {name: kind.summary() for name, kind in members.items()}
+        for family, members in Component.members.items()
+    }
 
 
 def lines_of(families: dict[str, dict[str, str]]) -> list[str]:
@@ -40,11 +55,14 @@ def lines_of(families: dict[str, dict[str, str]]) -> list[str]:
     return [*lines, "", "`prism-bench list FAMILY` says what each is."]
 
 
-def sync_store(store: Path, say: Callable[[str], None]) -> SyncCount:
+def sync_store(store: Path, say: Callable[[str], None]) -> "SyncCount":
     """Rebuild the MLflow view.
 
     Raises:
         InputError: there is no store.
     """
+    from prism_bench.experiments.mlflow_view.sync import sync
+    from prism_bench.experiments.store.inventory import check_store
+
     check_store(store, "name one with --store")
     return sync(store.absolute(), say)

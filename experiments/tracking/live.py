@@ -36,6 +36,11 @@ class LiveView:
         self._looked: dict[str, float] = {}
         self._begun: set[str] = set()
 
+    @property
+    def complete(self) -> bool:
+        """Whether every tracker shows all that it was told."""
+        return all(tracker.complete for tracker in self.trackers)
+
     def started(self, stage: Stage) -> None:
         """See `StageObserver`."""
         for cell in self._by_training.get(str(stage.address), []):

@@ -57,6 +57,11 @@ class Tracker:
         tracker._warned = self._warned
         return tracker
 
+    @property
+    def complete(self) -> bool:
+        """Whether all that it was told is shown."""
+        return self._view is not None and not self._warned and not self._unlogged
+
     def begin(self, plan: Plan) -> None:
         """Make what shows the plan, or go on with that of an earlier time."""
         if self._view_of is not None:

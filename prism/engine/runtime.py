@@ -104,6 +104,18 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, as_json(value))
 
 
+def keep_json(path: Path, value: Any) -> bool:
+    """Write JSON unless the file holds just that already, and stays as it is; whether it was written."""
+    data = as_json(value)
+    try:
+        held = path.read_bytes() == data
+    except OSError:
+        held = False
+    if not held:
+        write_bytes(path, data)
+    return not held
+
+
 def as_json(value: Any) -> bytes:
     """The bytes of a JSON file of ours."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from prism_bench.prism.conditioning.aggregators import Aggregator
 from prism_bench.prism.patch_diffusion.denoiser import INPUT_CHANNELS, Denoiser
 from prism_bench.prism.patch_diffusion.patches import Patches
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
 
 BACKWARD = 2
 """A backward pass takes about twice the operations of its forward pass."""
@@ -61,10 +64,17 @@ class Networks:
         return own if self.aggregator.tokens else own + 2 * self._width * channels
 
 
+def _counter() -> "FlopCounterMode":
+    # Imported where something is counted: it takes longer than the count.
+    from torch.utils.flop_counter import FlopCounterMode
+
+    return FlopCounterMode(display=False)
+
+
 @lru_cache(maxsize=256)
 def _denoiser(denoiser: Denoiser, resolution: int, side: int, width: int = 0, k: int = 0) -> float:
     """Operations of one forward pass of one patch, unconditional or attending to k tokens of a width."""
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.device("meta"), torch.no_grad(), _counter() as counter:
         unet = denoiser.build(resolution, width, tokens=True) if width else denoiser.build(resolution, 0)
         tokens = torch.empty(1, k, width) if width else None
         unet.eval()(torch.empty(1, INPUT_CHANNELS, side, side), torch.empty(1), tokens)
@@ -74,7 +84,7 @@ def _denoiser(denoiser: Denoiser, resolution: int, side: int, width: int = 0, k:
 @lru_cache(maxsize=256)
 def _aggregator(aggregator: Aggregator, embedding_dim: int, channels: int, k: int) -> float:
     """Operations of aggregating k neighbours of one image."""
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.device("meta"), torch.no_grad(), _counter() as counter:
         neighbours, mask = torch.empty(1, k, embedding_dim), torch.empty(1, k, dtype=torch.bool)
         aggregator.build(embedding_dim, channels).eval()(neighbours, mask)
     return float(counter.get_total_flops())
