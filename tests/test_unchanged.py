@@ -1,6 +1,8 @@
 """What was made of the same things before is neither drawn nor written again."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from tiny import RUN
 
 from prism_bench.analysis import files, unchanged
 from prism_bench.analysis.unchanged import unless_made
+from prism_bench.experiments.mlflow_view import connection
 
 
 def made(folder: Path, *made_of: object) -> int:
@@ -39,6 +42,13 @@ def test_files_are_made_where_what_they_are_made_of_or_they_themselves_changed(
     assert made(tmp_path, 2) == 6
 
 
+def looks(store: Path) -> dict[Path, tuple[int, ...]]:
+    """How every file of a store looks, by inode and time; of a plan that is asked for again the time changes."""
+    files = {path: path.stat() for path in store.rglob("*") if path.is_file()}
+    asked = {path for path in files if path.parent.parent.name == "experiments"}
+    return {path: (it.st_ino, 0 if path in asked else it.st_mtime_ns) for path, it in files.items()}
+
+
 def test_a_second_run_draws_and_writes_nothing(cli: Cli, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of equal bytes would hide a drawing, so that figures are counted."""
     drawn: list[Path] = []
@@ -48,13 +58,56 @@ def test_a_second_run_draws_and_writes_nothing(cli: Cli, store: Path, monkeypatc
         lambda figure, path, dpi=None: drawn.append(path) or write(figure, path, dpi),
     )
     assert cli(RUN).code == 0
-    before = {path: path.stat().st_mtime_ns for path in (store / "reports").rglob("*") if path.is_file()}
+    before = looks(store)
     count = len(drawn)
     assert {"overview.png", "intervals.png", "training-curves.png"} <= {path.name for path in before}
+    monkeypatch.setattr(
+        "prism_bench.analysis.report.write_report.write_files", lambda *_: pytest.fail("the tables say the same")
+    )
     said = cli(RUN)
     assert said.code == 0, said.err
     assert len(drawn) == count
-    assert {path: path.stat().st_mtime_ns for path in (store / "reports").rglob("*") if path.is_file()} == before
+    assert looks(store) == before
+    monkeypatch.undo()
+    monkeypatch.chdir(store.parent)
+    monkeypatch.setattr(
+        "prism_bench.analysis.figures.drawing.write_figure",
+        lambda figure, path, dpi=None: drawn.append(path) or write(figure, path, dpi),
+    )
     next(path for path in before if path.name == "overview.png").unlink()
     assert cli(RUN).code == 0
     assert [path.name for path in drawn[count:]] == ["overview.png"]
+
+
+def test_mlflow_is_opened_where_it_may_lack_something(cli: Cli, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = RUN.replace("--no-mlflow ", "").replace("patchd|prism", "patchd")
+    assert cli(line).code == 0
+    opened: list[int] = []
+    connect = connection.connect
+    monkeypatch.setattr(
+        "prism_bench.experiments.mlflow_view.tracker.connect", lambda *given: opened.append(1) or connect(*given)
+    )
+
+    def runs() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(store / "mlflow.db")) as database:
+            query = "select name, status from runs where lifecycle_stage = 'active' order by name"
+            return database.execute(query).fetchall()
+
+    def again() -> int:
+        opened.clear()
+        assert cli(line).code == 0
+        return len(opened)
+
+    first, before = runs(), looks(store)
+    assert {status for _, status in first} == {"FINISHED"}
+    assert again() == 0
+    assert looks(store) == before
+    with closing(sqlite3.connect(store / "mlflow.db")) as database:
+        database.execute("update runs set lifecycle_stage = 'deleted'")
+        database.commit()
+    assert (runs(), again(), runs()) == ([], 1, first)
+    assert again() == 0
+    (store / "mlflow.shown").write_text("{")
+    assert (again(), again()) == (1, 0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/another.db")
+    assert (again(), again()) == (1, 1)  # nobody knows who else writes to it
