@@ -187,6 +187,9 @@ class SimulatedPool:
     probe = None
     imports = False
 
+    def begin(self) -> None:
+        """See `Pool`: nothing can be done before."""
+
     def __enter__(self) -> Self:
         return self
 

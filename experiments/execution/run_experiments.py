@@ -67,6 +67,8 @@ def _run(prepared: Prepared) -> bool:
     plans, store, mlflow = prepared.plans, prepared.store, prepared.options.mlflow
     watched = mlflow and bool(prepared.survey.todo)
     write_plans(plans, store)
+    if prepared.survey.todo:
+        prepared.pool.begin()
     shown = ShownNote(store.root)
     views = _views(prepared, mlflow_now=watched)
     outcome: Ending = "KILLED"

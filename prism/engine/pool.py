@@ -107,6 +107,9 @@ class Pool(Protocol):
     def imports(self) -> bool:
         """Whether stages are made in other processes, which must be able to import what they are made of."""
 
+    def begin(self) -> None:
+        """Get ready in the background, before it is entered; it may be left out."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

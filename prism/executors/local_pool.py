@@ -17,13 +17,17 @@ from prism_bench.prism.engine.pool import Answer, attempt, prepare_process
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.engine.store import Store
+from prism_bench.prism.executors.process_start import begin, context_for, take_environment
 from prism_bench.prism.executors.slots import Slot, Slots
 
 PATIENCE = 20.0
 """Seconds that a stopping worker has to write its checkpoint."""
 
 
-def _serve(connection: Connection, root: Path, runtime: Runtime, plugins: tuple[Path, ...]) -> None:
+def _serve(
+    connection: Connection, root: Path, runtime: Runtime, plugins: tuple[Path, ...], environment: dict[str, str]
+) -> None:
+    take_environment(environment)
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -34,6 +38,8 @@ def _serve(connection: Connection, root: Path, runtime: Runtime, plugins: tuple[
     with contextlib.suppress(EOFError, BrokenPipeError):
         while (stage := connection.recv()) is not None:
             connection.send(attempt(stage, store, runtime, stop))
+    # All is written, and taking down what torch has loaded takes longer than to go.
+    os._exit(0)
 
 
 def _follow(stop: threading.Event) -> None:
@@ -73,6 +79,11 @@ class LocalPool:
     def one(cls, store: Store, runtime: Runtime, plugins: tuple[Path, ...] = (), *, here: bool = False) -> Self:
         """A pool of one place. here: this process is that place."""
         return cls(store, Slots.one(runtime, here=here), plugins)
+
+    def begin(self) -> None:
+        """See `Pool`."""
+        if not self.slots.here:
+            begin(self.slots.places[-1].runtime)
 
     def __enter__(self) -> Self:
         return self
@@ -133,11 +144,9 @@ class LocalPool:
         return min(free, key=lambda slot: id(slot) not in started, default=None)
 
     def _start(self, slot: Slot) -> _Worker:
-        # Libraries read this when they are loaded, which in a worker is before any code of ours.
-        os.environ["OMP_NUM_THREADS"] = str(slot.runtime.threads)
-        context = multiprocessing.get_context("spawn")
+        context = context_for(slot.runtime)
         ours, theirs = context.Pipe()
-        arguments = (theirs, self.store.root, slot.runtime, self.plugins)
+        arguments = (theirs, self.store.root, slot.runtime, self.plugins, dict(os.environ))
         process = context.Process(target=_serve, args=arguments, daemon=True)
         process.start()
         theirs.close()

@@ -54,6 +54,9 @@ class RayPool:
     _without: dict[bool, float] = field(default_factory=dict)
     """Since when no node can make stages that need a GPU (True), or others."""
 
+    def begin(self) -> None:
+        """See `Pool`: nothing can be done before."""
+
     def __enter__(self) -> Self:
         self._command = Lease(self.store.root / "locks" / f"ray-{uuid.uuid4().hex}")
         self._command.acquire()

@@ -70,6 +70,9 @@ class SlurmPool:
     def __str__(self) -> str:
         return f"jobs ({self.terms.directives}) and {self.local}"
 
+    def begin(self) -> None:
+        """See `Pool`: nothing can be done before."""
+
     def __enter__(self) -> Self:
         self.board.open()
         self.local.__enter__()
