@@ -95,7 +95,7 @@ tracker.finish("FINISHED")
 
 def test_four_equal_commands_make_one_run_for_each_cell(planned: Path, tracking: str) -> None:
     said = all_of([program(COMMAND, "here", planned, MLFLOW_TRACKING_URI=tracking) for _ in range(4)])
-    assert set("".join(said).splitlines()) <= {"Preparing MLflow (once per store, a few seconds) ..."}
+    assert set("".join(said).splitlines()) <= {"Preparing MLflow (once for each of its versions, a few seconds) ..."}
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking or f"sqlite:///{planned}/mlflow.db")

@@ -111,10 +111,7 @@ def row_of_log(images: int, **more: Any) -> str:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database: making one takes seconds, copying one does not."""
     store = tmp_path_factory.mktemp("template")
-    said: list[str] = []
-    connect(store, said.append)
-    assert said == ["Preparing MLflow (once per store, a few seconds) ..."]
-    assert not list(store.glob(".*")), "the database is made under another name, which must be gone"
+    connect(store, lambda _: None)
     return store / "mlflow.db"
 
 

@@ -9,15 +9,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prism_bench.experiments.databases import alone_in, check_driver, is_database
+from prism_bench.experiments.mlflow_view.empty_database import make_database, sqlite_uri
 from prism_bench.experiments.reports.run_addresses import DATABASE
-from prism_bench.prism.engine.runtime import TEMPORARY
 from prism_bench.prism.errors import ComputeError, InputError, first_line, without_passwords
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ _QUIET_AND_QUICK = {
 
 def tracking_uri(store: Path) -> str:
     """MLFLOW_TRACKING_URI where it is set, else the absolute SQLite URI of the database inside the store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(database_path(store))
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(database_path(store))
 
 
 def database_path(store: Path) -> Path:
@@ -45,7 +44,7 @@ def database_path(store: Path) -> Path:
 
 def is_inside(store: Path) -> bool:
     """Whether MLflow's database is the one inside the store, which this program made and may make anew."""
-    return tracking_uri(store) == _sqlite_uri(database_path(store))
+    return tracking_uri(store) == sqlite_uri(database_path(store))
 
 
 def artifact_location(store: Path, experiment: str) -> str | None:
@@ -102,8 +101,6 @@ def connect(store: Path, say: Callable[[str], None]) -> "MlflowClient":
     ours = is_inside(store)
     if ours:
         _check_file(path)
-        if not path.exists() or path.stat().st_size == 0:
-            say("Preparing MLflow (once per store, a few seconds) ...")
     from mlflow import MlflowClient
 
     # Its INFO lines tell of table migrations, in the middle of our progress display.
@@ -139,10 +136,6 @@ def every(page: Callable[[str | None], Any]) -> list[Any]:
     return items
 
 
-def _sqlite_uri(path: Path) -> str:
-    return f"sqlite:///{path.as_posix()}"
-
-
 def _check_file(path: Path) -> None:
     """Open the file with sqlite3 first: MLflow retries a hopeless one for 100 seconds."""
     existed = path.exists()
@@ -164,13 +157,7 @@ def _prepare_own(path: Path, uri: str, say: Callable[[str], None]) -> None:
     root = (path.parent / ARTIFACTS / "Default").as_uri()
     with alone_in(uri):
         if path.stat().st_size == 0:
-            # Made under another name: a process killed on the way must not leave half a schema behind.
-            fresh = path.with_name(f".{DATABASE}.{uuid.uuid4().hex}{TEMPORARY}")
-            try:
-                SqlAlchemyStore(_sqlite_uri(fresh), root).engine.dispose()  # type: ignore[no-untyped-call]
-                fresh.replace(path)
-            finally:
-                fresh.unlink(missing_ok=True)
+            make_database(path, root, say)
             return
         try:
             SqlAlchemyStore(uri, root)  # type: ignore[no-untyped-call]

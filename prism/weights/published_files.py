@@ -86,7 +86,12 @@ def own_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Where fetched weights are kept: `weights` in PRISM_BENCH_CACHE, or in the user's cache folder."""
+    """Where fetched weights are kept."""
+    return user_cache("weights")
+
+
+def user_cache(name: str) -> Path:
+    """A folder for what can be had again: in PRISM_BENCH_CACHE, or in the user's cache folder."""
     home = os.environ.get(CACHE_VARIABLE)
     base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prism-bench"
-    return base / "weights"
+    return base / name
