@@ -21,6 +21,8 @@ STEPS = 10
 """Blocks that are added before a restart."""
 RESTARTS = 30
 """After so many LAPACK finds them after all."""
+SPENT = 1e-14
+"""What a product may add, as a share of the largest, and be rounding."""
 TOLERANCE = 1e-13
 """The largest residual |A v - a v| of an eigenpair, as a share of the largest eigenvalue; a gap divides it."""
 
@@ -80,12 +82,14 @@ def leading_eigenvectors(matrix: Matrix, count: int) -> Matrix:
         return _by_lapack(matrix, count)
     basis, images = (np.empty((len(matrix), widest)) for _ in range(2))
     fresh, done = np.linalg.qr(numpy_rng(0, "principal axes").standard_normal((len(matrix), BLOCK)))[0], 0
+    largest = 0.0
     for _ in range(RESTARTS):
         while done + BLOCK <= widest:
             new = slice(done, done + BLOCK)
             done += BLOCK
             basis[:, new], images[:, new] = fresh, matrix @ fresh
-            fresh = _orthogonal(images[:, new], basis[:, :done])
+            largest = max(largest, float(np.linalg.norm(images[:, new], axis=0).max()))
+            fresh = _orthogonal(images[:, new], basis[:, :done], SPENT * largest)
         values, vectors = np.linalg.eigh(basis[:, :done].T @ images[:, :done])
         values, vectors = values[::-1][:kept], vectors[:, ::-1][:, :kept]
         basis[:, :kept], images[:, :kept] = basis[:, :done] @ vectors, images[:, :done] @ vectors
@@ -96,11 +100,17 @@ def leading_eigenvectors(matrix: Matrix, count: int) -> Matrix:
     return _by_lapack(matrix, count)
 
 
-def _orthogonal(block: Matrix, basis: Matrix) -> Matrix:
+def _orthogonal(block: Matrix, basis: Matrix, nothing: float) -> Matrix:
     """What a block adds to an orthonormal basis, orthonormal itself.
 
-    Twice: where a direction is there already only rounding is left, which must be made orthogonal, too.
+    nothing: what is no longer than this is rounding, and gives way to directions drawn at random.
     """
+    block, triangle = np.linalg.qr(block - basis @ (basis.T @ block))
+    spent = np.abs(np.diagonal(triangle)) <= nothing
+    if spent.any():
+        drawn = numpy_rng(0, "principal axes", basis.shape[1]).standard_normal(block.shape)
+        block = np.where(spent, drawn / np.sqrt(len(drawn)), block)
+    # Again, for what the first time left of the basis by rounding.
     for _ in range(2):
         block = np.linalg.qr(block - basis @ (basis.T @ block))[0]
     return block

@@ -85,7 +85,8 @@ def _by_covariance(rows: npt.NDArray[Any], blocks: list[slice], mean: Matrix) ->
         centred = read_rows(rows, block) - mean
         covariance += centred.T @ centred
     deviations = np.sqrt(np.diagonal(covariance) / (len(rows) - 1))
-    live = np.flatnonzero(deviations)
+    # Those of a feature that is the same for all are the rounding of its mean.
+    live = np.flatnonzero(deviations > len(rows) * EPSILON * np.abs(mean))
     correlations = covariance[np.ix_(live, live)] / np.outer(deviations[live], (len(rows) - 1) * deviations[live])
     root = _root(correlations, SINGULAR)
     if root is None:
