@@ -33,7 +33,7 @@ PAIRS = 2**17
 """Pairs of a query and a candidate at a time."""
 NUMBERS = 2**16
 """Numbers of float64 at a time where pairs are compared exactly: as many as a processor's cache holds."""
-SPARE = 17
+SPARE = 8
 """Candidates beyond k: one for the query itself, the others for what float32 takes for farther than it is."""
 APPROXIMATE = 256
 """Candidates that an index is asked for, whatever k, so that top-k lists are nested."""
@@ -155,8 +155,9 @@ class ExactSearch(_Candidates):
         unclear = (close[:, :-1] | close[:, 1:]) & (near <= near[:, self.k - 1, None] + apart)
         row, column = np.nonzero(unclear)
         near[row, column] = self.squared(rows[row], ids[row, column]) * self.scale**2
-        found, ordered = self._first(ids, near)
-        return found, (wide == len(self.gallery)) | (ordered[:, -1] + apart[:, 0] < unlisted)
+        again = unclear.any(axis=1)
+        ids[again, : self.k], near[again, : self.k] = self._first(ids[again], near[again])
+        return ids[:, : self.k], (wide == len(self.gallery)) | (near[:, self.k - 1] + apart[:, 0] < unlisted)
 
     def _rounding(self, queries: Vectors, farthest: Distances) -> Distances:
         """How far a squared distance in float32 may be off, for what is no farther from a query than its k-th nearest.

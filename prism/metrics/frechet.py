@@ -7,7 +7,7 @@ symmetric A^T S2 A; and with S2 = B B^T they are the squared singular values of 
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ NEGLIGIBLE = 1e-6
 @dataclass(frozen=True, kw_only=True)
 class FrechetDistance(ReferenceMetric, name="frechet"):
     """Fréchet distance of the encoder's features. Biased upwards at small n, so compare at equal n only."""
+
+    version: ClassVar[int] = 2
 
     @override
     def of_reference(self, reference: Vectors) -> Facts:
