@@ -33,7 +33,7 @@ PAIRS = 2**17
 """Pairs of a query and a candidate at a time."""
 NUMBERS = 2**16
 """Numbers of float64 at a time where pairs are compared exactly: as many as a processor's cache holds."""
-SPARE = 8
+SPARE = 4
 """Candidates beyond k: one for the query itself, the others for what float32 takes for farther than it is."""
 APPROXIMATE = 256
 """Candidates that an index is asked for, whatever k, so that top-k lists are nested."""
