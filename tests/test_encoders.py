@@ -11,6 +11,7 @@ import torch
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.encoders import principal
 from prism_bench.prism.encoders.base import Embed, Encoder
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite, EfficientNetLite0, EfficientNetLite2, preprocess
 from prism_bench.prism.encoders.pca import PixelsPCA
@@ -201,6 +202,49 @@ def test_components_are_the_same_in_each_fit_and_capped(faces: Pixels) -> None:
     assert one.shape == (300, 64)
     tiny = faces[:, :, :4, :4]
     assert PixelsPCA().load(tiny, "cpu")(tiny).shape == (300, 48)
+
+
+def slow_components(gallery: Pixels, components: int) -> np.ndarray:
+    """The gallery along all eigenvectors of its covariance, the largest variances kept, but for signs."""
+    flat = gallery.reshape(len(gallery), -1) / 255
+    centred = flat - flat.mean(axis=0)
+    return np.abs(centred @ np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :components])
+
+
+@pytest.mark.parametrize("images", [900, 720], ids=["more images than pixels", "more pixels than images"])
+def test_the_leading_components_alone_are_those_of_all_eigenvectors(
+    images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the rounding of the float32 that comes out: residuals are 1e-13 of the largest variance."""
+    gallery = ToyFaces(size=images).build().images
+    expected = slow_components(gallery, 10)
+    by_lapack = PixelsPCA(components=10).load(gallery, "cpu")(gallery)
+    monkeypatch.setattr(principal, "DENSE", 100)
+    monkeypatch.setattr(principal, "_by_lapack", lambda *_: pytest.fail("the iteration did not end"))
+    found = PixelsPCA(components=10).load(gallery, "cpu")(gallery)
+    for vectors in (by_lapack, found):
+        np.testing.assert_allclose(np.abs(vectors), expected, atol=3e-7 * expected.max())
+    np.testing.assert_array_equal(found, PixelsPCA(components=10).load(gallery, "cpu")(gallery))
+
+
+def test_images_of_few_directions_have_components_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five pictures again and again, and one alone: the iteration runs out of directions."""
+    monkeypatch.setattr(principal, "DENSE", 100)
+    monkeypatch.setattr(principal, "_by_lapack", lambda *_: pytest.fail("the iteration did not end"))
+    few = ToyFaces(size=5).build().images[np.arange(900) % 5]
+    vectors = PixelsPCA(components=10).load(few, "cpu")(few)
+    expected = slow_components(few, 10)
+    np.testing.assert_allclose(np.abs(vectors[:, :4]), expected[:, :4], atol=3e-7 * expected.max())
+    np.testing.assert_allclose(vectors[:, 4:], 0, atol=1e-6)
+    flat = few[np.zeros(900, np.int64)]
+    np.testing.assert_allclose(PixelsPCA(components=10).load(flat, "cpu")(flat), 0, atol=1e-6)
+
+
+def test_covariances_of_levels_are_whole_numbers_without_rounding() -> None:
+    rng = np.random.default_rng(0)
+    for levels in (np.zeros((3, 3000), np.uint8), rng.integers(0, 256, (40, 3000), dtype=np.uint8)):
+        shifted = levels.astype(np.int64) - 128
+        np.testing.assert_array_equal(principal._gram(levels), shifted @ shifted.T)
 
 
 def test_components_need_a_gallery_and_a_positive_number() -> None:

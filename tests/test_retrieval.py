@@ -144,3 +144,31 @@ def test_an_index_that_does_not_suit_the_data_says_so() -> None:
         FaissIndex(factory="PQ1").search(VECTORS, GALLERY, 3)
     with pytest.raises(ComputeError, match=r"IVF8,Flat finds only \d+ of 30 neighbours of image \d+; .*nprobe"):
         FaissIndex(factory="IVF8,Flat").search(VECTORS, GALLERY, 30)(np.arange(60))
+
+
+def test_only_what_float32_cannot_tell_apart_is_compared_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far-apart vectors need no second look; clusters of near-equal ones do, and come out as from float64 alone."""
+    rng = np.random.default_rng(5)
+    centres = rng.standard_normal((100, 12))
+    apart = centres.astype(np.float32)
+    clusters = np.repeat(centres[:40], 5, axis=0) + 1e-7 * rng.standard_normal((200, 12))
+    compared: list[int] = []
+    squared = ExactSearch.squared
+    monkeypatch.setattr(
+        ExactSearch, "squared", lambda self, rows, ids: compared.append(len(rows)) or squared(self, rows, ids)
+    )
+    for exclude_self in (False, True):
+        for vectors, close in ((apart, False), (clusters.astype(np.float32), True)):
+            gallery = np.arange(len(vectors))
+            expected = reference.neighbours(vectors.astype(np.float64), gallery.tolist(), 6, exclude_self=exclude_self)
+            compared.clear()
+            assert table(vectors, gallery, 6, exclude_self=exclude_self).tolist() == expected
+            asked = len(vectors) * 6
+            assert sum(compared) > 0.6 * asked if close else sum(compared) < 0.05 * asked
+
+
+def test_a_query_far_from_all_is_answered_as_by_float64() -> None:
+    """The rounding that a query's own length brings is larger than what lies between its neighbours."""
+    vectors = np.concatenate([RNG.standard_normal((150, 16)), 1e4 * np.ones((2, 16))]).astype(np.float32)
+    expected = reference.neighbours(vectors.astype(np.float64), list(range(150)), 5)
+    assert table(vectors, np.arange(150), 5).tolist() == expected

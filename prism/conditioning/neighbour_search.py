@@ -31,9 +31,9 @@ BLOCK = 8192
 """Vectors centred at a time."""
 PAIRS = 2**17
 """Pairs of a query and a candidate at a time."""
-NUMBERS = 2**22
-"""Numbers of float64 at a time where pairs are compared exactly."""
-SPARE = 17
+NUMBERS = 2**16
+"""Numbers of float64 at a time where pairs are compared exactly: as many as a processor's cache holds."""
+SPARE = 4
 """Candidates beyond k: one for the query itself, the others for what float32 takes for farther than it is."""
 APPROXIMATE = 256
 """Candidates that an index is asked for, whatever k, so that top-k lists are nested."""
@@ -60,8 +60,13 @@ class _Candidates:
         self.vectors, self.gallery, self.k = vectors, gallery, k
         self.exclude_self, self.threads = exclude_self, threads
         parts = [gallery[start : start + BLOCK] for start in range(0, len(gallery), BLOCK)]
-        self.mean = sum(vectors[part].sum(axis=0, dtype=np.float64) for part in parts) / len(gallery)
-        largest = max(float(np.abs(vectors[part] - self.mean).max()) for part in parts)
+        total, low, high = np.zeros(vectors.shape[1]), np.inf, -np.inf
+        for part in parts:
+            taken = vectors[part]
+            total += taken.sum(axis=0, dtype=np.float64)
+            low, high = np.minimum(low, taken.min(axis=0)), np.maximum(high, taken.max(axis=0))
+        self.mean = total / len(gallery)
+        largest = float(np.maximum(high - self.mean, self.mean - low).max())
         # A power of two, which rounds nothing: squares of very large and very small numbers stay within float32.
         self.scale = float(np.ldexp(1.0, -int(np.frexp(largest)[1])))
 
@@ -78,21 +83,26 @@ class _Candidates:
         A position of -1 proposes nothing; its distance is infinite, as the query's own where it is excluded.
         """
         ids = self.gallery[positions]
-        squared = self._squared(rows, ids)
-        squared[positions < 0] = np.inf
-        if self.exclude_self:
-            squared[ids == rows[:, None]] = np.inf
-        order = np.lexsort((ids, squared), axis=1)[:, : self.k]
-        return np.take_along_axis(ids, order, axis=1), np.take_along_axis(squared, order, axis=1)
+        squared = self.squared(np.repeat(rows, ids.shape[1]), ids.ravel()).reshape(ids.shape)
+        squared[(positions < 0) | self._excluded(rows, ids)] = np.inf
+        return self._first(ids, squared)
 
-    def _squared(self, rows: Ids, ids: Ids) -> Distances:
-        """Squared distances of each row to its candidates, float64; those that differ by rounding alone are equal."""
-        squared = np.empty(ids.shape)
-        step = max(1, NUMBERS // (ids.shape[1] * self.vectors.shape[1]))
+    def _excluded(self, rows: Ids, ids: Ids) -> npt.NDArray[np.bool_]:
+        return (ids == rows[:, None]) if self.exclude_self else np.zeros(ids.shape, bool)
+
+    def _first(self, ids: Ids, distances: Distances) -> tuple[Ids, Distances]:
+        """The k nearest, equal ones by id."""
+        order = np.lexsort((ids, distances), axis=1)[:, : self.k]
+        return np.take_along_axis(ids, order, axis=1), np.take_along_axis(distances, order, axis=1)
+
+    def squared(self, rows: Ids, ids: Ids) -> Distances:
+        """Squared distances of rows to as many others, float64 [p]; those that differ by rounding alone are equal."""
+        squared = np.empty(len(rows))
+        step = max(1, NUMBERS // self.vectors.shape[1])
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
-            apart = self.vectors[rows[part], None].astype(np.float64) - self.vectors[ids[part]]
-            squared[part] = np.einsum("bkd,bkd->bk", apart, apart)
+            apart = np.subtract(self.vectors[rows[part]], self.vectors[ids[part]], dtype=np.float64)
+            squared[part] = np.einsum("pd,pd->p", apart, apart)
         mantissa, exponent = np.frexp(squared)
         rounded: Distances = np.ldexp(np.round(np.ldexp(mantissa, 40)), exponent - 40)
         return rounded
@@ -113,6 +123,7 @@ class ExactSearch(_Candidates):
         size = max(1, GALLERY_BYTES // (4 * vectors.shape[1]))
         self._starts = range(0, len(gallery), size)
         self._whole = self.seen(gallery) if len(self._starts) == 1 else None
+        self._longest = np.inf if self._whole is None else float(np.linalg.norm(self._whole, axis=1).max()) * (1 + 1e-6)
 
     def __call__(self, rows: Ids) -> Ids:
         """The k nearest of some rows, int64 [b, k], nearest first."""
@@ -128,18 +139,38 @@ class ExactSearch(_Candidates):
         return found
 
     def _nearest(self, rows: Ids, wide: int) -> tuple[Ids, npt.NDArray[np.bool_]]:
-        """The k nearest by `wide` candidates, and whether no other can be among them."""
+        """The k nearest by `wide` candidates, and whether no other can be among them.
+
+        float64 decides between those alone that float32 cannot tell apart, or not from the k-th.
+        """
         queries = self.seen(rows)
         distances, positions = self._proposed(queries, wide)
-        ids, squared = self.ordered(rows, positions)
-        if wide == len(self.gallery):
-            return ids, np.ones(len(rows), bool)
-        farthest = squared[:, -1] * self.scale**2
-        # What is no nearer than the farthest found lies no further from the mean than this.
-        reach = 2 * np.linalg.norm(queries.astype(np.float64), axis=1) + np.sqrt(farthest)
-        # Of sums of d products by way of |q|^2 - 2qx + |x|^2, and of the vectors themselves.
-        rounding = (queries.shape[1] + 8) * 2.0**-24 * reach**2
-        return ids, farthest + rounding < distances.max(axis=1)
+        ids, unlisted = self.gallery[positions], distances[:, -1].astype(np.float64)
+        near = np.where(self._excluded(rows, ids), np.inf, distances.astype(np.float64))
+        if self.exclude_self:
+            order = np.argsort(near, axis=1, kind="stable")
+            ids, near = np.take_along_axis(ids, order, axis=1), np.take_along_axis(near, order, axis=1)
+        apart = 2 * self._rounding(queries, near[:, self.k - 1])[:, None]
+        close = np.pad(np.diff(near, axis=1) <= apart, ((0, 0), (1, 1)))
+        unclear = (close[:, :-1] | close[:, 1:]) & (near <= near[:, self.k - 1, None] + apart)
+        row, column = np.nonzero(unclear)
+        near[row, column] = self.squared(rows[row], ids[row, column]) * self.scale**2
+        again = unclear.any(axis=1)
+        ids[again, : self.k], near[again, : self.k] = self._first(ids[again], near[again])
+        return ids[:, : self.k], (wide == len(self.gallery)) | (near[:, self.k - 1] + apart[:, 0] < unlisted)
+
+    def _rounding(self, queries: Vectors, farthest: Distances) -> Distances:
+        """How far a squared distance in float32 may be off, for what is no farther from a query than its k-th nearest.
+
+        Of sums of d products by way of |q|^2 - 2qx + |x|^2, and of the vectors themselves, [b].
+        """
+        share, lengths = (queries.shape[1] + 8) * 2.0**-24, np.linalg.norm(queries.astype(np.float64), axis=1)
+        known, found = np.clip(farthest, 0, None), np.zeros(len(queries))
+        # The farthest is known up to rounding itself, and lies no further from the mean than this.
+        for _ in range(2):
+            reach = np.minimum(2 * lengths + np.sqrt(known + 2 * found), lengths + self._longest)
+            found = share * reach**2
+        return found
 
     def _proposed(self, queries: Vectors, wide: int) -> tuple[Vectors, Ids]:
         """The nearest `wide` in float32: squared distances and positions in the gallery."""

@@ -177,13 +177,15 @@ def image_embedder(
     import torch
     from PIL import Image
 
-    threads = ThreadPoolExecutor(max(1, torch.get_num_threads()), "preprocess")
+    threads = torch.get_num_threads()
+    # Handing pictures over costs more than it gains where there is nobody to hand them to.
+    each = map if threads <= 1 else ThreadPoolExecutor(threads, "preprocess").map
 
     def picture(image: Pixels) -> "Tensor":
         return preprocess(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))))
 
     def forward(images: Pixels) -> "Tensor":
-        pictures = torch.stack(list(threads.map(picture, images)))
+        pictures = torch.stack(list(each(picture, images)))
         with _precision(precision, device):
             vectors: Tensor = network.encode_image(pictures.to(device))
         return vectors

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.encoders.base import Embed, Encoder, Vectors
+from prism_bench.prism.encoders.principal import principal_axes
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.sources import WHOLE, Sources, differs
 
@@ -36,26 +37,17 @@ class PixelsPCA(Encoder, name="pixels-pca"):
         return retrieval[:: max(1, -(-len(retrieval) // FIT_ON))]
 
     def load(self, gallery: Pixels | None, device: str) -> Embed:
-        """Fit on `gallery`, by the eigenvectors of its covariance (float64; signs fixed, so deterministic)."""
+        """Fit on `gallery`, by the eigenvectors of its covariance: see `principal_axes`."""
         if gallery is None:
             raise ValueError("pixels-pca is fitted on the retrieval set: pass its images")
         flat = gallery[self.fitted_on(np.arange(len(gallery)))].reshape(-1, int(np.prod(gallery.shape[1:])))
-        scaled = flat.astype(np.float64) / 255
-        mean = scaled.mean(axis=0)
-        # The smaller of the two Gram matrices has the same leading eigenvectors, up to the map by the data.
-        centred = scaled - mean
-        if len(centred) >= centred.shape[1]:
-            _, basis = np.linalg.eigh(centred.T @ centred)
-            axes = basis[:, ::-1][:, : self.components]
-        else:
-            _, basis = np.linalg.eigh(centred @ centred.T)
-            axes = centred.T @ basis[:, ::-1][:, : min(self.components, max(len(centred) - 1, 1))]
-            axes = axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-12)
-        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+        mean, axes = principal_axes(flat, self.components)
+        axes /= 255
+        offset = mean @ axes
 
         def embed(images: Pixels) -> Vectors:
-            pixels = images.reshape(len(images), -1).astype(np.float64) / 255
-            vectors: Vectors = ((pixels - mean) @ axes).astype(np.float32)
+            levels = images.reshape(len(images), -1).astype(np.float64)
+            vectors: Vectors = (levels @ axes - offset).astype(np.float32)
             return vectors
 
         return embed

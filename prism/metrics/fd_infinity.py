@@ -1,7 +1,7 @@
 """FD-infinity: the Fréchet distance without the bias of a finite sample (Chong and Forsyth 2020, arXiv:1911.07023)."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ class FrechetInfinity(FeatureMetric, name="fd-infinity"):
     Differs from the publication: plain random subsets and noise, no Sobol sequences.
     """
 
+    version: ClassVar[int] = 2
     points: int = 15
 
     def __post_init__(self) -> None:
