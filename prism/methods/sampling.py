@@ -141,7 +141,7 @@ class UniPC(ODESampler, name="unipc"):
     """
 
     sources: ClassVar[Sources] = {
-        OF_ITSELF: left_open("the sampler is not named; Heun is EDM's, and this one needs a third as many evaluations"),
+        OF_ITSELF: left_open("the sampler is not named; Heun is EDM's, and this one needs a third as many"),
         "sigma_min": left_open("the noise levels of sampling are not named; 2.5 steps of an 8-bit image"),
         "rho": left_open("the noise levels of sampling are not named; nearly geometric"),
     }
