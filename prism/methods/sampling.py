@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -116,17 +116,72 @@ class DPMSolverPP2M(ODESampler, name="dpm++2m"):
 
     def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
         """Two-step multistep: the denoised image is extrapolated linearly in lambda to the middle of the step."""
-        previous: Tensor | None = None
-        width_before = 0.0
+        before: Evaluated | None = None
         for now, after in pairwise(sigmas):
-            denoised = denoise(x, now.to(x.dtype))
+            found = Evaluated(denoise(x, now.to(x.dtype)), now)
             if after == 0:
-                return denoised
-            width = float(now.log() - after.log())
-            target = denoised
-            if previous is not None:
-                target = denoised + (denoised - previous) * (width / (2 * width_before))
-            ratio = float(after / now)
-            x = ratio * x + (1 - ratio) * target
-            previous, width_before = denoised, width
+                return found.denoised
+            x = carried(x, extrapolated(found, before, after), now, after)
+            before = found
         return x
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniPC(ODESampler, name="unipc"):
+    """UniPC's predictor UniP-2 and corrector UniC-1 (Zhao et al. 2023, arXiv 2302.04867), one evaluation a step.
+
+    Both with B2(h) = e^h - 1 and in terms of the denoised image. The predictor is then the step of DPM-Solver++(2M).
+    At its end the network is evaluated, as the next step needs anyway; the corrector takes the step again with the mean
+    of the denoised images at both ends. Second order. Steps of first order are the first predictor and the last (into
+    sigma = 0).
+
+    The levels are nearly geometric, that is uniform in lambda = -ln sigma as in Lu et al. 2022: of 12 of EDM's, with
+    rho = 7, each is 1.7 to 7 times the next, the largest ratios at the bottom. sigma_min is 2.5 steps of an 8-bit
+    image (docs/performance.md).
+    """
+
+    sources: ClassVar[Sources] = {
+        OF_ITSELF: left_open("the sampler is not named; Heun is EDM's, and this one needs a third as many"),
+        "sigma_min": left_open("the noise levels of sampling are not named; 2.5 steps of an 8-bit image"),
+        "rho": left_open("the noise levels of sampling are not named; nearly geometric"),
+    }
+
+    sigma_min: float = 0.02
+    rho: float = 1000.0
+
+    def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
+        """x is what the predictor says of the level that is reached, `start` the corrected image at the one before."""
+        start = x
+        before: Evaluated | None = None
+        for now, after in pairwise(sigmas):
+            found = Evaluated(denoise(x, now.to(x.dtype)), now)
+            if after == 0:
+                return found.denoised
+            if before is not None:
+                x = carried(start, (before.denoised + found.denoised) / 2, before.sigma, now)
+            start = x
+            x = carried(start, extrapolated(found, before, after), now, after)
+            before = found
+        return x
+
+
+class Evaluated(NamedTuple):
+    """What the network said at a noise level."""
+
+    denoised: Tensor
+    sigma: Tensor
+
+
+def extrapolated(found: Evaluated, before: Evaluated | None, after: Tensor) -> Tensor:
+    """The denoised image in the middle (in lambda) of the step to `after`, by the line through the last two."""
+    if before is None:
+        return found.denoised
+    width = float(found.sigma.log() - after.log())
+    width_before = float(before.sigma.log() - found.sigma.log())
+    return found.denoised + (found.denoised - before.denoised) * (width / (2 * width_before))
+
+
+def carried(x: Tensor, denoised: Tensor, now: Tensor, after: Tensor) -> Tensor:
+    """x of noise level `now` at the level `after`: the exact solution for a denoised image that is constant between."""
+    ratio = float(after / now)
+    return ratio * x + (1 - ratio) * denoised
