@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PAGE, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "pictures" / "growth.png"
+PAGE, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "growth.png"
 BEGIN, END = "<!-- made by benchmarks/growth.py: begin -->", "<!-- end -->"
 ROWS = 4
 TINY = (
@@ -162,7 +162,6 @@ def picture(found: dict[int, dict[str, Cost]]) -> None:
         axes.plot([first, last], [top * first / last, top], ":", color="grey", label="in proportion")
         axes.set(xscale="log", yscale="log", xlabel="cells", ylabel=name)
         axes.legend(fontsize=7)
-    PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
 
 
