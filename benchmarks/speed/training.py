@@ -200,7 +200,7 @@ def plain_step_of(method: PatchMethod, resolution: int) -> Callable[[], Stepped]
 
 
 def equal_steps(one: Stepped, other: Stepped) -> None:
-    """Raises where the losses of the first step, or its gradients as one vector, differ by more than float32's rounding."""
+    """Raises where losses, or gradients as one vector, differ by more than the rounding of float32."""
     torch.testing.assert_close(one.loss, other.loss, rtol=1e-4, atol=0.0)
     a, b = (torch.cat([part.reshape(-1) for part in it.gradients]) for it in (one, other))
     torch.testing.assert_close((a - b).norm() / b.norm(), torch.tensor(0.0), rtol=0.0, atol=1e-3)
