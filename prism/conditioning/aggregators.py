@@ -273,7 +273,7 @@ class MAB(nn.Module):
             # A softmax over one key is 1, whatever the query; so its gradient is 0, not the rounding of something.
             mixed = self.value(y)
         elif len(query) < len(y):
-            mixed = self._mixed_for_points(query[0], y, mask)
+            mixed = self._mixed_for_points(query.squeeze(0), y, mask)
         else:
             mixed = self._mixed(query, y, mask)
         h = self.norm_attention(query + self.projection(mixed))
@@ -346,5 +346,5 @@ class _SetTransformer(nn.Module):
         pooled = self.pool(self.seed, x, mask)
         for block in self.decoder:
             pooled = block(pooled, pooled)
-        out: Tensor = self.head(pooled[:, 0])
+        out: Tensor = self.head(pooled.squeeze(1))
         return out
