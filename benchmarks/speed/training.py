@@ -75,7 +75,7 @@ def rows() -> Iterator[Row]:
     cifar = paper_method("cifar10")
     small = cifar.replace(
         denoiser=cifar.denoiser.replace(dropout=0.0),  # type: ignore[call-arg]
-        training=cifar.training.replace(batch=2, precision="float32"),
+        training=cifar.training.replace(batch=8, precision="float32"),
     )
     yield from Size("tiny16 (16x16 pixels, the laptop's network)", LAPTOP.method, 16, 21).rows()
     yield from Size("tiny32 (32x32 pixels, the laptop's network)", LAPTOP.method, 32, 9).rows()
