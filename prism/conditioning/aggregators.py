@@ -305,7 +305,7 @@ class MAB(nn.Module):
         if mask is not None:
             scores = scores.masked_fill(~mask[:, :, None], float("-inf"))
         weights = scores.softmax(1).transpose(1, 2).reshape(b, self.heads, n, m)
-        mixed = weights @ self.value(y).reshape(b, m, self.heads, part).transpose(1, 2)
+        mixed: Tensor = weights @ self.value(y).reshape(b, m, self.heads, part).transpose(1, 2)
         return mixed.transpose(1, 2).reshape(b, n, width)
 
 

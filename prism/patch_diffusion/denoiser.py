@@ -215,7 +215,8 @@ class SelfAttention(nn.Module):
         b, c, h, w = x.shape
         # One head of a width of c: [b, 1, h w, c] each.
         places = pointwise(self.qkv, normalised(self.norm, x, tiles)).movedim(1, -1).reshape(b, 1, h * w, 3 * c)
-        mixed = nn.functional.scaled_dot_product_attention(*places.chunk(3, dim=3))
+        q, k, v = places.chunk(3, dim=3)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
         out = pointwise(self.out, mixed.reshape(b, h, w, c).movedim(-1, 1))
         out += x
         out *= 0.5**0.5
