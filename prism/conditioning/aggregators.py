@@ -267,17 +267,46 @@ class MAB(nn.Module):
     def forward(
         self, x: Float[Tensor, "b_or_1 n i"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None = None
     ) -> Float[Tensor, "b n w"]:
-        """x attends to y; masked (False) slots of y get no weight."""
-        # Learned points come as a batch of one: they are projected once and then shared.
-        query = self.query(x).expand(len(y), -1, -1)
+        """x attends to y; masked (False) slots of y get no weight. Learned points come as a batch of one."""
+        query = self.query(x)
+        if y.shape[1] == 1:
+            # A softmax over one key is 1, whatever the query; so its gradient is 0, not the rounding of something.
+            mixed = self.value(y)
+        elif len(query) < len(y):
+            mixed = self._mixed_for_points(query.squeeze(0), y, mask)
+        else:
+            mixed = self._mixed(query, y, mask)
+        h = self.norm_attention(query + self.projection(mixed))
+        out: Tensor = self.norm_feed(h + nn.functional.relu(self.feed(h)))
+        return out
+
+    def _mixed(
+        self, query: Float[Tensor, "b n w"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None
+    ) -> Float[Tensor, "b n w"]:
         b, n, width = query.shape
         projected = (query, self.key(y), self.value(y))
         q, k, v = (t.reshape(b, -1, self.heads, width // self.heads).transpose(1, 2) for t in projected)
         allowed = None if mask is None else mask[:, None, None, :]
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        h = self.norm_attention(query + self.projection(mixed.transpose(1, 2).reshape(b, n, width)))
-        out: Tensor = self.norm_feed(h + nn.functional.relu(self.feed(h)))
-        return out
+        return mixed.transpose(1, 2).reshape(b, n, width)
+
+    def _mixed_for_points(
+        self, points: Float[Tensor, "n w"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None
+    ) -> Float[Tensor, "b n w"]:
+        """The same where all sets are asked by the same points: q (K y) = (q K) y, and q K is computed once for all.
+
+        The keys' bias adds the same to all scores of a point, which a softmax does not see.
+        """
+        (b, m, dim), (n, width) = y.shape, points.shape
+        part = width // self.heads
+        queries = points.reshape(n, self.heads, part).transpose(0, 1) * part**-0.5
+        asking = (queries @ self.key.weight.reshape(self.heads, part, dim)).reshape(self.heads * n, dim)
+        scores = nn.functional.linear(y, asking)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, :, None], float("-inf"))
+        weights = scores.softmax(1).transpose(1, 2).reshape(b, self.heads, n, m)
+        mixed: Tensor = weights @ self.value(y).reshape(b, m, self.heads, part).transpose(1, 2)
+        return mixed.transpose(1, 2).reshape(b, n, width)
 
 
 class ISAB(nn.Module):
@@ -317,5 +346,5 @@ class _SetTransformer(nn.Module):
         pooled = self.pool(self.seed, x, mask)
         for block in self.decoder:
             pooled = block(pooled, pooled)
-        out: Tensor = self.head(pooled[:, 0])
+        out: Tensor = self.head(pooled.squeeze(1))
         return out

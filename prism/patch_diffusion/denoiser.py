@@ -121,14 +121,36 @@ NEARLY_ZERO = 1e-5
 
 
 def normalised(norm: nn.GroupNorm, x: Float[Tensor, "b c h w"], tiles: int) -> Float[Tensor, "b c h w"]:
-    """GroupNorm, with statistics of its own for each of tiles x tiles equal parts of the image."""
+    """GroupNorm, with statistics of its own for each of tiles x tiles equal parts of the image; in new memory."""
     if tiles == 1:
-        out: Tensor = norm(x)
+        without_gradient = x.device.type == "cpu" and x.dtype != torch.bfloat16 and not torch.is_grad_enabled()
+        out: Tensor = _normalised_by_sums(norm, x) if without_gradient else norm(x)
         return out
     b, c, h, w = x.shape
     parts = x.reshape(b, c, tiles, h // tiles, tiles, w // tiles).permute(0, 2, 4, 1, 3, 5)
     flat: Tensor = norm(parts.reshape(b * tiles**2, c, h // tiles, w // tiles))
     return flat.reshape(parts.shape).permute(0, 3, 1, 4, 2, 5).reshape(b, c, h, w)
+
+
+def _normalised_by_sums(norm: nn.GroupNorm, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """GroupNorm by the same sums as torch's, which takes 1.6 times as long where channels come last on a CPU."""
+    b, c, h, w = x.shape
+    groups, size = norm.num_groups, c // norm.num_groups * h * w
+    total, squares = (each.sum((2, 3)).view(b, groups, -1).sum(2, keepdim=True) for each in (x, x * x))
+    mean = total / size
+    scale = (squares / size - mean * mean).clamp(min=0).add(norm.eps).rsqrt() * norm.weight.view(groups, -1)
+    shift = norm.bias.view(groups, -1) - mean * scale
+    return torch.addcmul(shift.view(b, c, 1, 1), x, scale.view(b, c, 1, 1))
+
+
+def activated(x: Tensor) -> Tensor:
+    """SiLU, in the memory of what was normalised where nobody needs that any more."""
+    return nn.functional.silu(x, inplace=not torch.is_grad_enabled())
+
+
+def pointwise(conv: nn.Conv2d, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
+    """A convolution of 1x1 as the matrix product that it is where channels come last; torch's takes longer."""
+    return nn.functional.linear(x.movedim(1, -1), conv.weight.flatten(1), conv.bias).movedim(-1, 1)
 
 
 class ResidualBlock(nn.Module):
@@ -152,7 +174,7 @@ class ResidualBlock(nn.Module):
         self.norm_out, self.conv_out = _groups(outputs), _conv(outputs, outputs, 3, NEARLY_ZERO)
         self.dropout = nn.Dropout(dropout)
         plain = inputs == outputs and resample == "none"
-        self.skip = nn.Identity() if plain else _conv(inputs, outputs, 1)
+        self.skip = None if plain else _conv(inputs, outputs, 1)
         self.attention = SelfAttention(outputs) if attention else None
         self.cross = TokenAttention(outputs, token_dim) if attention and token_dim else None
 
@@ -169,11 +191,13 @@ class ResidualBlock(nn.Module):
         tokens: Float[Tensor, "b k t"] | None = None,
     ) -> Float[Tensor, "b o h2 w2"]:
         """h2 and w2 are h and w, halved or doubled where the block resamples."""
-        h = self.conv_in(self._resampled(nn.functional.silu(normalised(self.norm_in, x, tiles))))
-        h = h + self.embed(embedding)[:, :, None, None]
-        h = self.conv_out(self.dropout(nn.functional.silu(normalised(self.norm_out, h, tiles))))
-        x = (self.skip(self._resampled(x)) + h) * 0.5**0.5
-        x = x if self.attention is None else self.attention(x, tiles)
+        h = self.conv_in(self._resampled(activated(normalised(self.norm_in, x, tiles))))
+        h += self.embed(embedding)[:, :, None, None]
+        h = self.conv_out(self.dropout(activated(normalised(self.norm_out, h, tiles))))
+        x = self._resampled(x)
+        h += x if self.skip is None else pointwise(self.skip, x)
+        h *= 0.5**0.5
+        x = h if self.attention is None else self.attention(h, tiles)
         return x if self.cross is None else self.cross(x, tokens, tiles)
 
 
@@ -189,9 +213,14 @@ class SelfAttention(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"], tiles: int = 1) -> Float[Tensor, "b c h w"]:
         """Every position looks at every other."""
         b, c, h, w = x.shape
-        q, k, v = self.qkv(normalised(self.norm, x, tiles)).reshape(b, 3, c, h * w).transpose(2, 3).unbind(1)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, c, h, w)
-        return (x + self.out(mixed)) * 0.5**0.5  # type: ignore[no-any-return]
+        # One head of a width of c: [b, 1, h w, c] each.
+        places = pointwise(self.qkv, normalised(self.norm, x, tiles)).movedim(1, -1).reshape(b, 1, h * w, 3 * c)
+        q, k, v = places.chunk(3, dim=3)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        out = pointwise(self.out, mixed.reshape(b, h, w, c).movedim(-1, 1))
+        out += x
+        out *= 0.5**0.5
+        return out
 
 
 class TokenAttention(nn.Module):
@@ -286,5 +315,5 @@ class UNet(nn.Module):
             if block.resample == "none":
                 x = torch.cat([x, skips.pop()], dim=1)
             x = block(x, embedding, tiles, tokens)
-        out: Tensor = self.conv_out(nn.functional.silu(normalised(self.norm_out, x, tiles)))
+        out: Tensor = self.conv_out(activated(normalised(self.norm_out, x, tiles)))
         return out

@@ -29,6 +29,8 @@ class TrainingStage(Stage):
     """model.safetensors (averaged weights) and metrics.jsonl."""
 
     kind: ClassVar[str] = "training"
+    # 2: order of sums (flat weights, aggregator, attention by matrix products), and what a single key's gradient is.
+    version: ClassVar[int] = 2
     uses_device: ClassVar[bool] = True
     data: DatasetStage
     split: SplitStage

@@ -162,9 +162,7 @@ def train(
     """
     device, (ahead, look_every) = torch.device(runtime.device), runtime.pace
     average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-    groups = objective.parameter_groups(network)
-    optimisers = [torch.optim.Adam(weights, lr=training.learning_rate, fused=True) for weights in groups]
-    state = State(network, average, optimisers)
+    state = State(network, average, objective.parameter_groups(network), training.learning_rate)
     checkpoints = Checkpoints(folder, runtime.checkpoint_seconds)
     step, seen, known = checkpoints.restore(state)
     log = TrainingLog(folder / "metrics.jsonl", every=max(1, training.images // ROWS), seen=seen, known=known)
@@ -180,7 +178,7 @@ def train(
         ExitStack() as last,
     ):
         autocast = training.autocast(runtime.device)
-        steps = steps_of(network, objective, optimisers, autocast, seed=seed, pieces=training.pieces, ranks=ranks)
+        steps = steps_of(network, objective, state.groups, autocast, seed=seed, pieces=training.pieces, ranks=ranks)
         inputs = _inputs(objective, steps, step, seen, training.images)
         for draw, batches in last.enter_context(closing(one_ahead(inputs, device) if ahead else inputs)):
             rate = training.rate(seen)

@@ -1,23 +1,33 @@
 """What a training changes: weights, their average, and the moments of its optimisers."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from prism_bench.prism.training.flat import Weights, laid_flat
 
 
 class State:
-    """Everything a checkpoint holds: weights, their average, and Adam's moments, as one flat dict of tensors."""
+    """Everything a checkpoint holds: weights, their average, and Adam's moments, as one flat dict of tensors.
 
-    def __init__(self, network: nn.Module, average: nn.Module, optimisers: list[torch.optim.Adam]) -> None:
-        self.network, self.average, self.optimisers = network, average, optimisers
-        self._pairs = list(zip(average.parameters(), network.parameters(), strict=True))
+    parts: the network's weights by the loss that moves them. Others are never moved, and their average is what they
+    are.
+    """
+
+    def __init__(
+        self, network: nn.Module, average: nn.Module, parts: Sequence[Sequence[nn.Parameter]], rate: float
+    ) -> None:
+        self.network, self.average = network, average
+        twins = dict(zip(network.parameters(), average.parameters(), strict=True))
+        self.groups = [Weights(part, rate) for part in parts]
+        self._averages = [laid_flat([twins[weight] for weight in part]) for part in parts]
 
     def average_weights(self, decay: float) -> None:
         """average <- decay * average + (1 - decay) * weights."""
         with torch.no_grad():
-            old: list[Tensor] = [a for a, _ in self._pairs]
-            new: list[Tensor] = [w.detach() for _, w in self._pairs]
-            get_ema_multi_avg_fn(decay)(old, new, 0)  # type: ignore[no-untyped-call]
+            for average, group in zip(self._averages, self.groups, strict=True):
+                average.lerp_(group.numbers, 1 - decay)
             for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
                 kept.copy_(buffer)
 
@@ -34,29 +44,18 @@ class State:
         """A flat view, name -> tensor, for safetensors."""
         named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for number, optimiser in enumerate(self.optimisers):
-            for index, moments in optimiser.state_dict()["state"].items():
-                named |= {f"adam.{number}.{index}.{name}": value for name, value in moments.items()}
+        for number, group in enumerate(self.groups):
+            for moments in group.adam.state.values():
+                named |= {f"adam.{number}.{name}": value for name, value in moments.items()}
         return named
 
     def restore(self, named: dict[str, Tensor]) -> None:
         """Put the tensors of a checkpoint back."""
         self.network.load_state_dict(_under(named, "network."))
         self.average.load_state_dict(_under(named, "average."))
-        for number, optimiser in enumerate(self.optimisers):
-            _restore_moments(optimiser, _under(named, f"adam.{number}."))
-
-
-def _restore_moments(optimiser: torch.optim.Adam, named: dict[str, Tensor]) -> None:
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in named.items():
-        index, _, key = name.partition(".")
-        weight = weights[int(index)]
-        # A moment must lie in memory as its weight does, or the optimiser rounds in another order.
-        restored = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
-        moments.setdefault(int(index), {})[key] = restored
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        for number, group in enumerate(self.groups):
+            if moments := _under(named, f"adam.{number}."):
+                group.adam.load_state_dict({**group.adam.state_dict(), "state": {0: moments}})
 
 
 def _under(named: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

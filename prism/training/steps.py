@@ -1,15 +1,15 @@
-"""One step of a training: gradients and the optimisers' step, from the whole batch at once or from pieces of it."""
+"""One step of a training: gradients, and what they do to the weights; a whole batch at once, or in pieces."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Adam
+from torch import Tensor
 
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.rng import seed_for
+from prism_bench.prism.training.flat import Weights
 from prism_bench.prism.training.objective import B, D, Divisible, N, Objective
 from prism_bench.prism.training.ranks import Ranks, tree_sum
 
@@ -23,11 +23,11 @@ class Weighted(NamedTuple, Generic[B]):
 
 @dataclass(frozen=True, kw_only=True)
 class WholeSteps(Generic[N, D, B]):
-    """Steps of one process on whole batches, of each optimiser on its loss in turn."""
+    """Steps of one process on whole batches, of each group of weights on its loss in turn."""
 
     network: N
     objective: Objective[N, D, B]
-    optimisers: Sequence[Adam]
+    groups: Sequence[Weights]
     autocast: torch.autocast
     seed: int
 
@@ -39,15 +39,15 @@ class WholeSteps(Generic[N, D, B]):
         """Move the weights; the losses, which stay on the device."""
         torch.manual_seed(seed_for(self.seed, "dropout", step))
         losses, values = self.objective.losses(self.network, batches[0].batch), []
-        for optimiser in self.optimisers:
+        for group in self.groups:
             with self.autocast:
                 loss = next(losses)
             if loss is None:
                 continue
-            optimiser.zero_grad(set_to_none=True)
+            group.gradient.zero_()
             loss.backward()  # type: ignore[no-untyped-call]
             values.append(loss.detach())
-            moved(optimiser, rate)
+            group.move(rate)
         return values
 
 
@@ -60,7 +60,7 @@ class StepsOfPieces(Generic[N, D, B]):
 
     network: N
     objective: Divisible[N, D, B]
-    optimiser: Adam
+    weights: Weights
     autocast: torch.autocast
     seed: int
     pieces: int
@@ -73,11 +73,10 @@ class StepsOfPieces(Generic[N, D, B]):
 
     def take(self, step: int, batches: Sequence[Weighted[B]], rate: float) -> list[Tensor]:
         """Move the weights; the loss of the whole batch, which stays on the device."""
-        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         parts = []
         for index, (share, batch) in zip(self.ranks.share(self.pieces), batches, strict=True):
             torch.manual_seed(seed_for(self.seed, "dropout", step, index))
-            self.optimiser.zero_grad(set_to_none=True)
+            self.weights.gradient.zero_()
             with self.autocast:
                 loss = next(self.objective.losses(self.network, batch))
             if loss is None:
@@ -85,12 +84,11 @@ class StepsOfPieces(Generic[N, D, B]):
             # A loss is a mean over the images of its batch.
             loss = loss * share
             loss.backward()  # type: ignore[no-untyped-call]
-            parts.append(_flat(weights, loss.detach()))
-        *gradients, value = _split(self.ranks.summed(tree_sum(parts)), weights)
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
-        moved(self.optimiser, rate)
-        return [value]
+            parts.append(torch.cat([self.weights.gradient, loss.detach().to(self.weights.gradient.dtype)[None]]))
+        total = self.ranks.summed(tree_sum(parts))
+        self.weights.gradient.copy_(total[:-1])
+        self.weights.move(rate)
+        return [total[-1]]
 
 
 AnySteps = WholeSteps[N, D, B] | StepsOfPieces[N, D, B]
@@ -99,7 +97,7 @@ AnySteps = WholeSteps[N, D, B] | StepsOfPieces[N, D, B]
 def steps_of(
     network: N,
     objective: Objective[N, D, B],
-    optimisers: Sequence[Adam],
+    groups: Sequence[Weights],
     autocast: torch.autocast,
     *,
     seed: int,
@@ -112,36 +110,15 @@ def steps_of(
         InputError: pieces of an objective that cannot be divided, or that plays two losses.
     """
     if pieces == 1:
-        return WholeSteps(network=network, objective=objective, optimisers=optimisers, autocast=autocast, seed=seed)
-    if not isinstance(objective, Divisible) or len(optimisers) > 1:
+        return WholeSteps(network=network, objective=objective, groups=groups, autocast=autocast, seed=seed)
+    if not isinstance(objective, Divisible) or len(groups) > 1:
         raise InputError(f"training.pieces = {pieces}: {type(objective).__name__} trains on whole batches only; use 1")
     return StepsOfPieces(
         network=network,
         objective=objective,
-        optimiser=optimisers[0],
+        weights=groups[0],
         autocast=autocast,
         seed=seed,
         pieces=pieces,
         ranks=ranks,
     )
-
-
-def moved(optimiser: Adam, rate: float) -> None:
-    """A step of the optimiser at a learning rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.step()
-
-
-def _flat(weights: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-    """Gradients and loss as one vector; a weight that the loss does not know has gradient 0."""
-    parts = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
-    return torch.cat([*(part.reshape(-1) for part in parts), loss.reshape(1).to(weights[0].dtype)])
-
-
-def _split(flat: Tensor, weights: Sequence[nn.Parameter]) -> Iterator[Tensor]:
-    """The inverse of `_flat`: each gradient lies in memory as its weight does, as a fused optimiser wants it."""
-    *parts, loss = torch.split(flat, [*(weight.numel() for weight in weights), 1])
-    for weight, part in zip(weights, parts, strict=True):
-        yield torch.empty_like(weight).copy_(part.view(weight.shape))
-    yield loss[0]
