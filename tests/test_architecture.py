@@ -125,7 +125,6 @@ def test_what_answers_at_once_loads_nothing_heavy(line: str) -> None:
         "matplotlib",
         "scipy",
         "numpy",
-        "pydantic",
     }
 
 

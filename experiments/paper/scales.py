@@ -23,7 +23,7 @@ from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
 from prism_bench.prism.encoders.inception import InceptionClean, InceptionLegacy
 from prism_bench.prism.encoders.pca import PixelsPCA
 from prism_bench.prism.errors import InputError, closest
-from prism_bench.prism.methods.sampling import DPMSolverPP2M, Heun
+from prism_bench.prism.methods.sampling import DPMSolverPP2M, Heun, UniPC
 from prism_bench.prism.metrics.base import Metric
 from prism_bench.prism.metrics.coherence import Coherence
 from prism_bench.prism.metrics.far_dependence import FarDependence
@@ -179,7 +179,7 @@ LAPTOP = Scale(
             images=240_000, batch=16, learning_rate=4e-3, rampup_images=75_000, final_fraction=0.0, ema_halflife=5_000
         ),
     ),
-    sampler=DPMSolverPP2M(steps=18),
+    sampler=UniPC(steps=12),
     metrics=toy_metrics(input_size=128),
     samples=1000,
     fixed_k=4,
