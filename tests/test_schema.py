@@ -28,8 +28,6 @@ COMMAND = (
 )
 """The command that made it, and the loss that was the only one then."""
 METRICS = "metrics (metrics)"
-NEWER = ["metric/far-dependence", "metric/frechet", "metric/frechet-parts", "metric/kid"]
-"""What has been measured otherwise since."""
 OUTCOMES = [
     {"of": "appearance", "metric": "fd_efficientnet_lite0"},
     {"of": "global coherence", "metric": "far_correlation"},
@@ -198,14 +196,14 @@ def without(value: Any, *keys: str) -> Any:
     return {key: without(item, *keys) for key, item in value.items() if key not in keys}
 
 
-def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli: Cli, old: Path) -> None:
+def test_of_a_store_of_0_4_0_what_trains_or_measures_otherwise_is_made_again(cli: Cli, old: Path) -> None:
     before, records = files_of(old), {path: contents(path) for path in old.glob("records/*")}
     (plan,) = (contents(path) for path in old.glob("experiments/*/*.json"))
     assert cli("report ablation-table3 --store g --out before").code == 0
     assert "Where a plan names no outcome the first metric decides" in (old.parent / "before/index.html").read_text()
     said = cli(COMMAND)
     assert said.code == 0, said.err
-    assert ", 24 to do" in said.out
+    assert ", 35 to do" in said.out
     after = files_of(old)
     assert after | before == after, "what was there is there"
     made = {path.parent for path in after.keys() - before.keys()}
@@ -213,14 +211,15 @@ def test_of_a_store_of_0_4_0_only_what_measures_otherwise_now_is_made_again(cli:
     measures = sorted((kind, it["metric"]["component"]) for kind, it in identities if "metric" in it)
     floors = [measure for kind, measure in measures if kind == "floor"]
     of_samples = [measure for kind, measure in measures if kind == "metric"]
-    assert of_samples == sorted(2 * [*NEWER, "metric/frechet"]), "two cells each; a column of FD over pixels is new"
+    assert of_samples == sorted(2 * floors), "two cells each, of new samples"
     assert len(floors) == 7, "the baseline of every metric is a mean over splits now"
     facts = [measure for kind, measure in measures if kind == "reference"]
-    assert facts == ["metric/far-dependence", "metric/frechet", "metric/frechet", "metric/kid"], (
+    assert facts == [f"metric/{name}" for name in ("far-dependence", "frechet", "frechet", "kid", "memorisation")], (
         "what they say of the real images alone, for both cells"
     )
     looked_at = sorted(kind for kind, it in identities if "metric" not in it)
-    assert looked_at == ["embeddings", "features", "features"], "pixels, by their components"
+    rest = ["embeddings", *4 * ["features"], "samples", "samples", "training", "training"]
+    assert looked_at == rest, "trainings are version 2; pixels are looked at by their components, too"
     (new,) = (it for it in map(contents, old.glob("experiments/*/*.json")) if it["plan"] != plan["plan"])
     assert new.pop("ledger"), "what the paper leaves open is said of every plan, and is no part of its digest"
     assert without(new, "record", "plan", "kin", "separable", CHECKSUM) == without(
