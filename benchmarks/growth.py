@@ -11,7 +11,6 @@ page) is real. --write puts the table and the picture into docs.
 import argparse
 import json
 import os
-import re
 import resource
 import shutil
 import subprocess
@@ -22,9 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.pages import DOCS, put
+
 ROOT = Path(__file__).parents[1]
-PAGE, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "growth.png"
-BEGIN, END = "<!-- made by benchmarks/growth.py: begin -->", "<!-- end -->"
+PICTURE = DOCS / "growth.png"
 ROWS = 4
 TINY = (
     "--scale smoke --no-mlflow --workers 0 --set samples=8 --set training.images=32 --set training.rampup_images=0 "
@@ -66,7 +66,7 @@ def main() -> None:
     text = table(found)
     print(f"\n{text}")
     if options.write:
-        write(text)
+        put("performance.md", "growth.py", text)
         picture(found)
 
 
@@ -168,17 +168,6 @@ def picture(found: dict[int, dict[str, Cost]]) -> None:
 def curves() -> Iterator[tuple[str, Any]]:
     yield "CPU seconds", lambda cost: cost.seconds
     yield "peak memory, MB", lambda cost: cost.megabytes
-
-
-def write(text: str) -> None:
-    """Put the table into the page, between its marks."""
-    page = PAGE.read_text(encoding="utf-8")
-    made, count = re.subn(
-        f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: f"{BEGIN}\n{text}\n{END}", page, flags=re.DOTALL
-    )
-    if count != 1:
-        raise SystemExit(f"{PAGE} lacks the lines {BEGIN} and {END}")
-    PAGE.write_text(made, encoding="utf-8")
 
 
 if __name__ == "__main__":

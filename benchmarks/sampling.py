@@ -11,7 +11,6 @@ all of it between the marks of docs/performance.md. The store itself is only rea
 
 import argparse
 import json
-import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.pages import put
 from prism_bench.analysis.schema.records import Record
 from prism_bench.analysis.stats.paired import Paired
 from prism_bench.experiments.store.inventory import lineage_of
@@ -37,8 +37,6 @@ from prism_bench.prism.methods.sampling import Denoise, DPMSolverPP2M, Heun, ODE
 from prism_bench.prism.metrics.frechet import FrechetDistance, Moments, frechet_of, moments_of
 from prism_bench.prism.stages.data import open_images, open_parts
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- made by benchmarks/sampling.py: begin -->", "<!-- end -->"
 REFERENCE = Heun(steps=50)
 FEWEST = 100
 """Samples that FD is taken of."""
@@ -218,17 +216,6 @@ def difference(pairs: Sequence[float]) -> str:
     return f"{interval.mean:+.3g} [{interval.low:+.3g}, {interval.high:+.3g}]"
 
 
-def write(text: str) -> None:
-    """Put the tables into the page, between the marks."""
-    page = PAGE.read_text(encoding="utf-8")
-    made, count = re.subn(
-        re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: f"{BEGIN}\n{text}\n{END}", page, flags=re.DOTALL
-    )
-    if count != 1:
-        raise SystemExit(f"{PAGE} has no marks: add the lines {BEGIN} and {END}")
-    PAGE.write_text(made, encoding="utf-8")
-
-
 def held(path: Path) -> Found:
     """What was measured before."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
@@ -274,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = tables(held(options.found))
     print(text)
     if options.write:
-        write(text)
+        put("performance.md", "sampling.py", text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ each module's table into docs/performance.md. Peers are run for real where they 
 
 import argparse
 import platform
-import re
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from pathlib import Path
 import psutil
 import torch
 
+from benchmarks.pages import put
 from benchmarks.speed.pairs import HEADER, Row, measured, table
 
-PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 NAMES = sorted(
     path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_") and path.stem != "pairs"
 )
@@ -40,7 +39,7 @@ def main() -> None:
         found = run(import_module(f"benchmarks.speed.{name}").rows())
         print(f"({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
         if options.write:
-            write(name, f"{found}\n\n*{measured_on()}*")
+            put("performance.md", f"speed/{name}.py", f"{found}\n\n*{measured_on()}*")
 
 
 def run(rows: Iterable[Row]) -> str:
@@ -61,18 +60,6 @@ def measured_on() -> str:
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {cores} cores ({platform.machine()}), {torch.get_num_threads()} "
         f"thread(s), torch {torch.__version__.partition('+')[0]}, Python {platform.python_version()}."
     )
-
-
-def write(name: str, text: str) -> None:
-    """Put a module's table into the page, between its marks."""
-    begin, end = f"<!-- made by benchmarks/speed/{name}.py: begin -->", "<!-- end -->"
-    page = PAGE.read_text(encoding="utf-8")
-    made, count = re.subn(
-        re.escape(begin) + ".*?" + re.escape(end), lambda _: f"{begin}\n{text}\n{end}", page, flags=re.DOTALL
-    )
-    if count != 1:
-        raise SystemExit(f"{PAGE} has no marks for {name}: add the lines {begin} and {end}")
-    PAGE.write_text(made, encoding="utf-8")
 
 
 if __name__ == "__main__":
