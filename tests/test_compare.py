@@ -54,6 +54,10 @@ def test_settings_metrics_and_samples_side_by_side(ran: Cli) -> None:
     assert {"compare.md", "compare.tex", "intervals.png", "overview.png"} <= there
     with Image.open("here/overview.png") as picture:
         assert picture.size[0] > 1000
+    pooled = ran("compare ablation-table3/patchd ablation-table3/prism --pool")
+    assert pooled.code == 0, pooled.err
+    told = pooled.out.partition("paired by seed")[2].splitlines()
+    assert "%" in next(line for line in told if line.strip().startswith("FD")), "logarithms of FD, told in percent"
 
 
 def test_records_by_the_beginning_of_their_names(ran: Cli) -> None:

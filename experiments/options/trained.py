@@ -7,7 +7,7 @@ from typing import Annotated
 from prism_bench.experiments.options import completion
 from prism_bench.experiments.options.option import Option, Panel
 from prism_bench.experiments.options.shown import ShownOptions
-from prism_bench.experiments.options.stored import PluginOptions, StoreOptions
+from prism_bench.experiments.options.stored import PluginOptions, Pool, StoreOptions
 from prism_bench.experiments.options.texts import names
 from prism_bench.experiments.options.training import LARGEST_SIDE, Device, FitName, SkipBad
 
@@ -129,4 +129,5 @@ class CompareOptions(StoreOptions, PluginOptions, ShownOptions):
     out: Annotated[
         Path | None, Option(help="Folder for tables and pictures (default: in the store).", writes="folder")
     ] = None
+    pool: Pool = False
     command: str = ""

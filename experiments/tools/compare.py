@@ -12,7 +12,7 @@ from prism_bench.analysis.stats.differences import Differences
 from prism_bench.analysis.table.results import Results
 from prism_bench.experiments.options.trained import CompareOptions
 from prism_bench.experiments.planning.plan_document import with_digest
-from prism_bench.experiments.reports.reporting import show_table, table_text, write_tables
+from prism_bench.experiments.reports.reporting import estimator_called, show_table, table_text, write_tables
 from prism_bench.experiments.reports.result_document import results_document
 from prism_bench.experiments.reports.sample_grids import overview
 from prism_bench.experiments.screen import USUAL, Screen
@@ -88,7 +88,8 @@ def run_compare(options: CompareOptions) -> Comparison:
     plan = document_of(sides, options.command)
     folder = options.out or store.root / "reports" / "compare" / plan.plan[:8]
     pictures = _samples(sides, store, folder)
-    results = results_of(Source(plan=plan, folder=folder), store.root)
+    estimator = estimator_called(pool=options.pool)
+    results = results_of(Source(plan=plan, folder=folder), store.root, estimator)
     return Comparison(results, folder, (*pictures, *write_tables(results, folder)))
 
 
