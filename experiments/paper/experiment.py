@@ -83,8 +83,8 @@ def _distance(scale: Scale) -> str | None:
 def _coherence(scale: Scale) -> str | None:
     """Far correlation where the data's truth is known, far dependence otherwise."""
     if any(isinstance(it, Coherence) and it.applies(scale.dataset) is None for it in scale.metrics):
-        return "far_correlation"
-    return "far_dependence" if any(isinstance(it, FarDependence) for it in scale.metrics) else None
+        return Coherence.outcome
+    return FarDependence.outcome if any(isinstance(it, FarDependence) for it in scale.metrics) else None
 
 
 class Outcome(NamedTuple):

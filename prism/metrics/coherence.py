@@ -26,6 +26,8 @@ class Coherence(ImageMetric, name="coherence"):
     """
 
     uses_reference: ClassVar[bool] = False
+    outcome: ClassVar[str] = "far_correlation"
+    """The name of the number that claims are judged by."""
 
     def applies(self, dataset: Dataset) -> str | None:
         """Declines data without known agreeing regions."""

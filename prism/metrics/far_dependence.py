@@ -61,6 +61,8 @@ class FarDependence(ImageMetric, name="far-dependence"):
     """
 
     version: ClassVar[int] = 2
+    outcome: ClassVar[str] = "far_dependence"
+    """The name of the number that claims are judged by."""
     components: int = 8
 
     def __post_init__(self) -> None:
@@ -81,7 +83,7 @@ class FarDependence(ImageMetric, name="far-dependence"):
     def values(self, inputs: MetricInputs) -> tuple[Value, ...]:
         share = far_dependence(inputs.generated, inputs.reference, components=self.components, known=inputs.facts)
         n, reference_n = len(inputs.generated), len(inputs.reference)
-        return (Value("far_dependence", share, n, reference_n, "higher", "far dependence"),)
+        return (Value(self.outcome, share, n, reference_n, "higher", "far dependence"),)
 
 
 def patterns_of(reference: Pixels, components: int) -> Facts:
