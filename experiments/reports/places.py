@@ -62,7 +62,12 @@ def report_folder(plan: "Plan", store: Path) -> Path:
 
 def study_folder(study: "Study", reports: Path) -> Path:
     """Where the files of a study go, in the folder of all reports."""
-    return reports / f"tune-{study.target}" / study.study.replace("/", "_")
+    return reports / f"tune-{study.target}" / study_file(study.study)
+
+
+def study_file(name: str) -> str:
+    """The name of a study as that of a file."""
+    return name.replace("/", "_")
 
 
 def place_name(plan: "Plan") -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prism_bench.experiments.mlflow_view.process_owner import has_ended, process_facts, process_of
+from prism_bench.experiments.reports.places import study_file
 from prism_bench.experiments.tuning.space import LARGEST_GRID, Point, Space
 from prism_bench.experiments.tuning.storage import beat, beating, database, journal
 from prism_bench.prism.component import Json, digest_of
@@ -198,7 +199,7 @@ def open_study(
     full = _full(space, sampler, trials)
     title = name or f"tune-{digest_of(asked)[:10]}"
     folder.mkdir(parents=True, exist_ok=True)
-    file = title.replace("/", "_")
+    file = study_file(title)
     try:
         storage = database(url) if url else journal(folder / f"{file}.journal", say)
         study = optuna.create_study(
