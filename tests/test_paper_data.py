@@ -240,7 +240,9 @@ def celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_celeba_from_the_zip_to_a_trained_run(cli: Cli, celeba: Path) -> None:
     assert cli(f"data prepare celeba --from {celeba} --resolution 16").code == 0
     folder = prepared_folder()
-    images, tables = np.load(folder / "images.npy"), np.load(folder / "attributes.npz")
+    images = np.load(folder / "images.npy")
+    with np.load(folder / "attributes.npz") as file:
+        tables = dict(file)
     with zipfile.ZipFile(celeba) as archive, archive.open("img_align_celeba/000007.jpg") as file:
         picture = Image.open(file).convert("RGB")
         # EDM's centre crop, written out: the rows from (218 - 178) // 2 = 20 on, all columns.
@@ -292,7 +294,9 @@ def test_afhqv2_from_the_zip_to_a_trained_run(cli: Cli, tmp_path: Path, monkeypa
     said = cli(f"data prepare afhqv2 --from {path} --resolution 16")
     assert said.code == 0, said.err
     folder = prepared_folder()
-    labels, tables = np.load(folder / "labels.npy"), np.load(folder / "attributes.npz")
+    labels = np.load(folder / "labels.npy")
+    with np.load(folder / "attributes.npz") as file:
+        tables = dict(file)
     assert np.bincount(labels).tolist() == [20, 12, 16]
     assert tables["partition"].sum() == 12, "a quarter is test"
     assert cli(f"run ablation-table3 {SMALL} --dataset afhqv2 --resolution 16 --only variant=patchd").code == 0

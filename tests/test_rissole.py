@@ -498,14 +498,14 @@ def test_budgets_are_those_of_prism() -> None:
             assert first == pytest.approx(0.25 * whole, rel=0.02)
 
 
-def test_the_small_ones_samples_cost_no_more_than_prisms() -> None:
+def test_the_small_ones_samples_are_given_more_than_prisms() -> None:
     for resolution in (16, 32):
         at = LAPTOP.replace(dataset=ToyFaces(resolution=resolution, size=64))
         row = RissoleRow()
         own = row.method(at).sampling_flops(row.sampler(at), resolution, 0, 1)
         whole = at.method.sampling_flops(at.sampler, resolution, 64, 1)
         assert own is not None
-        assert 0.9 * whole < own <= whole
+        assert 1.3 < own / whole < 1.5, "as the preset says"
 
 
 def test_what_sampling_leaves_idle_is_the_encoder() -> None:

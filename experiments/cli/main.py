@@ -142,12 +142,14 @@ def version() -> None:
 def main() -> None:
     """Entry point: an error that we foresee is one message and an exit code, never a traceback."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    before = gc.get_threshold()
     gc.set_threshold(BETWEEN_COLLECTIONS)
     write_in_its_letters(sys.stdout, sys.stderr)
     try:
         try:
             app()
         finally:
+            gc.set_threshold(*before)
             if sys.stdout is not None:  # closed before the command began
                 sys.stdout.flush()
     except Exception as error:
