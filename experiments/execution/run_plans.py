@@ -56,16 +56,22 @@ def run_plans(
     store = scheduler.store
     records: dict[str, dict[str, Record]] = {plan.digest: {} for plan in plans}
 
+    # Each cell by one of its stages that is still open: only where that one is closed the others are looked at.
+    waiting: dict[str, list[tuple[Plan, Cell]]] = {"": [(plan, cell) for plan in plans for cell in plan.cells]}
+
     def settle() -> None:
         """Write the record of every cell whose stages are all done or failed."""
-        for plan in plans:
-            settled = records[plan.digest]
-            for cell in plan.cells:
-                if cell.name in settled or any(scheduler.is_open(target) for target in cell.targets):
+        for closed in scheduler.closed(waiting):
+            for plan, cell in waiting.pop(closed):
+                if cell.name in records[plan.digest]:
+                    continue
+                still = next((str(it.address) for it in cell.targets if scheduler.is_open(it)), None)
+                if still is not None:
+                    waiting.setdefault(still, []).append((plan, cell))
                     continue
                 record = stored_record(cell, store) or cell_record(cell, plan, store, scheduler.failed)
                 write_record(record, store)
-                settled[cell.name] = record
+                records[plan.digest][cell.name] = record
                 recorded(plan, cell, record)
 
     scheduler.run(_in_order(plans, todo), settle)

@@ -4,7 +4,7 @@ Other processes may work on the same store. A stage that one of them makes is le
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -91,8 +91,11 @@ class Scheduler:
 
     def is_open(self, stage: Stage) -> bool:
         """Whether a stage is still to be done, or being done."""
-        address = str(stage.address)
-        return address in self._waiting or address in self._running
+        return not self.closed((str(stage.address),))
+
+    def closed(self, addresses: Iterable[str]) -> list[str]:
+        """Those of which nothing is to be done or being done."""
+        return [one for one in addresses if one not in self._waiting and one not in self._running]
 
     def _start_what_is_free(self) -> None:
         """Start the stages for which the pool has places, of those that no other process makes."""
