@@ -12,6 +12,7 @@ from prism_bench.experiments.mlflow_view.sync import sync_plan
 from prism_bench.experiments.mlflow_view.texts import VIEW
 from prism_bench.experiments.mlflow_view.tracker import open_writer, tracker_at
 from prism_bench.prism.engine.runtime import write_json
+from prism_bench.prism.engine.store import Store
 
 Source = tuple[Plan, Path]
 """A plan, and the folder of the tables and pictures that show it."""
@@ -56,7 +57,7 @@ class ShownNote:
         files = sorted(path for path in folder.glob("[!.]*.*") if path.is_file())
         looks = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
         digest = hashlib.sha256(json.dumps([VIEW, looks]).encode())
-        for path in (_document(plan, self._store), *(self._store / "records" / f"{it}.json" for it in plan.records)):
+        for path in _files(self._store, plan):
             with suppress(OSError):
                 digest.update(path.read_bytes())
         return digest.hexdigest()
@@ -71,12 +72,14 @@ def catch_up(sources: Sequence[Source], store: Path, say: Callable[[str], None])
     # MLflow raises errors of many libraries, and is a view: the numbers are there without it.
     try:
         writer = open_writer(store, say)
-        shown = [source for source in news if sync_plan(writer, _document(source[0], store), say)]
+        shown = [source for source in news if sync_plan(writer, _files(store, source[0])[0], say)]
     except Exception as error:
         tracker_at(store, None, say).warn(error)
     else:
         note.add(shown)
 
 
-def _document(plan: Plan, store: Path) -> Path:
-    return store / "experiments" / plan.experiment / f"{plan.plan}.json"
+def _files(store: Path, plan: Plan) -> list[Path]:
+    """The plan's document, and the records that it names."""
+    known = Store(store)
+    return [known.plan_path(plan.experiment, plan.plan), *map(known.record_path, plan.records)]

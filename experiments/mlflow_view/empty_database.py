@@ -1,6 +1,5 @@
 """A store's new MLflow database: a copy of an empty one, which takes a hundredth of what making one takes."""
 
-import os
 import shutil
 import sqlite3
 import uuid
@@ -8,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from prism_bench.prism.engine.runtime import TEMPORARY
+from prism_bench.prism.engine.runtime import TEMPORARY, write_bytes
 from prism_bench.prism.weights.published_files import user_cache
 
 
@@ -62,6 +61,4 @@ def _keep(path: Path, kept: Path) -> None:
     # A home that cannot be written does without.
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        beside = kept.with_name(f".{kept.name}.{os.getpid()}.{uuid.uuid4().hex}{TEMPORARY}")
-        shutil.copyfile(path, beside)
-        beside.replace(kept)
+        write_bytes(kept, path.read_bytes())
