@@ -248,7 +248,9 @@ def test_the_trial_of_a_dead_host_is_taken_up_and_that_of_a_living_one_is_not(
     assert lost in points
     assert kept not in points
     assert len(points) == 15
-    states = Counter(trial.state.name for trial in study_of(address, tmp_path).trials)
+    trials = study_of(address, tmp_path).trials
+    # The first two may draw one point at once, and the later of them then draws again.
+    states = Counter(trial.state.name for trial in trials if "repeats" not in trial.user_attrs)
     assert states == {"COMPLETE": 15, "FAIL": 1, "RUNNING": 1}
 
 

@@ -114,16 +114,7 @@ def connect(store: Path, say: Callable[[str], None]) -> "MlflowClient":
             SqlAlchemyStore(uri, (store.resolve() / ARTIFACTS / "Default").as_uri())  # type: ignore[no-untyped-call]
     client = MlflowClient(tracking_uri=uri)
     client.search_experiments(max_results=1)
-    if ours:
-        _hide_default(client)
     return client
-
-
-def _hide_default(client: "MlflowClient") -> None:
-    """Delete the experiment that MLflow makes with a database, unless somebody has used it."""
-    default = client.get_experiment("0")
-    if default.lifecycle_stage == "active" and not client.search_runs(["0"], max_results=1):
-        client.delete_experiment("0")
 
 
 def every(page: Callable[[str | None], Any]) -> list[Any]:

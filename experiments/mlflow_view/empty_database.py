@@ -27,7 +27,9 @@ def make_database(path: Path, default_artifacts: str, say: Callable[[str], None]
             _migrated(fresh, default_artifacts)
             _keep(fresh, kept)
         with closing(sqlite3.connect(fresh)) as database:
-            database.execute("UPDATE experiments SET artifact_location = ?", (default_artifacts,))
+            database.execute(
+                "UPDATE experiments SET artifact_location = ?, lifecycle_stage = 'deleted'", (default_artifacts,)
+            )
             database.commit()
         fresh.replace(path)
     finally:
