@@ -104,6 +104,15 @@ def test_a_failure_stops_what_rests_on_it_and_nothing_else(tmp_path: Path) -> No
         assert scheduler.failed[str(stage.address)] == "needs sum bad, which failed: -1 is negative"
 
 
+def test_what_falls_with_a_failure_is_told_too(tmp_path: Path) -> None:
+    bad = Sum(number=-1, label="bad")
+    after = Sum(number=3, needs=(bad,), label="after")
+    store, told = Store.create(tmp_path), []
+    with LocalPool(store, Slots.one(Runtime(), here=True)) as pool:
+        Scheduler(store, pool).run({str(stage.address): stage for stage in (bad, after)}, told.extend)
+    assert told == [str(bad.address), str(after.address)]
+
+
 @pytest.mark.parametrize("again", [1, 2])
 def test_settled_stages_are_told_after_every_round(tmp_path: Path, again: int) -> None:
     chain = Sum(number=1, label="a")
@@ -115,9 +124,11 @@ def test_settled_stages_are_told_after_every_round(tmp_path: Path, again: int) -
         scheduler = Scheduler(store, pool)
         scheduler.run(
             {str(stage.address): stage for stage in stages},
-            lambda: rounds.append(sum(scheduler.is_open(stage) for stage in stages)),
+            lambda closed: rounds.append((list(closed), sum(scheduler.is_open(stage) for stage in stages))),
         )
-    assert rounds == list(range(again + 1, -1, -1))
+    assert [still for _, still in rounds] == list(range(again + 1, -1, -1))
+    inputs_first = [str(stage.address) for stage in reversed(stages)]
+    assert [closed for closed, _ in rounds] == [[], *([address] for address in inputs_first)]
 
 
 def _below(stage: Sum) -> list[Sum]:

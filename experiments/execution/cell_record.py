@@ -4,8 +4,9 @@ import json
 import platform
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Self
 
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
 from prism_bench.analysis.schema import records as schema
@@ -21,7 +22,20 @@ from prism_bench.sealed import sealed
 LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "timm", "open_clip_torch", "safetensors", "prism-bench")
 
 
-def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) -> schema.Record:
+@dataclass(frozen=True)
+class Origin:
+    """What made a record: versions, and the commit of the user's project. Asking takes two calls of git."""
+
+    environment: dict[str, str]
+    commit: str | None
+
+    @classmethod
+    def here(cls) -> Self:
+        """Of what this process writes, in its working directory."""
+        return cls(environment(), project_commit())
+
+
+def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str], origin: Origin) -> schema.Record:
     """The record of a cell whose stages are all done or failed."""
     reasons = [failed[str(stage.address)] for stage in cell.targets if str(stage.address) in failed]
     return schema.Record(
@@ -49,8 +63,8 @@ def cell_record(cell: Cell, plan: Plan, store: Store, failed: dict[str, str]) ->
             "samples": cell.samples.address.key,
             **{f"metric:{stage.metric.full_name}": stage.address.key for stage in cell.metrics},
         },
-        environment=environment(),
-        commit=project_commit(),
+        environment=origin.environment,
+        commit=origin.commit,
     )
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 from prism_bench.analysis.schema.records import Record
-from prism_bench.experiments.execution.cell_record import cell_record, stored_record, write_record
+from prism_bench.experiments.execution.cell_record import Origin, cell_record, stored_record, write_record
 from prism_bench.experiments.execution.progress_display import Display
 from prism_bench.experiments.execution.time_left import COST
 from prism_bench.experiments.interrupt import interruptible
@@ -58,18 +59,19 @@ def run_plans(
 
     # Each cell by one of its stages that is still open: only where that one is closed the others are looked at.
     waiting: dict[str, list[tuple[Plan, Cell]]] = {"": [(plan, cell) for plan in plans for cell in plan.cells]}
+    origin = cache(Origin.here)
 
-    def settle() -> None:
+    def settle(closed: Sequence[str]) -> None:
         """Write the record of every cell whose stages are all done or failed."""
-        for closed in scheduler.closed(waiting):
-            for plan, cell in waiting.pop(closed):
+        for one in ("", *closed):
+            for plan, cell in waiting.pop(one, ()):
                 if cell.name in records[plan.digest]:
                     continue
                 still = next((str(it.address) for it in cell.targets if scheduler.is_open(it)), None)
                 if still is not None:
                     waiting.setdefault(still, []).append((plan, cell))
                     continue
-                record = stored_record(cell, store) or cell_record(cell, plan, store, scheduler.failed)
+                record = stored_record(cell, store) or cell_record(cell, plan, store, scheduler.failed, origin())
                 write_record(record, store)
                 records[plan.digest][cell.name] = record
                 recorded(plan, cell, record)

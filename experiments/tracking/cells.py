@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,12 +94,15 @@ class CellsView(ABC):
     def _cells(self, record: str) -> list[tuple[PlanRow, Cell]]:
         return [(row, cell) for row in self.plan.rows for cell in row.cells if cell.record == record]
 
+    @cached_property
+    def _commit(self) -> str | None:
+        return project_commit()
+
     def _run(self, row: PlanRow, cell: Cell) -> CellRun:
         key = (row.id, cell.record)
         if key not in self._open:
             params = payload.cell_params(self.plan, row, cell, self._configs.get(key, {}))
-            commit = project_commit()
-            self._open[key] = self.open(key, params | ({"commit": commit} if commit else {}))
+            self._open[key] = self.open(key, params | ({"commit": self._commit} if self._commit else {}))
         return self._open[key]
 
     def _finish(self, row: PlanRow, cell: Cell, record: Record) -> None:

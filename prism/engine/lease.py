@@ -63,7 +63,7 @@ class Holder:
             host=socket.gethostname(),
             machine=_machine(pid),
             pid=pid,
-            started=psutil.Process(pid).create_time(),
+            started=_started(pid),
             token=uuid.uuid4().hex,
         )
 
@@ -245,6 +245,12 @@ def _read(path: Path) -> Holder | None:
         return Holder(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+@lru_cache(maxsize=1)
+def _started(pid: int) -> float:
+    """When a process began; of the own one, which asks for every lease, while the system reads a long file for it."""
+    return psutil.Process(pid).create_time()
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """The manifest of a finished stage, `stage.json`: what it is, what it was made from, and checksums of its files."""
 
 import json
+from functools import cache
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -41,12 +42,17 @@ class UsedRuntime(_Model):
     @classmethod
     def here(cls, device: str, threads: int, *, compiled: bool = False) -> Self:
         """A device and threads of this process."""
-        return cls(device=device, threads=threads, torch=version("torch"), compiled=compiled)
+        return cls(device=device, threads=threads, torch=_torch_version(), compiled=compiled)
 
     @property
     def kind(self) -> str:
         """The kind of device: cpu, cuda, mps."""
         return self.device.partition(":")[0]
+
+
+@cache
+def _torch_version() -> str:
+    return version("torch")
 
 
 def _inside(name: str) -> str:

@@ -4,7 +4,7 @@ Other processes may work on the same store. A stage that one of them makes is le
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -70,15 +70,17 @@ class Scheduler:
     """Who makes a stage, as far as it was another process."""
     _unseen: dict[str, tuple[Answer, float]] = field(default_factory=dict)
     """Answers that a stage is done which the store does not show yet, and until when it is looked for."""
+    _closed: list[str] = field(default_factory=list)
+    """Stages that are done or have failed, since the last round."""
 
-    def run(self, stages: dict[str, Stage], changed: Callable[[], None] = lambda: None) -> None:
+    def run(self, stages: dict[str, Stage], changed: Callable[[Sequence[str]], None] = lambda _: None) -> None:
         """Work until nothing more can be done. Of the stages that are ready, the first in `stages` goes first.
 
         stages: by address, all that is to be done; what else they need is in the store. changed: called at the start
-        and after every round of answers.
+        and after every round of answers, with the addresses of what is done or has failed since the last time.
         """
         self._waiting, self._fallen = Waiting(stages), list(self.failed)
-        changed()
+        changed(())
         while self._waiting or self._running:
             self._block()
             self._start_what_is_free()
@@ -87,15 +89,13 @@ class Scheduler:
             for answer in (*self.pool.answers(timeout=LOOK), *self._answers_again()):
                 self._take(answer)
             self._look()
-            changed()
+            closed, self._closed = self._closed, []
+            changed(closed)
 
     def is_open(self, stage: Stage) -> bool:
         """Whether a stage is still to be done, or being done."""
-        return not self.closed((str(stage.address),))
-
-    def closed(self, addresses: Iterable[str]) -> list[str]:
-        """Those of which nothing is to be done or being done."""
-        return [one for one in addresses if one not in self._waiting and one not in self._running]
+        address = str(stage.address)
+        return address in self._waiting or address in self._running
 
     def _start_what_is_free(self) -> None:
         """Start the stages for which the pool has places, of those that no other process makes."""
@@ -123,7 +123,7 @@ class Scheduler:
         """Another process has made a stage that this one waited for."""
         address = str(stage.address)
         self._waiting.take(address)
-        self._waiting.settle(address)
+        self._close(address)
         answer = Answer(address, "done", by=self._elsewhere.pop(address))
         for observer in self.observers:
             observer.started(stage)
@@ -145,6 +145,7 @@ class Scheduler:
                         chained = reason.startswith("needs ")
                         self.failed[address] = reason if chained else f"needs {needed.title}, which failed: {reason}"
                 self._waiting.take(address)
+                self._closed.append(address)
                 self._fallen.append(address)
 
     def _take(self, answer: Answer) -> None:
@@ -166,12 +167,16 @@ class Scheduler:
             for observer in self.observers:
                 observer.put_back(stage, answer)
             return
-        self._waiting.settle(answer.address)
+        self._close(answer.address)
         if answer.outcome != "done":
             self.failed[answer.address] = answer.reason or "stopped"
             self._fallen.append(answer.address)
         for observer in self.observers:
             observer.finished(stage, answer)
+
+    def _close(self, address: str) -> None:
+        self._waiting.settle(address)
+        self._closed.append(address)
 
     def _answers_again(self) -> list[Answer]:
         return [answer for answer, _ in self._unseen.values()]
