@@ -250,7 +250,7 @@ def _read(path: Path) -> Holder | None:
 @lru_cache(maxsize=1)
 def _started(pid: int) -> float:
     """When a process began; of the own one, which asks for every lease, while the system reads a long file for it."""
-    return psutil.Process(pid).create_time()
+    return float(psutil.Process(pid).create_time())
 
 
 @lru_cache(maxsize=1)
