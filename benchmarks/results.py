@@ -2,9 +2,13 @@
 
     python benchmarks/results.py --data emoji=noto-emoji-64.zip [--store FOLDER]   # hours; the same command resumes
     python benchmarks/results.py --only toyfaces                                   # one page; the others stay
+    python benchmarks/results.py --only toyfaces/2                                 # the second command of a page alone
+    python benchmarks/results.py --only toyfaces/2     # the second command of a page; what the bundle has of it stays
     python benchmarks/results.py --pages                                           # the pages from the bundle there
 
-`nox -s results -- ...` is the same in an environment of its own.
+`nox -s results -- ...` is the same in an environment of its own. A page whose commands are run one by one may be made
+on several days, with new stores: what the bundle has of the page is taken into the store, and plans that may share a
+table do so, as in `prism-bench report`.
 
 The text of a page's author stands beside it, in PAGE.commentary.md, and names the bundle that it speaks of as
 bundle `DIGEST`, at least the first twelve letters of the SHA-256 of bundle.zip.
@@ -22,7 +26,8 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +36,8 @@ from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.formats.markdown import table_markdown
 from prism_bench.analysis.formats.markdown_escape import escape, markdown_table
 from prism_bench.analysis.report.write_report import Source, pictures_in, results_of
-from prism_bench.analysis.schema.records import load_plan
+from prism_bench.analysis.schema.join_plans import join_plans
+from prism_bench.analysis.schema.records import load_plan, load_records
 from prism_bench.analysis.schema.stored_plans import load_plans
 from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.table_model import Measured
@@ -58,6 +64,15 @@ class Page:
     title: str
     pictures: tuple[str, ...]
     runs: tuple[tuple[tuple[str, ...], str], ...]
+    goes_on: bool = False
+    """Whether what the bundle has of the page stays."""
+
+    def going_on(self, numbers: Sequence[str]) -> "Page":
+        """The page that goes on with some of its commands, counted from 1; InputError where there is no such."""
+        for number in numbers:
+            if not (number.isdecimal() and 0 < int(number) <= len(self.runs)):
+                raise InputError(f"--only {self.name}/{number}: the page has {len(self.runs)} commands, 1 the first")
+        return replace(self, runs=tuple(self.runs[int(number) - 1] for number in numbers), goes_on=True)
 
     def commands(self, data: Mapping[str, str]) -> list[list[str]]:
         """What is typed, as words; InputError where images are asked for that nobody gave."""
@@ -100,6 +115,26 @@ def run(pages: Sequence[Page], store: Path, data: Mapping[str, str]) -> dict[str
             latest = [plan.plan for name in names for plan in load_plans(name, store)]
             made.setdefault(page.name, []).extend(latest)
     return made
+
+
+def take_in(pages: Sequence[Page], bundle: Path, store: Path) -> dict[str, list[str]]:
+    """Bring what a bundle has of the pages that go on into the store: their plans, and the records of these.
+
+    Returns:
+        The digests of these plans, by page.
+    """
+    names = {page.name for page in pages if page.goes_on}
+    if not names or not bundle.exists():
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        before = _kept(bundle, Path(folder), without=())
+        known = {name: page for name, page in before["pages"].items() if name in names}
+        for place, content in _members(known, Path(folder)).items():
+            path = store / place
+            if place.endswith(".json") and not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+    return {name: list(page["plans"]) for name, page in known.items()}
 
 
 def pack(pages: Sequence[Page], made: Mapping[str, Sequence[str]], store: Path, out: Path) -> None:
@@ -181,7 +216,14 @@ def made_from(bundle: Path) -> dict[str, bytes]:
 
 def _page(name: str, page: Mapping[str, Any], origin: str, store: Path) -> dict[str, bytes]:
     plans = [load_plan(path) for digest in page["plans"] for path in store.glob(f"experiments/*/{digest}.json")]
-    parts = [results_of(Source(plan=plan, folder=report_folder(plan, store)), store) for plan in plans]
+    tables = [
+        table
+        for experiment in dict.fromkeys(plan.experiment for plan in plans)
+        for table in join_plans(
+            [plan for plan in plans if plan.experiment == experiment], page["plans"], partial(load_records, store)
+        )
+    ]
+    parts = [results_of(Source(plan=table, folder=report_folder(table, store)), store) for table in tables]
     files: dict[str, bytes] = {}
     texts = [
         f"# {page['title']}",
@@ -273,24 +315,40 @@ def faults(folder: Path) -> list[str]:
     return found + ([f"{size:,} bytes, more than {LARGEST:,}: take fewer pictures along"] if size > LARGEST else [])
 
 
+def _chosen(pages: Sequence[Page], only: Sequence[str]) -> Iterator[Page]:
+    """The pages that are asked for; all where none is."""
+    asked = [name.partition("/")[::2] for name in only]
+    for name, _ in asked:
+        if name not in {page.name for page in pages}:
+            raise InputError(f"--only {name}: {closest(name, [page.name for page in pages])}")
+    for page in pages:
+        numbers = [number for name, number in asked if name == page.name]
+        if not only or "" in numbers:
+            yield page
+        elif numbers:
+            yield page.going_on(numbers)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make docs/results anew: runs, bundle, pages.")
     parser.add_argument("--store", type=Path, default=Path("results-store"), help="where the runs are kept")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="images of your own")
     parser.add_argument("--pages", action="store_true", help="only write the pages again from the bundle there")
-    parser.add_argument("--only", action="append", default=[], metavar="PAGE", help="these pages; the others stay")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="PAGE[/NUMBER]", help="these pages; the others stay"
+    )
     options = parser.parse_args()
     pages = read_pages(RESULTS / RUNS)
     try:
         data = {"emoji": os.environ["PRISM_BENCH_EMOJI"]} if "PRISM_BENCH_EMOJI" in os.environ else {}
         data |= dict(item.split("=", 1) for item in options.data)
         data = {name: str(Path(path).absolute()) for name, path in data.items()}
-        for name in options.only:
-            if name not in {page.name for page in pages}:
-                raise InputError(f"--only {name}: {closest(name, [page.name for page in pages])}")
-        pages = [page for page in pages if page.name in options.only or not options.only]
+        pages = list(_chosen(pages, options.only))
         if not options.pages:
-            pack(pages, run(pages, options.store, data), options.store, RESULTS / BUNDLE)
+            made = take_in(pages, RESULTS / BUNDLE, options.store)
+            for name, digests in run(pages, options.store, data).items():
+                made[name] = list(dict.fromkeys([*made.get(name, ()), *digests]))
+            pack(pages, made, options.store, RESULTS / BUNDLE)
         for path in write_pages(RESULTS):
             print(path)
         found = faults(RESULTS)

@@ -13,7 +13,9 @@ import pytest
 from test_docs import check
 from tiny import RUN
 
-from prism_bench.analysis.schema.records import load_plan
+from prism_bench.analysis.schema.join_plans import HasCells
+from prism_bench.analysis.schema.join_rows import with_sides
+from prism_bench.analysis.schema.records import Plan, load_plan
 from prism_bench.prism.errors import InputError
 from prism_bench.sealed import sealed
 
@@ -106,6 +108,51 @@ def test_a_page_made_by_itself_leaves_the_others(folder: Path, store: Path) -> N
     program.pack([PAGE], {"tiny": [path.stem]}, store, bundle)
     again = program.made_from(bundle)
     assert _without_digest(again) == _without_digest(after), "made again, it takes its own place"
+
+
+def test_a_page_goes_on_in_a_new_store(folder: Path, store: Path, tmp_path: Path) -> None:
+    bundle, (path,) = folder / "bundle.zip", store.glob("experiments/*/*.json")
+    plan = load_plan(path)
+    new = tmp_path / "new"
+    page = program.replace(PAGE, runs=((("ablation-table3",), "--seeds 0"), (("ablation-table3",), "--seeds 1")))
+    (part,) = program._chosen([page], ["tiny/2"])
+    assert part.runs == page.runs[1:]
+    assert program.take_in([part], bundle, new) == {"tiny": [plan.plan]}
+    there = {path.relative_to(new) for path in new.rglob("*.json")}
+    assert there == {path.relative_to(store), *(it.relative_to(store) for it in store.glob("records/*.json"))}
+    # Its second command: the same rows, with seed 1.
+    later = write_seeds(new, plan, {0: 1})
+    shutil.copytree(store / "reports", new / "reports")
+    program.pack([part], {"tiny": [plan.plan, later.plan]}, new, bundle)
+    program.write_pages(folder)
+    assert not program.faults(folder)
+    text = (folder / "tiny.md").read_text()
+    assert text.count("\n## Ablation") == 1, "one table of both"
+    assert "seeds 0, 1" in text
+    with pytest.raises(InputError, match="--only tiny/3: the page has 2 commands"):
+        list(program._chosen([page], ["tiny/3"]))
+    assert program.take_in([page], bundle, tmp_path / "none") == {}, "made whole it takes nothing in"
+
+
+def write_seeds(store: Path, plan: Plan, seeds: dict[int, int]) -> Plan:
+    """A copy of a plan and its records with other seeds."""
+
+    def moved(owner: HasCells) -> HasCells:
+        cells = (
+            cell.model_copy(update={"seed": seeds[cell.seed], "record": cell.record[::-1]}) for cell in owner.cells
+        )
+        return owner.model_copy(update={"cells": tuple(cells)})
+
+    for file in list(store.glob("records/*.json")):
+        record = json.loads(file.read_text())
+        changed = {**record, "record": file.stem[::-1], "seed": seeds[record["seed"]]}
+        file.with_stem(file.stem[::-1]).write_text(json.dumps(sealed(changed)))
+    claims = tuple(with_sides(claim, moved) for claim in plan.claims)
+    rows, digest = tuple(map(moved, plan.rows)), "e" * 32
+    new = plan.model_copy(update={"plan": digest, "rows": rows, "claims": claims, "seeds": tuple(seeds.values())})
+    path = store / "experiments" / plan.experiment / f"{new.plan}.json"
+    path.write_text(json.dumps(sealed(new.model_dump(mode="json"))))
+    return new
 
 
 def _without_digest(pages: dict[str, bytes]) -> dict[str, bytes]:
