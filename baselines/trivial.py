@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 from typing_extensions import override
 
 from prism_bench.prism.conditioning.retrieval import Nearest, Retrieval

@@ -20,9 +20,11 @@ from prism_bench.experiments.paper.scales import PAPER_DATASETS, paper_method
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import Gallery, TrainingData
+from prism_bench.prism.patch_diffusion.cropping import coordinate_grid
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
-from prism_bench.prism.patch_diffusion.patch_objective import PatchBatch, PatchObjective, Recipe, step_rng
-from prism_bench.prism.patch_diffusion.patches import PatchSizes, coordinate_grid
+from prism_bench.prism.patch_diffusion.patch_objective import PatchBatch, PatchObjective
+from prism_bench.prism.patch_diffusion.patches import PatchSizes
+from prism_bench.prism.patch_diffusion.recipe import Recipe, step_rng
 from prism_bench.prism.rng import torch_rng
 
 CLIP_WIDTH = 512

@@ -28,8 +28,10 @@ from prism_bench.prism.engine.pool import prepare_process
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.methods.method import SampleRequest, TrainingData
 from prism_bench.prism.methods.sampling import Heun
-from prism_bench.prism.patch_diffusion.patch_method import FittedPatchMethod, PatchMethod
-from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe, step_rng
+from prism_bench.prism.patch_diffusion.fitted import FittedPatchMethod
+from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
+from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective
+from prism_bench.prism.patch_diffusion.recipe import Recipe, step_rng
 from prism_bench.prism.training.loop import train
 
 

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import math
 import pkgutil
+import re
 import sys
 import types
 import typing
@@ -297,6 +298,8 @@ def _encode(value: Any, *, whole: bool) -> Json:
     raise TypeError(f"{value!r} cannot be part of a component: use plain values, tuples and components")
 
 
+OURS = "prism_bench."
+_DECLARES = re.compile(r"^class \w+\([^)]*\b(?:family|name)=", re.MULTILINE)
 _imported: set[str] = set()
 _plugins: dict[str, Path] = {}
 _code: dict[str, str] = {}
@@ -333,7 +336,7 @@ def load_members() -> None:
 
 def registered_packages() -> set[str]:
     """The packages that declare components: ours, and those that are installed as plug-ins."""
-    return {"prism_bench.prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return {f"{OURS}prism"} | {point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def _packages(first: str) -> list[str]:
@@ -347,8 +350,16 @@ def _import_all(package: str) -> None:
     _imported.add(package)
     module = importlib.import_module(package)
     for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{package}."):
-        if not info.name.endswith("__main__"):
+        if not info.name.endswith("__main__") and _may_declare(info.name):
             importlib.import_module(info.name)
+
+
+def _may_declare(module: str) -> bool:
+    """Whether a module may declare members or families: of ours its text says so, and the others load torch."""
+    spec = importlib.util.find_spec(module)
+    if not module.startswith(OURS) or spec is None or not (spec.origin or "").endswith(".py"):
+        return True
+    return _DECLARES.search(Path(str(spec.origin)).read_text(encoding="utf-8")) is not None
 
 
 def load_plugin(path: Path) -> None:

@@ -110,6 +110,22 @@ def test_analysis_and_reports_need_no_torch() -> None:
     assert not loaded & {"torch", "mlflow", "faiss", "timm"}
 
 
+def test_every_module_that_declares_a_component_is_known_by_its_text() -> None:
+    """Others are not imported where members are looked up."""
+    code = (
+        "import pkgutil, importlib\n"
+        "from prism_bench.prism.component import Component, load_members, registered_packages\n"
+        "load_members()\nknown = {family: set(found) for family, found in Component.members.items()}\n"
+        "for package in registered_packages():\n"
+        "    for info in pkgutil.walk_packages(importlib.import_module(package).__path__, package + '.'):\n"
+        "        if not info.name.endswith('__main__'):\n"
+        "            importlib.import_module(info.name)\n"
+        "assert 'prism_bench.prism.patch_diffusion.unet' in sys.modules\n"
+        "assert {family: set(found) for family, found in Component.members.items()} == known, known"
+    )
+    modules_after(code)
+
+
 @pytest.mark.parametrize("line", ["--help", "list", "list variants", "--version", "run --help"])
 def test_what_answers_at_once_loads_nothing_heavy(line: str) -> None:
     code = (
@@ -178,11 +194,11 @@ def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
     import torch
     from jaxtyping import TypeCheckError
 
-    from prism_bench.prism.patch_diffusion.diffusion import EDM
-    from prism_bench.prism.patch_diffusion.patches import crop
+    from prism_bench.prism.patch_diffusion.cropping import crop
+    from prism_bench.prism.patch_diffusion.unet import positional_embedding
 
     with pytest.raises(TypeCheckError):
-        EDM().draw_sigma("4", torch.Generator())  # type: ignore[arg-type]
+        positional_embedding(torch.zeros(2, 2), 8)
     with pytest.raises(TypeCheckError):
         crop(torch.zeros(2, 3, 8, 8), torch.arange(2), torch.zeros(2, 2, dtype=torch.int64), 4)
 

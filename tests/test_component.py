@@ -12,7 +12,7 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.diffusion import EDM
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
-from prism_bench.prism.training.loop import Training
+from prism_bench.prism.training.adam import Training
 
 
 def test_any_field_of_a_method_changes_its_digest() -> None:

@@ -18,7 +18,7 @@ from prism_bench.prism.methods.method import AllImages
 from prism_bench.prism.methods.sampling import ODESampler
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
-from prism_bench.prism.training.loop import Training
+from prism_bench.prism.training.adam import Training
 from prism_bench.testing import (
     AggregatorContract,
     ComponentContract,

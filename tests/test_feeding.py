@@ -28,15 +28,18 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.executors.compiler import check_compiler
 from prism_bench.prism.executors.local import Local
 from prism_bench.prism.methods.method import Gallery, TrainingData
+from prism_bench.prism.patch_diffusion.cropping import coordinate_grid
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
-from prism_bench.prism.patch_diffusion.patch_objective import PatchBatch, PatchObjective, Recipe, step_rng
-from prism_bench.prism.patch_diffusion.patches import PatchSizes, coordinate_grid
+from prism_bench.prism.patch_diffusion.patch_objective import PatchBatch, PatchObjective
+from prism_bench.prism.patch_diffusion.patches import PatchSizes
+from prism_bench.prism.patch_diffusion.recipe import Recipe, step_rng
 from prism_bench.prism.rng import torch_rng
 from prism_bench.prism.training import loop, placement
+from prism_bench.prism.training.adam import Training
 from prism_bench.prism.training.ahead import one_ahead
 from prism_bench.prism.training.checkpoint import Checkpoints
-from prism_bench.prism.training.loop import DivergedError, Training
+from prism_bench.prism.training.loop import DivergedError
 from prism_bench.prism.training.placement import placed
 from prism_bench.prism.training.training_log import TrainingLog, read_log
 from prism_bench.prism.training.unseen import Taken, Unseen

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prism_bench.experiments.options.texts import MOST_NUMBERS, numbers
 from prism_bench.prism.component import LARGEST_WHOLE
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.training.loop import Training
+from prism_bench.prism.training.adam import Training
 
 DRAWN = 30
 RUN = "run ablation-table3 --scale smoke --dry-run"

@@ -13,19 +13,17 @@ from torch import Tensor, nn
 
 from prism_bench.experiments.paper.scales import LAPTOP
 from prism_bench.prism.component import Component
-from prism_bench.prism.conditioning.aggregators import MAB, Attention, CrossAttention, MeanPool, SetTransformer
+from prism_bench.prism.conditioning.aggregator_networks import MAB, Attention
+from prism_bench.prism.conditioning.aggregators import CrossAttention, MeanPool, SetTransformer
 from prism_bench.prism.conditioning.schedules import Decreasing, Fixed, Increasing, Random, Tabulated
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.patch_diffusion.denoiser import DDPMpp, TokenAttention, normalised
-from prism_bench.prism.patch_diffusion.diffusion import EDM, denoising_loss
+from prism_bench.prism.patch_diffusion.cropping import coordinate_grid, crop, crop_coordinates, random_corners
+from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
+from prism_bench.prism.patch_diffusion.diffusion import EDM
+from prism_bench.prism.patch_diffusion.network import denoising_loss
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
-from prism_bench.prism.patch_diffusion.patches import (
-    PatchSizes,
-    coordinate_grid,
-    crop,
-    crop_coordinates,
-    random_corners,
-)
+from prism_bench.prism.patch_diffusion.patches import PatchSizes
+from prism_bench.prism.patch_diffusion.unet import TokenAttention, normalised
 
 
 def count(module: nn.Module) -> int:

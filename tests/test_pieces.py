@@ -27,11 +27,13 @@ from prism_bench.prism.errors import ComputeError, InputError
 from prism_bench.prism.executors.slots import slots_for
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS
-from prism_bench.prism.patch_diffusion.patch_objective import PatchBatch, PatchObjective, Recipe
+from prism_bench.prism.patch_diffusion.patch_objective import PatchBatch, PatchObjective
+from prism_bench.prism.patch_diffusion.recipe import Recipe
 from prism_bench.prism.stages.data import DatasetStage, EmbeddingsStage, NeighboursStage, SplitStage
 from prism_bench.prism.stages.model import TrainingStage
+from prism_bench.prism.training.adam import Training
 from prism_bench.prism.training.flat import Weights
-from prism_bench.prism.training.loop import DivergedError, Training
+from prism_bench.prism.training.loop import DivergedError
 from prism_bench.prism.training.ranks import Ranks, tree_sum
 from prism_bench.prism.training.steps import StepsOfPieces
 

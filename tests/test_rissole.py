@@ -32,7 +32,7 @@ from prism_bench.prism.engine.runtime import Report, Runtime, StopRequestedError
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import AllImages, SampleRequest, TrainingData, TrainSplit
 from prism_bench.prism.methods.sampling import Heun
-from prism_bench.prism.training.loop import Training
+from prism_bench.prism.training.adam import Training
 
 R, N = 16, 40
 SHORT = Training(images=96, batch=8, learning_rate=1e-3, rampup_images=0, ema_halflife=16)

@@ -1,5 +1,7 @@
 """Places for stages: GPUs that are pretended, threads that are kept, work that finds its place."""
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -55,6 +57,17 @@ def test_a_list_of_devices_is_those_gpus(four_gpus: None, asked: str, devices: t
 def test_devices_that_are_not_there_are_named(four_gpus: None, asked: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         devices_called(asked)
+
+
+def test_a_machine_without_a_gpus_driver_is_not_asked_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_driver(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", no_driver)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delitem(sys.modules, "torch")
+    assert devices_called("auto") == devices_called("cpu") == ("cpu",)
+    assert "torch" not in sys.modules
 
 
 def test_a_machine_without_gpus_has_places_for_everything() -> None:

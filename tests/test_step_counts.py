@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
 from prism_bench.experiments.paper.scales import LAPTOP
-from prism_bench.prism.conditioning.aggregators import MAB, Attention
+from prism_bench.prism.conditioning.aggregator_networks import MAB, Attention
 from prism_bench.prism.conditioning.schedules import Fixed
 from prism_bench.prism.engine.pool import prepare_process
 from prism_bench.prism.engine.runtime import Runtime

@@ -24,10 +24,12 @@ from prism_bench.prism.methods.sampling import DPMSolverPP2M
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.diffusion import EDM
 from prism_bench.prism.patch_diffusion.patch_method import WEIGHTS, PatchMethod
-from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe
+from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective
+from prism_bench.prism.patch_diffusion.recipe import Recipe
 from prism_bench.prism.stages.data import DatasetStage, SplitStage
 from prism_bench.prism.stages.model import SamplesStage, TrainingStage
-from prism_bench.prism.training.loop import DivergedError, Training
+from prism_bench.prism.training.adam import Training
+from prism_bench.prism.training.loop import DivergedError
 from prism_bench.prism.training.training_log import read_log
 
 METHOD = PatchMethod(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
-from tiny import RUN
+from tiny import RUN, without_torch
 
 from prism_bench.analysis import files, unchanged
 from prism_bench.analysis.unchanged import unless_made
@@ -47,6 +47,13 @@ def looks(store: Path) -> dict[Path, tuple[int, ...]]:
     files = {path: path.stat() for path in store.rglob("*") if path.is_file()}
     asked = {path for path in files if path.parent.parent.name == "experiments"}
     return {path: (it.st_ino, 0 if path in asked else it.st_mtime_ns) for path, it in files.items()}
+
+
+def test_a_second_run_needs_no_torch(cli: Cli, store: Path, tmp_path: Path) -> None:
+    assert cli(RUN).code == 0
+    done = without_torch(RUN, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "FD" in done.stdout
 
 
 def test_a_second_run_draws_and_writes_nothing(cli: Cli, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from prism_bench.prism.errors import ComputeError
 from prism_bench.prism.images import Pixels, to_uint8
 from prism_bench.prism.methods.method import SampleRequest
 from prism_bench.prism.rng import torch_rng
-from prism_bench.prism.training.loop import Training
+from prism_bench.prism.training.adam import Training
 
 
 @dataclass(frozen=True)

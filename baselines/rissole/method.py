@@ -37,8 +37,9 @@ from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.patch_diffusion.flops import BACKWARD
 from prism_bench.prism.rng import seed_for
 from prism_bench.prism.sources import WHOLE, Sources, left_open
+from prism_bench.prism.training.adam import Training
 from prism_bench.prism.training.checkpoint import Checkpoints
-from prism_bench.prism.training.loop import Training, train
+from prism_bench.prism.training.loop import train
 
 FIRST, UNET = "first_stage.", "unet."
 

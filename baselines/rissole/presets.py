@@ -11,7 +11,7 @@ from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import AllImages, Method
 from prism_bench.prism.methods.sampling import Sampler
-from prism_bench.prism.training.loop import Training
+from prism_bench.prism.training.adam import Training
 
 
 def clean(method: Method) -> Rissole:

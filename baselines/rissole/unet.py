@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from prism_bench.baselines.rissole.first_stage.layers import GROUPS, SelfAttention, check_widths
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.patch_diffusion.denoiser import positional_embedding
+from prism_bench.prism.patch_diffusion.unet import positional_embedding
 
 
 @dataclass(frozen=True, kw_only=True)

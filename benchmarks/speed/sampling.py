@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmarks.speed.pairs import Row, Way
 from prism_bench.experiments.paper.scales import LAPTOP
 from prism_bench.prism.methods.sampling import UniPC
-from prism_bench.prism.patch_diffusion.patches import coordinate_grid
+from prism_bench.prism.patch_diffusion.cropping import coordinate_grid
 
 IMAGES, STEPS, RESOLUTION, DIM = 16, 12, 16, 64
 

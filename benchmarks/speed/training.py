@@ -19,15 +19,17 @@ from torch.nn import functional
 
 from benchmarks.speed.pairs import Missing, Row, Way
 from prism_bench.experiments.paper.scales import LAPTOP, paper_method
-from prism_bench.prism.conditioning.aggregators import MAB, NoConditioning
+from prism_bench.prism.conditioning.aggregator_networks import MAB
+from prism_bench.prism.conditioning.aggregators import NoConditioning
 from prism_bench.prism.conditioning.schedules import Fixed
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.methods.method import Gallery, TrainingData
-from prism_bench.prism.patch_diffusion.denoiser import ResidualBlock, SelfAttention, UNet, positional_embedding
-from prism_bench.prism.patch_diffusion.diffusion import Network, denoising_loss
+from prism_bench.prism.patch_diffusion.cropping import coordinate_grid
+from prism_bench.prism.patch_diffusion.network import Network, denoising_loss
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.patch_diffusion.patch_objective import PatchBatch, PatchObjective
-from prism_bench.prism.patch_diffusion.patches import PatchSizes, coordinate_grid
+from prism_bench.prism.patch_diffusion.patches import PatchSizes
+from prism_bench.prism.patch_diffusion.unet import ResidualBlock, SelfAttention, UNet, positional_embedding
 from prism_bench.prism.training.ranks import Ranks
 from prism_bench.prism.training.state import State
 from prism_bench.prism.training.steps import steps_of

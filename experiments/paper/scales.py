@@ -33,7 +33,7 @@ from prism_bench.prism.metrics.kid import KernelDistance
 from prism_bench.prism.metrics.memorisation import Memorisation
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
-from prism_bench.prism.training.loop import Training
+from prism_bench.prism.training.adam import Training
 from prism_bench.prism.variants.scale import Scale
 
 

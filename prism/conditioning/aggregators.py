@@ -1,17 +1,20 @@
-"""From a set of neighbour embeddings to one conditioning vector (paper section 4.3)."""
+"""From a set of neighbour embeddings to one conditioning vector (paper section 4.3).
+
+What a member builds stands in aggregator_networks.py: a plan needs no torch.
+"""
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
 from typing_extensions import override
 
 from prism_bench.prism.component import Component, Json, added
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.sources import OF_ITSELF, Sources, given, left_open
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +36,10 @@ class Aggregator(Component, family="aggregator"):
         return 4 * channels
 
     @abstractmethod
-    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+    def build(self, embedding_dim: int, channels: int) -> "nn.Module":
         """The module, with fresh parameters. `channels` is the U-Net's base width C."""
 
-    def build_beside(self, embedding_dim: int, channels: int, unet_parameters: int) -> nn.Module:
+    def build_beside(self, embedding_dim: int, channels: int, unet_parameters: int) -> "nn.Module":
         """The module, where the U-Net has so many parameters more for its tokens; one sized to a total makes room."""
         return self.build(embedding_dim, channels)
 
@@ -53,8 +56,10 @@ class NoConditioning(Aggregator, name="none"):
         """0."""
         return 0
 
-    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+    def build(self, embedding_dim: int, channels: int) -> "nn.Module":
         """A module without parameters, never called."""
+        from torch import nn
+
         return nn.Identity()
 
 
@@ -80,9 +85,11 @@ class MeanPool(Aggregator, name="mean"):
         """The embedding's own width."""
         return embedding_dim
 
-    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+    def build(self, embedding_dim: int, channels: int) -> "nn.Module":
         """A module without parameters."""
-        return _Mean(plain=self.plain)
+        from prism_bench.prism.conditioning.aggregator_networks import Mean
+
+        return Mean(plain=self.plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,15 +126,19 @@ class SetTransformer(Aggregator, name="set_transformer"):
                 f"set_transformer needs inducing >= 1 and heads >= 1, not {self.inducing} and {self.heads}"
             )
 
-    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+    def build(self, embedding_dim: int, channels: int) -> "nn.Module":
         """Raises InputError where the heads do not divide the width 4C."""
+        from prism_bench.prism.conditioning.aggregator_networks import Attention, SetTransformerNetwork
+
         width = 4 * channels
         if width % self.heads:
             raise InputError(f"aggregator.heads = {self.heads} does not divide the width 4C = {width}; use 1, 2 or 4")
-        return _SetTransformer(embedding_dim, width, self.inducing, Attention(self.heads, self.projection))
+        return SetTransformerNetwork(embedding_dim, width, self.inducing, Attention(self.heads, self.projection))
 
     def parameters(self, embedding_dim: int, channels: int) -> int:
         """How many it has, for those that are to match it; InputError as `build`."""
+        import torch
+
         with torch.device("meta"):
             return sum(p.numel() for p in self.build(embedding_dim, channels).parameters())
 
@@ -136,9 +147,11 @@ class SetTransformer(Aggregator, name="set_transformer"):
 class ZeroCondition(Aggregator, name="zero"):
     """Control: the conditioning pathway of the Set Transformer rows, always fed with zeros."""
 
-    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+    def build(self, embedding_dim: int, channels: int) -> "nn.Module":
         """A module without parameters."""
-        return _Zero(4 * channels)
+        from prism_bench.prism.conditioning.aggregator_networks import Zeros
+
+        return Zeros(4 * channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,14 +164,16 @@ class MeanMLP(Aggregator, name="mean-mlp"):
 
     like: SetTransformer = SetTransformer()
 
-    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+    def build(self, embedding_dim: int, channels: int) -> "nn.Module":
         """Raises InputError where the Set Transformer to be matched cannot be built."""
+        from prism_bench.prism.conditioning.aggregator_networks import MeanMLPNetwork
+
         target = self.like.parameters(embedding_dim, channels)
         width = 4 * channels
         # hidden^2 + (d + 4C + 2) hidden + 4C parameters: two hidden layers and the way in and out.
         linear = embedding_dim + width + 2
         hidden = round(((linear**2 + 4 * (target - width)) ** 0.5 - linear) / 2)
-        return _MeanMLP(embedding_dim, max(hidden, 1), width)
+        return MeanMLPNetwork(embedding_dim, max(hidden, 1), width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,177 +189,16 @@ class CrossAttention(Aggregator, name="cross_attention"):
     retired: ClassVar[dict[str, Json]] = {"spent": 0}
     like: SetTransformer = SetTransformer()
 
-    def build(self, embedding_dim: int, channels: int) -> nn.Module:
+    def build(self, embedding_dim: int, channels: int) -> "nn.Module":
         """Raises InputError where the Set Transformer to be matched cannot be built."""
         return self.build_beside(embedding_dim, channels, 0)
 
     @override
-    def build_beside(self, embedding_dim: int, channels: int, unet_parameters: int) -> nn.Module:
+    def build_beside(self, embedding_dim: int, channels: int, unet_parameters: int) -> "nn.Module":
+        from prism_bench.prism.conditioning.aggregator_networks import Tokens
+
         width = 4 * channels
         target = self.like.parameters(embedding_dim, channels) - unet_parameters
         # (d + 1) hidden + (hidden + 1) 4C parameters.
         hidden = round((target - width) / (embedding_dim + 1 + width))
-        return _Tokens(embedding_dim, max(hidden, 1), width)
-
-
-def unit_variance(neighbours: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-    """Scale each embedding to length sqrt(d): unit variance per element, whatever the encoder's own scale."""
-    scaled: Tensor = nn.functional.normalize(neighbours, dim=-1) * neighbours.shape[-1] ** 0.5
-    return scaled
-
-
-class _Mean(nn.Module):
-    def __init__(self, *, plain: bool = False) -> None:
-        super().__init__()
-        self.plain = plain
-
-    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b d"]:
-        kept = unit_variance(neighbours) * mask[:, :, None]
-        mean: Tensor = kept.sum(1) / mask.sum(1, keepdim=True)
-        return mean if self.plain else unit_variance(mean)
-
-
-class _Zero(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-
-    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
-        return neighbours.new_zeros(len(neighbours), self.width)
-
-
-class _MeanMLP(nn.Module):
-    def __init__(self, embedding_dim: int, hidden: int, width: int) -> None:
-        super().__init__()
-        self.mean = _Mean()
-        self.layers = nn.Sequential(
-            nn.Linear(embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, width)
-        )
-        # Out of the layers comes unit variance at initialisation, as out of every aggregator.
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
-
-    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
-        out: Tensor = self.norm(self.layers(self.mean(neighbours, mask)))
-        return out
-
-
-class _Tokens(nn.Module):
-    def __init__(self, embedding_dim: int, hidden: int, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, width))
-        # As out of every aggregator comes unit variance at initialisation.
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
-
-    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b k w"]:
-        out: Tensor = self.norm(self.layers(unit_variance(neighbours)))
-        return torch.where(mask[:, :, None], out, torch.zeros_like(out))
-
-
-class Attention(NamedTuple):
-    """How a block attends: with how many heads, and whether they are projected once they are concatenated."""
-
-    heads: int
-    projection: bool = False
-
-
-class MAB(nn.Module):
-    """Multihead attention block: H = LN(Q + Multihead(Q, Y, Y)), out = LN(H + rFF(H)) (Lee et al. 2019, eq. 6-7).
-
-    The residual is taken in the projected space, as in the authors' architecture, so that widths may differ.
-    """
-
-    def __init__(self, query_dim: int, key_dim: int, width: int, attention: Attention) -> None:
-        super().__init__()
-        self.heads = attention.heads
-        self.query = nn.Linear(query_dim, width)
-        self.key = nn.Linear(key_dim, width)
-        self.value = nn.Linear(key_dim, width)
-        self.feed = nn.Linear(width, width)
-        self.norm_attention = nn.LayerNorm(width)
-        self.norm_feed = nn.LayerNorm(width)
-        self.projection = nn.Linear(width, width) if attention.projection else nn.Identity()
-
-    def forward(
-        self, x: Float[Tensor, "b_or_1 n i"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None = None
-    ) -> Float[Tensor, "b n w"]:
-        """x attends to y; masked (False) slots of y get no weight. Learned points come as a batch of one."""
-        query = self.query(x)
-        if y.shape[1] == 1:
-            # A softmax over one key is 1, whatever the query; so its gradient is 0, not the rounding of something.
-            mixed = self.value(y)
-        elif len(query) < len(y):
-            mixed = self._mixed_for_points(query.squeeze(0), y, mask)
-        else:
-            mixed = self._mixed(query, y, mask)
-        h = self.norm_attention(query + self.projection(mixed))
-        out: Tensor = self.norm_feed(h + nn.functional.relu(self.feed(h)))
-        return out
-
-    def _mixed(
-        self, query: Float[Tensor, "b n w"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None
-    ) -> Float[Tensor, "b n w"]:
-        b, n, width = query.shape
-        projected = (query, self.key(y), self.value(y))
-        q, k, v = (t.reshape(b, -1, self.heads, width // self.heads).transpose(1, 2) for t in projected)
-        allowed = None if mask is None else mask[:, None, None, :]
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        return mixed.transpose(1, 2).reshape(b, n, width)
-
-    def _mixed_for_points(
-        self, points: Float[Tensor, "n w"], y: Float[Tensor, "b m j"], mask: Bool[Tensor, "b m"] | None
-    ) -> Float[Tensor, "b n w"]:
-        """The same where all sets are asked by the same points: q (K y) = (q K) y, and q K is computed once for all.
-
-        The keys' bias adds the same to all scores of a point, which a softmax does not see.
-        """
-        (b, m, dim), (n, width) = y.shape, points.shape
-        part = width // self.heads
-        queries = points.reshape(n, self.heads, part).transpose(0, 1) * part**-0.5
-        asking = (queries @ self.key.weight.reshape(self.heads, part, dim)).reshape(self.heads * n, dim)
-        scores = nn.functional.linear(y, asking)
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, :, None], float("-inf"))
-        weights = scores.softmax(1).transpose(1, 2).reshape(b, self.heads, n, m)
-        mixed: Tensor = weights @ self.value(y).reshape(b, m, self.heads, part).transpose(1, 2)
-        return mixed.transpose(1, 2).reshape(b, n, width)
-
-
-class ISAB(nn.Module):
-    """Induced set attention: MAB(X, MAB(I, X)) with learned inducing points I (Lee et al. 2019, eq. 9-10)."""
-
-    def __init__(self, input_dim: int, width: int, inducing: int, attention: Attention) -> None:
-        super().__init__()
-        self.points = nn.Parameter(torch.empty(1, inducing, width))
-        nn.init.xavier_uniform_(self.points)
-        self.induce = MAB(width, input_dim, width, attention)
-        self.spread = MAB(input_dim, width, width, attention)
-
-    def forward(self, x: Float[Tensor, "b n i"], mask: Bool[Tensor, "b n"]) -> Float[Tensor, "b n w"]:
-        """One summary per inducing point, then every element attends to the summaries."""
-        out: Tensor = self.spread(x, self.induce(self.points, x, mask))
-        return out
-
-
-class _SetTransformer(nn.Module):
-    def __init__(self, embedding_dim: int, width: int, inducing: int, attention: Attention) -> None:
-        super().__init__()
-        first, second = (ISAB(entering, width, inducing, attention) for entering in (embedding_dim, width))
-        self.encoder = nn.ModuleList([first, second])
-        self.seed = nn.Parameter(torch.empty(1, 1, width))
-        nn.init.xavier_uniform_(self.seed)
-        self.pool = MAB(width, width, width, attention)
-        self.decoder = nn.ModuleList([MAB(width, width, width, attention), MAB(width, width, width, attention)])
-        self.head = nn.Linear(width, width)
-        # The blocks end in a layer norm; an orthogonal head keeps its unit variance at initialisation.
-        nn.init.orthogonal_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
-
-    def forward(self, neighbours: Float[Tensor, "b k d"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, "b w"]:
-        x = unit_variance(neighbours)
-        for block in self.encoder:
-            x = block(x, mask)
-        pooled = self.pool(self.seed, x, mask)
-        for block in self.decoder:
-            pooled = block(pooled, pooled)
-        out: Tensor = self.head(pooled.squeeze(1))
-        return out
+        return Tokens(embedding_dim, max(hidden, 1), width)

@@ -13,6 +13,7 @@ NEEDED = (
     "torch",
     "torch._dynamo",  # which the first step of any optimiser imports
     "prism_bench.prism.stages.model",
+    "prism_bench.prism.training.loop",
     "prism_bench.prism.stages.measure",
 )
 """What every worker imports: seconds of CPU time, of which all but the first are spared."""

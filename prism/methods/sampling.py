@@ -1,20 +1,20 @@
-"""Samplers; ours integrate the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma."""
+"""Samplers; ours integrate the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma. A plan needs no torch."""
 
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, NamedTuple
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.sources import OF_ITSELF, Sources, left_open
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+Denoise: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 """(noisy [b, c, h, w], sigma scalar tensor) -> denoised [b, c, h, w]."""
 MOST_STEPS = 10_000
 
@@ -61,8 +61,10 @@ class ODESampler(Sampler):
         if self.rho <= 0:
             raise InputError(f"sampler.rho must be positive, not {self.rho}")
 
-    def sigmas(self) -> Float[Tensor, " n"]:
+    def sigmas(self) -> "Float[Tensor, ' n']":
         """steps + 1 noise levels, float64, strictly decreasing from sigma_max over sigma_min to 0."""
+        import torch
+
         ramp = torch.linspace(0, 1, self.steps, dtype=torch.float64)
         high, low = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
         levels = (high + ramp * (low - high)) ** self.rho
@@ -70,10 +72,10 @@ class ODESampler(Sampler):
         return torch.cat([levels, levels.new_zeros(1)])
 
     @abstractmethod
-    def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
+    def integrate(self, denoise: Denoise, x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
         """Carry x, at noise level sigmas[0], to noise level sigmas[-1] (0 gives the image)."""
 
-    def sample(self, denoise: Denoise, noise: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def sample(self, denoise: Denoise, noise: "Float[Tensor, 'b c h w']") -> "Float[Tensor, 'b c h w']":
         """Images from standard normal noise."""
         sigmas = self.sigmas().to(noise.device)
         return self.integrate(denoise, noise * sigmas[0].to(noise.dtype), sigmas)
@@ -90,7 +92,7 @@ class Heun(ODESampler, name="heun"):
         """Two a step, one in the last, which ends at sigma = 0."""
         return 2 * self.steps - 1
 
-    def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
+    def integrate(self, denoise: Denoise, x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
         """A trapezoidal corrector after each Euler step, except into sigma = 0."""
         for now, after in pairwise(sigmas.to(x.dtype)):
             slope = (x - denoise(x, now)) / now
@@ -114,7 +116,7 @@ class DPMSolverPP2M(ODESampler, name="dpm++2m"):
         OF_ITSELF: left_open("the sampler is not named; Heun is EDM's, and this one takes half as many evaluations")
     }
 
-    def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
+    def integrate(self, denoise: Denoise, x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
         """Two-step multistep: the denoised image is extrapolated linearly in lambda to the middle of the step."""
         before: Evaluated | None = None
         for now, after in pairwise(sigmas):
@@ -149,7 +151,7 @@ class UniPC(ODESampler, name="unipc"):
     sigma_min: float = 0.02
     rho: float = 1000.0
 
-    def integrate(self, denoise: Denoise, x: Float[Tensor, "b c h w"], sigmas: Float[Tensor, " n"]) -> Tensor:
+    def integrate(self, denoise: Denoise, x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
         """x is what the predictor says of the level that is reached, `start` the corrected image at the one before."""
         start = x
         before: Evaluated | None = None
@@ -168,11 +170,11 @@ class UniPC(ODESampler, name="unipc"):
 class Evaluated(NamedTuple):
     """What the network said at a noise level."""
 
-    denoised: Tensor
-    sigma: Tensor
+    denoised: "Tensor"
+    sigma: "Tensor"
 
 
-def extrapolated(found: Evaluated, before: Evaluated | None, after: Tensor) -> Tensor:
+def extrapolated(found: Evaluated, before: Evaluated | None, after: "Tensor") -> "Tensor":
     """The denoised image in the middle (in lambda) of the step to `after`, by the line through the last two."""
     if before is None:
         return found.denoised
@@ -181,7 +183,7 @@ def extrapolated(found: Evaluated, before: Evaluated | None, after: Tensor) -> T
     return found.denoised + (found.denoised - before.denoised) * (width / (2 * width_before))
 
 
-def carried(x: Tensor, denoised: Tensor, now: Tensor, after: Tensor) -> Tensor:
+def carried(x: "Tensor", denoised: "Tensor", now: "Tensor", after: "Tensor") -> "Tensor":
     """x of noise level `now` at the level `after`: the exact solution for a denoised image that is constant between."""
     ratio = float(after / now)
     return ratio * x + (1 - ratio) * denoised

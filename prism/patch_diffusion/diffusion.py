@@ -1,24 +1,25 @@
-"""EDM preconditioning, noise distribution and loss (Karras et al. 2022, Table 1), and the conditioned network."""
+"""EDM preconditioning and noise distribution (Karras et al. 2022, Table 1); a plan needs no torch."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
-
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from prism_bench.prism.component import Component, added
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given, left_open
 
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float
+    from torch import Tensor
+
 
 class Coefficients(NamedTuple):
     """c_skip, c_out, c_in, c_noise, each shaped like sigma."""
 
-    skip: Tensor
-    out: Tensor
-    input: Tensor
-    noise: Tensor
+    skip: "Tensor"
+    out: "Tensor"
+    input: "Tensor"
+    noise: "Tensor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class EDM(Component, family="diffusion", name="edm"):
         if self.sigma_data <= 0 or self.p_std <= 0:
             raise InputError(f"diffusion needs sigma_data > 0 and p_std > 0, not {self.sigma_data} and {self.p_std}")
 
-    def coefficients(self, sigma: Float[Tensor, "*b"]) -> Coefficients:
+    def coefficients(self, sigma: "Float[Tensor, '*b']") -> Coefficients:
         """EDM Table 1, column 'Ours': the network's input and target have unit variance at every sigma."""
         total = (sigma**2 + self.sigma_data**2).sqrt()
         return Coefficients(
@@ -62,67 +63,12 @@ class EDM(Component, family="diffusion", name="edm"):
             noise=sigma.log() / 4,
         )
 
-    def weight(self, sigma: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    def weight(self, sigma: "Float[Tensor, '*b']") -> "Float[Tensor, '*b']":
         """Loss weight 1 / c_out^2 = (sigma^2 + sigma_data^2) / (sigma sigma_data)^2."""
         return (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2
 
-    def draw_sigma(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
+    def draw_sigma(self, n: int, rng: "torch.Generator") -> "Float[Tensor, ' n']":
         """n training noise levels, on the generator's device."""
+        import torch
+
         return (torch.randn(n, generator=rng, device=rng.device) * self.p_std + self.p_mean).exp()
-
-
-class Network(nn.Module):
-    """The denoiser D(x; sigma) with its aggregator: what is trained, averaged, saved and sampled.
-
-    It returns the denoised image. The conditioning vector is computed apart (`condition`) because sampling needs
-    it once for all steps.
-    """
-
-    def __init__(self, unet: nn.Module, aggregator: nn.Module, diffusion: EDM, *, conditional: bool) -> None:
-        super().__init__()
-        self.unet, self.aggregator, self.diffusion = unet, aggregator, diffusion
-        self.conditional = conditional
-
-    def condition(
-        self, neighbours: Float[Tensor, "b k d"] | None, mask: Bool[Tensor, "b k"] | None = None
-    ) -> Float[Tensor, "b *k c"] | None:
-        """One vector, or a set of tokens, from each neighbour set; None for an unconditional network."""
-        if not self.conditional or neighbours is None:
-            return None
-        if mask is None:
-            mask = torch.ones(neighbours.shape[:2], dtype=torch.bool, device=neighbours.device)
-        vector: Tensor = self.aggregator(neighbours, mask)
-        return vector
-
-    def forward(
-        self,
-        noisy: Float[Tensor, "b 3 h w"],
-        sigma: Float[Tensor, " b"],
-        coordinates: Float[Tensor, "b 2 h w"],
-        condition: Float[Tensor, "b *k c"] | None,
-    ) -> Float[Tensor, "b 3 h w"]:
-        """D(x; sigma) = c_skip x + c_out F([c_in x, coordinates], c_noise, condition)."""
-        c = self.diffusion.coefficients(sigma)
-        scaled = torch.cat([noisy * c.input[:, None, None, None], coordinates], dim=1)
-        raw = self.unet(scaled, c.noise, condition).to(noisy.dtype)
-        denoised: Tensor = c.skip[:, None, None, None] * noisy + c.out[:, None, None, None] * raw
-        return denoised
-
-
-def denoising_loss(
-    network: nn.Module,
-    diffusion: EDM,
-    clean: Float[Tensor, "b 3 h w"],
-    noise: Float[Tensor, "b 3 h w"],
-    sigma: Float[Tensor, " b"],
-    coordinates: Float[Tensor, "b 2 h w"],
-    condition: Float[Tensor, "b *k c"] | None,
-) -> Float[Tensor, ""]:
-    """weight(sigma) |D(clean + sigma noise; sigma) - clean|^2, noise standard normal (the paper's eq. 2).
-
-    Averaged over the patches; over the pixels and colours of each, what `diffusion.loss` says.
-    """
-    noisy = clean + sigma[:, None, None, None] * noise
-    denoised = network(noisy, sigma, coordinates, condition)
-    squared: Tensor = diffusion.weight(sigma)[:, None, None, None] * (denoised - clean) ** 2
-    return squared.sum((1, 2, 3)).mean() if diffusion.loss == "sum" else squared.mean()

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import torch
-
 from prism_bench.prism.conditioning.aggregators import Aggregator
-from prism_bench.prism.patch_diffusion.denoiser import INPUT_CHANNELS, Denoiser
+from prism_bench.prism.patch_diffusion.denoiser import Denoiser
 from prism_bench.prism.patch_diffusion.patches import Patches
 
 if TYPE_CHECKING:
@@ -74,6 +72,10 @@ def _counter() -> "FlopCounterMode":
 @lru_cache(maxsize=256)
 def _denoiser(denoiser: Denoiser, resolution: int, side: int, width: int = 0, k: int = 0) -> float:
     """Operations of one forward pass of one patch, unconditional or attending to k tokens of a width."""
+    import torch
+
+    from prism_bench.prism.patch_diffusion.unet import INPUT_CHANNELS
+
     with torch.device("meta"), torch.no_grad(), _counter() as counter:
         unet = denoiser.build(resolution, width, tokens=True) if width else denoiser.build(resolution, 0)
         tokens = torch.empty(1, k, width) if width else None
@@ -84,6 +86,8 @@ def _denoiser(denoiser: Denoiser, resolution: int, side: int, width: int = 0, k:
 @lru_cache(maxsize=256)
 def _aggregator(aggregator: Aggregator, embedding_dim: int, channels: int, k: int) -> float:
     """Operations of aggregating k neighbours of one image."""
+    import torch
+
     with torch.device("meta"), torch.no_grad(), _counter() as counter:
         neighbours, mask = torch.empty(1, k, embedding_dim), torch.empty(1, k, dtype=torch.bool)
         aggregator.build(embedding_dim, channels).eval()(neighbours, mask)

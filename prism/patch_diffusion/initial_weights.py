@@ -1,15 +1,16 @@
 """Weights that a training begins from: those of an exported model, known by their digest."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from torch import nn
 
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.weights.export_folder import WEIGHTS, ExportFolder
 from prism_bench.prism.weights.user_files import OwnFiles
+
+if TYPE_CHECKING:
+    from torch import nn
 
 VARIABLE = "PRISM_BENCH_INITIAL_WEIGHTS"
 SHOWN = 3
@@ -32,7 +33,7 @@ def embedding_dim(name: str) -> int:
     return ExportFolder.open(FILES.find(name).parent).config.embedding_dim
 
 
-def check_fits(network: nn.Module, name: str) -> None:
+def check_fits(network: "nn.Module", name: str) -> None:
     """Compare the names and shapes of the weights `name` with a network's, which may be on the device `meta`.
 
     Raises:
@@ -63,8 +64,11 @@ def check_fits(network: nn.Module, name: str) -> None:
         )
 
 
-def begin_from(network: nn.Module, name: str) -> None:
+def begin_from(network: "nn.Module", name: str) -> None:
     """Put the weights `name` in place of a network's initial ones; raises what `check_fits` raises."""
+    import torch
+    from safetensors.torch import load_file
+
     check_fits(network, name)
     with torch.no_grad():
         network.load_state_dict(load_file(FILES.find(name)))

@@ -2,33 +2,30 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 from typing_extensions import override
 
 from prism_bench.prism.component import added
 from prism_bench.prism.conditioning.aggregators import Aggregator, SetTransformer
 from prism_bench.prism.conditioning.retrieval import Nearest, Retrieval
 from prism_bench.prism.conditioning.schedules import Decreasing, Schedule
-from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Report, Runtime
-from prism_bench.prism.errors import ComputeError, InputError
-from prism_bench.prism.images import Pixels, to_uint8
-from prism_bench.prism.methods.method import Fitted, Gallery, Method, SampleRequest, TrainingData
+from prism_bench.prism.errors import InputError
+from prism_bench.prism.methods.method import Fitted, Method, TrainingData
 from prism_bench.prism.methods.sampling import ODESampler, Sampler
 from prism_bench.prism.patch_diffusion.denoiser import DDPMpp, Denoiser
-from prism_bench.prism.patch_diffusion.diffusion import EDM, Network
+from prism_bench.prism.patch_diffusion.diffusion import EDM
 from prism_bench.prism.patch_diffusion.flops import Networks
 from prism_bench.prism.patch_diffusion.initial_weights import begin_from, check_fits, embedding_dim
-from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective, Recipe, step_rng
-from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes, coordinate_grid
-from prism_bench.prism.rng import seed_for, torch_rng
+from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes
+from prism_bench.prism.patch_diffusion.recipe import Recipe, step_rng
+from prism_bench.prism.rng import seed_for
 from prism_bench.prism.sources import Sources, given
-from prism_bench.prism.training.checkpoint import Checkpoints
-from prism_bench.prism.training.loop import Training, train
+from prism_bench.prism.training.adam import Training
+
+if TYPE_CHECKING:
+    from prism_bench.prism.patch_diffusion.network import Network
 
 WEIGHTS = "model.safetensors"
 
@@ -98,6 +95,8 @@ class PatchMethod(Method, name="patch"):
             if self.conditioning is not None:
                 # A fitted encoder's vectors may come out shorter, which shows when they are there.
                 dim = self.conditioning.encoder.features or embedding_dim(self.initial_weights) or 1
+            import torch
+
             with torch.device("meta"):
                 network = self.network(resolution, dim, seed)
             check_fits(network, self.initial_weights)
@@ -125,8 +124,12 @@ class PatchMethod(Method, name="patch"):
         """Denoiser and aggregator."""
         return sum(weight.numel() for weight in self.network(resolution, embedding_dim, 0).parameters())
 
-    def network(self, resolution: int, embedding_dim: int, seed: int) -> Network:
+    def network(self, resolution: int, embedding_dim: int, seed: int) -> "Network":
         """The network with its initial weights, a function of the seed alone."""
+        import torch
+
+        from prism_bench.prism.patch_diffusion.network import Network
+
         width = self.aggregator.output_dim(embedding_dim, self.denoiser.channels)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(seed, "initial weights"))
@@ -143,6 +146,8 @@ class PatchMethod(Method, name="patch"):
 
     def _token_parameters(self, resolution: int, width: int) -> int:
         """Parameters that the U-Net needs more for tokens than for one vector."""
+        import torch
+
         with torch.device("meta"):
             builds = (self.denoiser.build(resolution, width, tokens=True), self.denoiser.build(resolution, width))
             attending, mapping = (sum(p.numel() for p in unet.parameters()) for unet in builds)
@@ -150,6 +155,12 @@ class PatchMethod(Method, name="patch"):
 
     @override
     def fit(self, data: TrainingData, *, seed: int, folder: Path, runtime: Runtime, report: Report) -> None:
+        from safetensors.torch import save_file
+
+        from prism_bench.prism.patch_diffusion.patch_objective import PatchObjective
+        from prism_bench.prism.training.checkpoint import Checkpoints
+        from prism_bench.prism.training.loop import train
+
         dim = 0 if data.gallery is None else data.gallery.vectors.shape[1]
         network = self.network(data.images.shape[-1], dim, seed)
         if self.initial_weights is not None:
@@ -167,47 +178,11 @@ class PatchMethod(Method, name="patch"):
 
     @override
     def load(self, folder: Path, *, resolution: int, embedding_dim: int, runtime: Runtime) -> Fitted:
+        from safetensors.torch import load_file
+
+        from prism_bench.prism.patch_diffusion.fitted import FittedPatchMethod
+
         network = self.network(resolution, embedding_dim, seed=0)
         network.load_state_dict(load_file(folder / WEIGHTS))
         network.to(runtime.device).eval()
         return FittedPatchMethod(network, resolution, runtime, self.training)
-
-
-@dataclass(frozen=True)
-class FittedPatchMethod:
-    """A trained network that samples full images, though it was trained on patches: it is fully convolutional."""
-
-    network: Network
-    resolution: int
-    runtime: Runtime
-    training: Training
-
-    @torch.inference_mode()
-    def sample(self, request: SampleRequest) -> Pixels:
-        """The conditioning vector is the same for every denoising step."""
-        indices, sampler = request.indices, request.sampler
-        if not isinstance(sampler, ODESampler):
-            raise ComputeError(f"sampler {sampler.name} does not integrate a denoiser")
-        shape = (3, self.resolution, self.resolution)
-        noise = torch.stack(
-            [torch.randn(shape, generator=torch_rng(request.seed, "sampling noise", i)) for i in indices]
-        )
-        grid = coordinate_grid(self.resolution).expand(len(indices), -1, -1, -1).to(self.runtime.device)
-        condition = self._condition(request.queries, request.k_sample, request.gallery)
-
-        def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
-            with self.training.autocast(self.runtime.device):
-                denoised: Tensor = self.network(noisy, sigma.expand(len(noisy)), grid, condition)
-            return denoised
-
-        return to_uint8(sampler.sample(denoise, noise.to(self.runtime.device)))
-
-    def _condition(self, queries: Ids, k_sample: int, gallery: Gallery | None) -> Tensor | None:
-        if gallery is None:
-            return None
-        table = gallery.neighbours[queries, : max(k_sample, 1)]
-        with self.training.autocast(self.runtime.device):
-            condition = self.network.condition(torch.from_numpy(gallery.vectors[table]).to(self.runtime.device))
-        if k_sample == 0 and condition is not None:  # Figure 3's second row: the network without its signal
-            return torch.zeros_like(condition)
-        return condition

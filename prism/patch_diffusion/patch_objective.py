@@ -7,22 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prism_bench.prism.conditioning.schedules import Schedule
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.images import to_signed
 from prism_bench.prism.methods.method import TrainingData
-from prism_bench.prism.patch_diffusion.diffusion import EDM, Network, denoising_loss
-from prism_bench.prism.patch_diffusion.patches import (
-    Patches,
+from prism_bench.prism.patch_diffusion.cropping import (
     coordinate_grid,
     crop,
     crop_coordinates,
     crop_on_host,
     random_corners,
 )
-from prism_bench.prism.rng import numpy_rng, torch_rng
-from prism_bench.prism.training.loop import Epochs, Training
+from prism_bench.prism.patch_diffusion.network import Network, denoising_loss
+from prism_bench.prism.patch_diffusion.recipe import Recipe, step_rng
+from prism_bench.prism.rng import torch_rng
+from prism_bench.prism.training.loop import Epochs
 from prism_bench.prism.training.placement import Array, placed, sent, taken
 
 
@@ -65,25 +64,6 @@ class PatchBatch(NamedTuple):
     sigma: Tensor
     coordinates: Tensor
     neighbours: Tensor | None
-
-
-class Recipe(NamedTuple):
-    """What the objective needs of a method."""
-
-    training: Training
-    patches: Patches
-    schedule: Schedule
-    diffusion: EDM
-
-    def step(self, resolution: int, rng: np.random.Generator, seen: int) -> tuple[int, int]:
-        """(side in pixels, number) of the patches of a step, when `seen` images have gone before."""
-        side, factor = self.patches.choose(resolution, float(rng.random()), seen / self.training.images)
-        return side, self.training.batch * factor
-
-
-def step_rng(seed: int, step: int) -> np.random.Generator:
-    """Draws the patches of a step: their size, then their places."""
-    return numpy_rng(seed, "patches", step)
 
 
 class PatchObjective:

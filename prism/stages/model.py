@@ -1,6 +1,6 @@
 """From data to trained weights, and from weights to samples."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,10 +9,10 @@ import numpy as np
 from prism_bench.prism.component import Json
 from prism_bench.prism.data.split import Ids
 from prism_bench.prism.engine.resumable_array import fill_rows
+from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.stage import Stage, StageContext
 from prism_bench.prism.methods.method import Gallery, Method, SampleRequest, TrainingData, pseudo_queries
 from prism_bench.prism.methods.sampling import Sampler
-from prism_bench.prism.stages.beside import taken_along
 from prism_bench.prism.stages.data import DatasetStage, NeighboursStage, SplitStage, open_images, open_parts
 
 
@@ -56,8 +56,12 @@ class TrainingStage(Stage):
         images, first = open_images(context.inputs["data"]), context.inputs.get("first")
         held_out = None if self.held_out is None else open_images(context.inputs["held_out"])
         data = TrainingData(images, ids, parts.retrieval, open_gallery(context), first, held_out)
-        divided = context.runtime.beside and not context.runtime.rank and self.method.pieces > 1
-        with taken_along(self, context) if divided else nullcontext(context.runtime) as runtime:
+        together: AbstractContextManager[Runtime] = nullcontext(context.runtime)
+        if context.runtime.beside and not context.runtime.rank and self.method.pieces > 1:
+            from prism_bench.prism.stages.beside import taken_along  # of torch, which a plan does not need
+
+            together = taken_along(self, context)
+        with together as runtime:
             self.method.fit(data, seed=self.seed, folder=context.folder, runtime=runtime, report=context.report)
 
 

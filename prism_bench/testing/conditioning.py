@@ -13,8 +13,8 @@ from prism_bench.prism.conditioning.neighbour_search import QUERY_BATCH
 from prism_bench.prism.conditioning.retrieval import Retrieval
 from prism_bench.prism.conditioning.schedules import Schedule
 from prism_bench.prism.errors import InputError
-from prism_bench.prism.patch_diffusion.denoiser import TokenAttention
 from prism_bench.prism.patch_diffusion.patches import Patches
+from prism_bench.prism.patch_diffusion.unet import TokenAttention
 from prism_bench.testing.component import ComponentContract
 
 DIM, CHANNELS = 12, 8

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.sampling import ODESampler, Sampler
-from prism_bench.prism.patch_diffusion.denoiser import INPUT_CHANNELS, OUTPUT_CHANNELS, Denoiser
+from prism_bench.prism.patch_diffusion.denoiser import Denoiser
+from prism_bench.prism.patch_diffusion.unet import INPUT_CHANNELS, OUTPUT_CHANNELS
 from prism_bench.testing.component import ComponentContract
 
 SPREAD = 0.5

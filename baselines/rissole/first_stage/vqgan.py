@@ -18,7 +18,8 @@ from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import TrainingData
 from prism_bench.prism.patch_diffusion.flops import BACKWARD
 from prism_bench.prism.rng import seed_for
-from prism_bench.prism.training.loop import Training, train
+from prism_bench.prism.training.adam import Training
+from prism_bench.prism.training.loop import train
 
 
 @dataclass(frozen=True, kw_only=True)
