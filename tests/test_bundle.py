@@ -245,7 +245,10 @@ def test_a_file_is_overwritten_only_when_asked(cli: Cli, store: Path, tmp_path: 
     assert said.code == 2
     assert "is there already" in said.err
     assert (tmp_path / "b.zip").read_text() == "mine"
-    assert cli("bundle all --out b.zip --force").code == 0
+    told = json.loads(cli("bundle all --out b.zip --force --json").out)
+    assert told["sha256"] == hashlib.sha256(Path("b.zip").read_bytes()).hexdigest()
+    assert (told["bytes"], Path(told["file"])) == (Path("b.zip").stat().st_size, Path("b.zip").absolute())
+    assert told["records"] == len(list(store.glob("records/*.json")))
     assert zipfile.is_zipfile(tmp_path / "b.zip")
 
 

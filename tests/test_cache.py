@@ -247,6 +247,14 @@ def test_verify_reads_everything_and_finds_every_fault(cli: Cli, store: Path) ->
     assert "made again by: prism-bench run" in said.out
     assert "3 faults" in said.out
     assert folders(store) == before
+    told = cli("cache verify --json")
+    document = json.loads(told.out)
+    assert told.code == 1
+    assert {(one["kind"], one["key"]) for one in document["faults"]} >= {("training", key), ("floor", floor)}
+    assert (len(document["faults"]), document["documents"], document["set_aside"]) == (3, [], False)
+    (command,) = document["made_again_by"]
+    assert command.startswith("prism-bench run")
+    assert f"training {key}" in document["made_again_by"][command]
     said = cli("cache verify --set-aside")
     assert said.code == 1
     assert len(before - folders(store)) == 3
@@ -289,9 +297,13 @@ def test_gc_removes_exactly_what_no_plan_needs_and_no_record_plan_or_report(cli:
     assert asked.code == 2
     assert "add --yes, or --dry-run" in asked.err
     assert folders(store) == needed | extra
-    done = cli("cache gc --older-than 0 --yes")
-    assert done.code == 0
-    assert "Removed 3 folders" in done.out
+    told = json.loads(cli("cache gc --older-than 0 --dry-run --json").out)
+    assert {"/".join(Path(one["folder"]).parts[-2:]) for one in told["items"]} == extra
+    assert not any(one["removed"] for one in told["items"])
+    assert cli("cache gc --older-than 0 --json").code == 2, "nobody is asked"
+    done = json.loads(cli("cache gc --older-than 0 --yes --json").out)
+    assert [one["removed"] for one in done["items"]] == [True] * 3
+    assert sum(one["bytes"] for one in done["items"]) > 0
     assert folders(store) == needed
     assert not list(store.glob("removed/*"))
     assert kept == {

@@ -1,8 +1,6 @@
 """`prism-bench bundle`: results to send or to archive."""
 
-import typer
-
-from prism_bench.experiments.cli.command import takes
+from prism_bench.experiments.cli.command import print_document, screen, takes
 from prism_bench.experiments.options.stored import BundleOptions
 
 SHOWN = 20
@@ -17,19 +15,29 @@ def bundle(options: BundleOptions) -> None:
     from prism_bench.experiments.tools.bundling.archive import check_target, write_bundle
     from prism_bench.experiments.tools.bundling.contents import Choice, choose, gather
 
+    say = screen(options)
     check_target(options.out, force=options.force)
     inventory = Inventory.read(options.store)
     plans = choose(inventory, options.experiments, every_plan=options.every_plan)
     contents = gather(inventory, plans, Choice(samples=options.with_samples, models=options.with_models))
     digest = write_bundle(contents, options.out)
     for line in contents.missing[:SHOWN]:
-        typer.echo(f"missing: {line}")
+        say.tell(f"missing: {line}")
     if len(contents.missing) > SHOWN:
-        typer.echo(f"missing: {len(contents.missing) - SHOWN} more, named in the bundle's README.txt")
+        say.tell(f"missing: {len(contents.missing) - SHOWN} more, named in the bundle's README.txt")
     count = len(contents.held) + len(contents.files)
     records = sum(name.startswith("records/") for name in contents.held)
-    typer.echo(
-        f"{counted(len(plans), 'plan')}, {counted(records, 'record')}, {counted(count, 'file')}; sha256 {digest}"
-    )
+    say.tell(f"{counted(len(plans), 'plan')}, {counted(records, 'record')}, {counted(count, 'file')}; sha256 {digest}")
     written = size(options.out.stat().st_size)
-    typer.echo(f"Wrote {options.out} ({written}); unpack it and type prism-bench report all --store FOLDER")
+    say.tell(f"Wrote {options.out} ({written}); unpack it and type prism-bench report all --store FOLDER")
+    if options.as_json:
+        print_document(
+            {
+                "file": str(options.out.absolute()),
+                "bytes": options.out.stat().st_size,
+                "sha256": digest,
+                "plans": [plan.document.plan for plan in plans],
+                "records": records,
+                "missing": list(contents.missing),
+            }
+        )

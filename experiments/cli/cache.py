@@ -1,19 +1,19 @@
 """`prism-bench cache`: what the store holds, why, whether it is sound, and what can go."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
-from prism_bench.experiments.cli.command import command_group, print_document, takes
+from prism_bench.experiments.cli.command import command_group, print_document, screen, takes
 from prism_bench.experiments.options.stored import GcOptions, LsOptions, RemoteOptions, VerifyOptions, WhyOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from prism_bench.experiments.screen import Screen
     from prism_bench.experiments.store.gc import Item
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.experiments.store.remote import Moved, Say
@@ -55,48 +55,61 @@ def verify(options: VerifyOptions) -> int:
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.experiments.store.verify import amount, bundled, check, wrong_documents
 
-    inventory = Inventory.read(options.store)
+    inventory, say = Inventory.read(options.store), screen(options)
     bad: list[Checked] = []
     with typer.progressbar(length=amount(inventory), label="Checksums", file=sys.stderr) as bar:
         for checked in check(inventory):
             bar.update(checked.bytes)
             bad += [checked] if checked.fault is not None else []
     for one in bad:
-        typer.echo(f"bad: {one.address.kind} {one.address.key}: {one.fault}")
+        say.tell(f"bad: {one.address.kind} {one.address.key}: {one.fault}")
     wrong = dict(wrong_documents(inventory))
     for words in wrong.values():
-        typer.echo(f"bad: {words}")
-    if bad or wrong:
-        _mend(bad, wrong, inventory, options)
+        say.tell(f"bad: {words}")
+    # Before anything is moved, after which it is counted otherwise.
+    count, read = len(inventory.stages) + len(inventory.broken), amount(inventory)
+    remedies = _mend(bad, wrong, inventory, options, say) if bad or wrong else {}
     if bundled(inventory) is not None:
-        typer.echo("This is an unpacked bundle: what it left out is not missed.")
-    count = len(inventory.stages) + len(inventory.broken)
+        say.tell("This is an unpacked bundle: what it left out is not missed.")
     found = counted(len(bad) + len(wrong), "fault") if bad or wrong else "all sound"
-    typer.echo(f"{counted(count, 'stage')}, {size(amount(inventory))} read in {inventory.store.root}: {found}")
+    say.tell(f"{counted(count, 'stage')}, {size(read)} read in {inventory.store.root}: {found}")
+    if options.as_json:
+        faults = [{"kind": one.address.kind, "key": one.address.key, "fault": one.fault} for one in bad]
+        documents = [{"file": str(path), "fault": words} for path, words in wrong.items()]
+        facts = {"store": str(inventory.store.root), "stages": count, "bytes": read, "set_aside": options.set_aside}
+        print_document({**facts, "faults": faults, "documents": documents, "made_again_by": remedies})
     return 1 if bad or wrong else 0
 
 
-def _mend(bad: "Iterable[Checked]", wrong: "Iterable[Path]", inventory: "Inventory", options: VerifyOptions) -> None:
+def _mend(
+    bad: "Iterable[Checked]", wrong: "Iterable[Path]", inventory: "Inventory", options: VerifyOptions, say: "Screen"
+) -> dict[str, list[str]]:
+    """Move what is bad aside, where that was asked for; the commands that make it again, and what each makes."""
     from prism_bench.experiments.store.verify import remedies, restore_latest, set_aside_document
 
     addresses, store = [one.address for one in bad], inventory.store
     if options.set_aside:
         for address in addresses:
-            typer.echo(f"set aside: {store.set_aside(address)}")
+            say.tell(f"set aside: {store.set_aside(address)}")
         for path in wrong:
             if path.exists():
-                typer.echo(f"set aside: {set_aside_document(path, store)}")
+                say.tell(f"set aside: {set_aside_document(path, store)}")
         for done in restore_latest(store):
-            typer.echo(done)
+            say.tell(done)
     else:
         aside = options.next_command("cache", "verify", "--set-aside")
-        typer.echo(f"Left in place; `{aside}` moves them out of the way.")
+        say.tell(f"Left in place; `{aside}` moves them out of the way.")
+    again: dict[str, list[str]] = {}
     for command, stages in remedies(inventory, addresses).items():
-        names = ", ".join(f"{address.kind} {address.key}" for address in stages)
-        typer.echo(f"{names}: made again by: {command}" if command else f"{names}: no plan is known to need it")
+        names = [f"{address.kind} {address.key}" for address in stages]
+        words = f"made again by: {command}" if command else "no plan is known to need it"
+        say.tell(f"{', '.join(names)}: {words}")
+        again.setdefault(command or "", []).extend(names)
     for path in wrong:
         for plan in inventory.plans_with(path.stem)[:1]:
-            typer.echo(f"record {path.stem}: made again by: {plan.document.command}")
+            say.tell(f"record {path.stem}: made again by: {plan.document.command}")
+            again.setdefault(plan.document.command, []).append(f"record {path.stem}")
+    return again
 
 
 @app.command()
@@ -108,24 +121,32 @@ def gc(options: GcOptions) -> None:
     from prism_bench.experiments.store.inventory import Inventory
     from prism_bench.prism.errors import InputError
 
-    inventory = Inventory.read(options.store)
+    inventory, say = Inventory.read(options.store), screen(options)
     found = sweep(inventory, Wish(keep_latest=options.keep_latest, older_than=options.older_than, kinds=options.kinds))
     for note in found.notes:
-        typer.echo(f"note: {note}")
+        say.tell(f"note: {note}")
+    gone: list[Item] = []
     if not found.items:
-        typer.echo(f"Nothing to remove in {inventory.store.root}")
-        return
-    _show(found.items)
-    total = f"{counted(len(found.items), 'folder')}, {size(found.bytes)}"
-    if options.dry_run:
-        typer.echo(f"Would remove {total} in {inventory.store.root}; nothing was removed (--dry-run)")
-        return
-    if not options.yes and not sys.stdin.isatty():
-        raise InputError(f"would remove {total}, and there is no terminal to ask at; add --yes, or --dry-run to look")
-    if not options.yes and not typer.confirm(f"Remove {total}?"):
-        typer.echo("Nothing was removed.")
-        return
-    _remove(found.items, inventory)
+        say.tell(f"Nothing to remove in {inventory.store.root}")
+    else:
+        _show(found.items, say)
+        total = f"{counted(len(found.items), 'folder')}, {size(found.bytes)}"
+        if options.dry_run:
+            say.tell(f"Would remove {total} in {inventory.store.root}; nothing was removed (--dry-run)")
+        elif not options.yes and (options.as_json or not sys.stdin.isatty()):
+            raise InputError(
+                f"would remove {total}, and there is no terminal to ask at; add --yes, or --dry-run to look"
+            )
+        elif options.yes or typer.confirm(f"Remove {total}?"):
+            gone = _remove(found.items, inventory, say)
+        else:
+            say.tell("Nothing was removed.")
+    if options.as_json:
+        items = [
+            {"group": it.group, "reason": it.reason, "folder": str(it.path), "bytes": it.bytes, "removed": it in gone}
+            for it in found.items
+        ]
+        print_document({"store": str(inventory.store.root), "notes": list(found.notes), "items": items})
 
 
 @app.command()
@@ -179,7 +200,7 @@ def _moved(done: str, moved: "Moved", way: str) -> None:
         typer.echo(f"note: {name} is there with other contents, and was left as it is")
 
 
-def _show(items: "Iterable[Item]") -> None:
+def _show(items: "Iterable[Item]", say: "Screen") -> None:
     from prism_bench.experiments.formatting import size
 
     groups: dict[tuple[str, str], list[Item]] = {}
@@ -187,22 +208,23 @@ def _show(items: "Iterable[Item]") -> None:
         groups.setdefault((item.group, item.reason), []).append(item)
     for (group, reason), members in groups.items():
         for item in members:
-            typer.echo(f"  {size(item.bytes):>9}  {group} {item.path.name}")
+            say.tell(f"  {size(item.bytes):>9}  {group} {item.path.name}")
         total = size(sum(item.bytes for item in members))
-        typer.echo(f"{group}: {len(members)}, {total}, {reason}")
+        say.tell(f"{group}: {len(members)}, {total}, {reason}")
 
 
-def _remove(items: "Iterable[Item]", inventory: "Inventory") -> None:
+def _remove(items: "Iterable[Item]", inventory: "Inventory", say: "Screen") -> "list[Item]":
+    """Remove them; those that are gone."""
     from prism_bench.experiments.formatting import counted, size
     from prism_bench.experiments.store.gc import remove
 
-    freed, outcomes = 0, Counter[bool]()
-    for item, gone in remove(inventory.store, tuple(items)):
-        outcomes[gone] += 1
-        freed += item.bytes if gone else 0
-    typer.echo(f"Removed {counted(outcomes[True], 'folder')}, {size(freed)} freed in {inventory.store.root}")
-    if outcomes[False]:
-        typer.echo(f"{counted(outcomes[False], 'folder')} kept: a process has begun to use them")
+    outcomes = list(remove(inventory.store, tuple(items)))
+    gone = [item for item, is_gone in outcomes if is_gone]
+    freed = size(sum(item.bytes for item in gone))
+    say.tell(f"Removed {counted(len(gone), 'folder')}, {freed} freed in {inventory.store.root}")
+    if len(gone) < len(outcomes):
+        say.tell(f"{counted(len(outcomes) - len(gone), 'folder')} kept: a process has begun to use them")
+    return gone
 
 
 def _print(lines: Iterable[str]) -> None:

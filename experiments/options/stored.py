@@ -178,6 +178,7 @@ class BundleOptions(StoreOptions):
         bool, Option(flag="--every-plan", help="Every plan of the experiments (default: those of the latest tables).")
     ] = False
     force: Annotated[bool, Option(flag="--force", help="Overwrite the file.")] = False
+    as_json: AsJson = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +213,7 @@ class VerifyOptions(StoreOptions):
     set_aside: Annotated[
         bool, Option(flag="--set-aside", help="Move corrupted stages to corrupted/, so that they are made again.")
     ] = False
+    as_json: AsJson = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,3 +242,4 @@ class GcOptions(StoreOptions):
     ] = ()
     dry_run: Annotated[bool, Option(flag="--dry-run", help="Show what would go; remove nothing.")] = False
     yes: Annotated[bool, Option(flag="--yes -y", help="Do not ask.")] = False
+    as_json: AsJson = False
