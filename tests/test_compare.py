@@ -52,6 +52,7 @@ def test_settings_metrics_and_samples_side_by_side(ran: Cli) -> None:
     assert {row["seed"] for row in rows} == {"0", "1", "2"}
     there = {one.name for one in Path("here").iterdir()}
     assert {"compare.md", "compare.tex", "intervals.png", "overview.png"} <= there
+    assert not [name for name in there if name.startswith(".")], "a folder of the user's own gets no notes"
     with Image.open("here/overview.png") as picture:
         assert picture.size[0] > 1000
     pooled = ran("compare ablation-table3/patchd ablation-table3/prism --pool")

@@ -117,7 +117,7 @@ def write_reports(
         seen(part)
         _bring(source)
         # In a folder of the user's own nothing is noted of what its files were made of.
-        paint = draw if source.pictures in (None, source.folder) else _draw
+        paint = draw if source.pictures in (None, source.folder) else draw_anew
         written += [*paint(part, source.folder, look.pictures), *write_files(part, formats)]
     for study in studies:
         written += write_study(study, formats, look.pictures)
@@ -196,7 +196,7 @@ def draw(results: Results, folder: Path, formats: Sequence[str] = PNG) -> list[P
 
     Those that lie there and show the same are left; a note beside them says what they show.
     """
-    return unless_made(folder, "numbers", [formats, *_made_of(results)], lambda: _draw(results, folder, formats))
+    return unless_made(folder, "numbers", [formats, *_made_of(results)], lambda: draw_anew(results, folder, formats))
 
 
 def tables_unless_made(results: Results) -> list[Path]:
@@ -212,7 +212,8 @@ def _made_of(results: Results) -> list[object]:
     return [results.estimator.name, results.columns, results.spread, *shown]
 
 
-def _draw(results: Results, folder: Path, formats: Sequence[str]) -> list[Path]:
+def draw_anew(results: Results, folder: Path, formats: Sequence[str] = PNG) -> list[Path]:
+    """The same, whatever lies there; nothing is noted."""
     drawn = []
     table = results.table
     if any(True for _ in table.measured):

@@ -159,10 +159,17 @@ def _experiments(names: tuple[str, ...], store: Path, studies: Collection[str]) 
     return list(dict.fromkeys(wanted))
 
 
-def write_tables(results: "Results", folder: Path, pictures: tuple[str, ...] = ("png",)) -> list[Path]:
-    """Write a table in each format, after the pictures of its numbers; the paths."""
-    from prism_bench.analysis.report.write_report import draw, tables_unless_made
+def write_tables(
+    results: "Results", folder: Path, pictures: tuple[str, ...] = ("png",), *, noted: bool = True
+) -> list[Path]:
+    """Write a table in each format, after the pictures of its numbers; the paths.
 
+    noted: what is made of the same things stays, by notes in the folder; a user's own folder gets none.
+    """
+    from prism_bench.analysis.report.write_report import draw, draw_anew, tables_unless_made, write_files
+
+    if not noted:
+        return [*draw_anew(results, folder, pictures), *write_files(results)]
     return [*draw(results, folder, pictures), *tables_unless_made(results)]
 
 
