@@ -27,11 +27,11 @@ from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.memorisation import Memorisation
 from prism_bench.prism.stages.data import open_images
 
-SHOWN = 12
-"""Samples of each row."""
+SHOWN, WIDTH = 8, PAGE * 2 / 3
+"""Samples of each row, and the room for them in inches: the page stays small."""
 GAP, WORDS, TITLE = 4, 15, 26
 """Pixels between images, below an image for words, and above a row for its name; images are about 64 pixels wide."""
-HEAD = 0.34
+HEAD = 0.48
 """Inches above all for what is shown."""
 Array = npt.NDArray[Any]
 
@@ -102,8 +102,8 @@ def _suspects(rows: list[_Row], path: Path, formats: Sequence[str]) -> list[Path
             middle = left + tile // 2
             words.append((middle, top + tile + room, f"sample {sample}", False))
             words.append((middle, top + 2 * (tile + room), f"{parts[sample]} {shares[sample]:.2f}", False))
-    scale = PAGE / canvas.shape[1]
-    with drawing(path, PAGE, canvas.shape[0] * scale + HEAD, formats) as figure:
+    scale = WIDTH / canvas.shape[1]
+    with drawing(path, WIDTH, canvas.shape[0] * scale + HEAD, formats) as figure:
         figure.set_layout_engine("none")
         axes = figure.add_axes((0, 0, 1, 1 - HEAD / (canvas.shape[0] * scale + HEAD)))
         axes.imshow(canvas, interpolation="nearest", aspect="auto")
@@ -112,8 +112,8 @@ def _suspects(rows: list[_Row], path: Path, formats: Sequence[str]) -> list[Path
             size, side_of = (8, "left") if heading else (SMALLEST, "center")
             axes.text(left, base, text, fontsize=size, ha=side_of, va="bottom", clip_on=False)
         figure.text(
-            0, 1, "The samples nearest to a real image, each above that image: of D or of X_train (train), and the "
-            "distance as a share\nof that of the closest 1% of real images (below 1: counted as a copy)",
+            0, 1, "The samples nearest to a real image, each above that image: of D or of X_train\n(train), and the "
+            "distance as a share of that of the closest 1% of real images (below 1:\ncounted as a copy)",
             fontsize=SMALLEST, ha="left", va="top",
         )  # fmt: skip
     return files_of(path, formats)
