@@ -100,7 +100,7 @@ def _suspects(rows: list[_Row], path: Path, formats: Sequence[str]) -> list[Path
                 pixels = np.kron(image.transpose(1, 2, 0), np.ones((zoom, zoom, 1), np.uint8))
                 canvas[down : down + pixels.shape[0], left : left + pixels.shape[1]] = pixels
             middle = left + tile // 2
-            words.append((middle, top + tile + room, f"sample {sample}", False))
+            words.append((middle, top + tile + room, f"#{sample}", False))
             words.append((middle, top + 2 * (tile + room), f"{parts[sample]} {shares[sample]:.2f}", False))
     scale = WIDTH / canvas.shape[1]
     with drawing(path, WIDTH, canvas.shape[0] * scale + HEAD, formats) as figure:
@@ -113,7 +113,7 @@ def _suspects(rows: list[_Row], path: Path, formats: Sequence[str]) -> list[Path
             axes.text(left, base, text, fontsize=size, ha=side_of, va="bottom", clip_on=False)
         figure.text(
             0, 1, "The samples nearest to a real image, each above that image: of D or of X_train\n(train), and the "
-            "distance as a share of that of the closest 1% of real images (below 1:\ncounted as a copy)",
+            "distance as a share of that of the closest 1% of real images (below 1:\ncounted as a copy); #: which sample",
             fontsize=SMALLEST, ha="left", va="top",
         )  # fmt: skip
     return files_of(path, formats)
