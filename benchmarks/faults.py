@@ -43,6 +43,8 @@ RESULTS = (".npy", ".npz", ".safetensors", "values.json", "classes.json")
 """Files of a stage that are a function of its key; logs and manifests hold times."""
 COPIES = ("reports", "locks", "logs")
 """Folders of a store that hold what stands elsewhere."""
+SAID_OF_DISK = ("is full; free space", "are free on the disk of")
+"""Of one that fills up, and of one that is seen to be too small before any work."""
 TYPED = (*COMMANDS, "cache verify", RUN.replace("--workers 2", "--workers 0"))
 """What is typed on a damaged store."""
 
@@ -287,7 +289,8 @@ def disk(bench: Bench, count: int) -> Tried:
             line = f"{RUN} --store {place / 'store'}"
             code, out = outcome(begin(line, bench.folder))
             faults = ["a traceback"] if "Traceback" in out else []
-            faults += [] if code == 0 or "is full; free space" in out else [f"no word of the disk, code {code}"]
+            told = any(words in out for words in SAID_OF_DISK)
+            faults += [] if code == 0 or told else [f"no word of the disk, code {code}"]
             subprocess.run(["mount", "-o", "remount,size=256m", str(place)], check=True)
             tried.add(f"{room} KiB", *faults, *bench.again(RUN, place / "store", bench.results))
         finally:
