@@ -113,7 +113,8 @@ def _suspects(rows: list[_Row], path: Path, formats: Sequence[str]) -> list[Path
             axes.text(left, base, text, fontsize=size, ha=side_of, va="bottom", clip_on=False)
         figure.text(
             0, 1, "The samples nearest to a real image, each above that image: of D or of X_train\n(train), and the "
-            "distance as a share of that of the closest 1% of real images (below 1:\ncounted as a copy); # is its number",
+            "distance as a share of that of the closest 1% of real images (below 1:\ncounted as a copy); "
+            "# is its number",
             fontsize=SMALLEST, ha="left", va="top",
         )  # fmt: skip
     return files_of(path, formats)
