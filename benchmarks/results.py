@@ -3,7 +3,6 @@
     python benchmarks/results.py --data emoji=noto-emoji-64.zip [--store FOLDER]   # hours; the same command resumes
     python benchmarks/results.py --only toyfaces                                   # one page; the others stay
     python benchmarks/results.py --only toyfaces/2                                 # the second command of a page alone
-    python benchmarks/results.py --only toyfaces/2     # the second command of a page; what the bundle has of it stays
     python benchmarks/results.py --pages                                           # the pages from the bundle there
 
 `nox -s results -- ...` is the same in an environment of its own. A page whose commands are run one by one may be made

@@ -125,7 +125,7 @@ def gc(options: GcOptions) -> None:
     found = sweep(inventory, Wish(keep_latest=options.keep_latest, older_than=options.older_than, kinds=options.kinds))
     for note in found.notes:
         say.tell(f"note: {note}")
-    gone: list[Item] = []
+    gone: set[Path] = set()
     if not found.items:
         say.tell(f"Nothing to remove in {inventory.store.root}")
     else:
@@ -143,7 +143,13 @@ def gc(options: GcOptions) -> None:
             say.tell("Nothing was removed.")
     if options.as_json:
         items = [
-            {"group": it.group, "reason": it.reason, "folder": str(it.path), "bytes": it.bytes, "removed": it in gone}
+            {
+                "group": it.group,
+                "reason": it.reason,
+                "folder": str(it.path),
+                "bytes": it.bytes,
+                "removed": it.path in gone,
+            }
             for it in found.items
         ]
         print_document({"store": str(inventory.store.root), "notes": list(found.notes), "items": items})
@@ -213,8 +219,8 @@ def _show(items: "Iterable[Item]", say: "Screen") -> None:
         say.tell(f"{group}: {len(members)}, {total}, {reason}")
 
 
-def _remove(items: "Iterable[Item]", inventory: "Inventory", say: "Screen") -> "list[Item]":
-    """Remove them; those that are gone."""
+def _remove(items: "Iterable[Item]", inventory: "Inventory", say: "Screen") -> "set[Path]":
+    """Remove them; the folders that are gone."""
     from prism_bench.experiments.formatting import counted, size
     from prism_bench.experiments.store.gc import remove
 
@@ -224,7 +230,7 @@ def _remove(items: "Iterable[Item]", inventory: "Inventory", say: "Screen") -> "
     say.tell(f"Removed {counted(len(gone), 'folder')}, {freed} freed in {inventory.store.root}")
     if len(gone) < len(outcomes):
         say.tell(f"{counted(len(outcomes) - len(gone), 'folder')} kept: a process has begun to use them")
-    return gone
+    return {item.path for item in gone}
 
 
 def _print(lines: Iterable[str]) -> None:
