@@ -32,8 +32,9 @@ from prism_bench.prism.encoders.base import Embed
 from prism_bench.prism.engine.runtime import Runtime
 from prism_bench.prism.engine.store import Address, Store
 from prism_bench.prism.images import to_uint8
+from prism_bench.prism.methods.integration import Denoise
 from prism_bench.prism.methods.method import Fitted, Gallery, SampleRequest, pseudo_queries
-from prism_bench.prism.methods.sampling import Denoise, DPMSolverPP2M, Heun, ODESampler, UniPC
+from prism_bench.prism.methods.sampling import DPMSolverPP2M, Heun, ODESampler, UniPC
 from prism_bench.prism.metrics.frechet import FrechetDistance, Moments, frechet_of, moments_of
 from prism_bench.prism.stages.data import open_images, open_parts
 

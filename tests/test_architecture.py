@@ -195,10 +195,10 @@ def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
     from jaxtyping import TypeCheckError
 
     from prism_bench.prism.patch_diffusion.cropping import crop
-    from prism_bench.prism.patch_diffusion.unet import positional_embedding
+    from prism_bench.prism.patch_diffusion.diffusion import EDM
 
     with pytest.raises(TypeCheckError):
-        positional_embedding(torch.zeros(2, 2), 8)
+        EDM().draw_sigma("4", torch.Generator())  # type: ignore[arg-type]
     with pytest.raises(TypeCheckError):
         crop(torch.zeros(2, 3, 8, 8), torch.arange(2), torch.zeros(2, 2, dtype=torch.int64), 4)
 

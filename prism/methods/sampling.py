@@ -1,10 +1,11 @@
-"""Samplers; ours integrate the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma. A plan needs no torch."""
+"""Samplers; ours integrate the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma.
+
+How they do stands in integration.py: a plan needs no torch.
+"""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-Denoise: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
-"""(noisy [b, c, h, w], sigma scalar tensor) -> denoised [b, c, h, w]."""
+    from prism_bench.prism.methods.integration import Denoise
+
 MOST_STEPS = 10_000
 
 
@@ -63,19 +64,15 @@ class ODESampler(Sampler):
 
     def sigmas(self) -> "Float[Tensor, ' n']":
         """steps + 1 noise levels, float64, strictly decreasing from sigma_max over sigma_min to 0."""
-        import torch
+        from prism_bench.prism.methods.integration import noise_levels
 
-        ramp = torch.linspace(0, 1, self.steps, dtype=torch.float64)
-        high, low = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
-        levels = (high + ramp * (low - high)) ** self.rho
-        levels[0], levels[-1] = self.sigma_max, self.sigma_min
-        return torch.cat([levels, levels.new_zeros(1)])
+        return noise_levels(self.steps, self.sigma_min, self.sigma_max, self.rho)
 
     @abstractmethod
-    def integrate(self, denoise: Denoise, x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
+    def integrate(self, denoise: "Denoise", x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
         """Carry x, at noise level sigmas[0], to noise level sigmas[-1] (0 gives the image)."""
 
-    def sample(self, denoise: Denoise, noise: "Float[Tensor, 'b c h w']") -> "Float[Tensor, 'b c h w']":
+    def sample(self, denoise: "Denoise", noise: "Float[Tensor, 'b c h w']") -> "Float[Tensor, 'b c h w']":
         """Images from standard normal noise."""
         sigmas = self.sigmas().to(noise.device)
         return self.integrate(denoise, noise * sigmas[0].to(noise.dtype), sigmas)
@@ -92,16 +89,11 @@ class Heun(ODESampler, name="heun"):
         """Two a step, one in the last, which ends at sigma = 0."""
         return 2 * self.steps - 1
 
-    def integrate(self, denoise: Denoise, x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
+    def integrate(self, denoise: "Denoise", x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
         """A trapezoidal corrector after each Euler step, except into sigma = 0."""
-        for now, after in pairwise(sigmas.to(x.dtype)):
-            slope = (x - denoise(x, now)) / now
-            guess = x + (after - now) * slope
-            if after > 0:
-                slope = (slope + (guess - denoise(guess, after)) / after) / 2
-                guess = x + (after - now) * slope
-            x = guess
-        return x
+        from prism_bench.prism.methods.integration import heun
+
+        return heun(denoise, x, sigmas)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +108,11 @@ class DPMSolverPP2M(ODESampler, name="dpm++2m"):
         OF_ITSELF: left_open("the sampler is not named; Heun is EDM's, and this one takes half as many evaluations")
     }
 
-    def integrate(self, denoise: Denoise, x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
+    def integrate(self, denoise: "Denoise", x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
         """Two-step multistep: the denoised image is extrapolated linearly in lambda to the middle of the step."""
-        before: Evaluated | None = None
-        for now, after in pairwise(sigmas):
-            found = Evaluated(denoise(x, now.to(x.dtype)), now)
-            if after == 0:
-                return found.denoised
-            x = carried(x, extrapolated(found, before, after), now, after)
-            before = found
-        return x
+        from prism_bench.prism.methods.integration import dpm_solver_2m
+
+        return dpm_solver_2m(denoise, x, sigmas)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,39 +138,8 @@ class UniPC(ODESampler, name="unipc"):
     sigma_min: float = 0.02
     rho: float = 1000.0
 
-    def integrate(self, denoise: Denoise, x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
-        """x is what the predictor says of the level that is reached, `start` the corrected image at the one before."""
-        start = x
-        before: Evaluated | None = None
-        for now, after in pairwise(sigmas):
-            found = Evaluated(denoise(x, now.to(x.dtype)), now)
-            if after == 0:
-                return found.denoised
-            if before is not None:
-                x = carried(start, (before.denoised + found.denoised) / 2, before.sigma, now)
-            start = x
-            x = carried(start, extrapolated(found, before, after), now, after)
-            before = found
-        return x
+    def integrate(self, denoise: "Denoise", x: "Float[Tensor, 'b c h w']", sigmas: "Float[Tensor, ' n']") -> "Tensor":
+        """Predictor and corrector."""
+        from prism_bench.prism.methods.integration import unipc
 
-
-class Evaluated(NamedTuple):
-    """What the network said at a noise level."""
-
-    denoised: "Tensor"
-    sigma: "Tensor"
-
-
-def extrapolated(found: Evaluated, before: Evaluated | None, after: "Tensor") -> "Tensor":
-    """The denoised image in the middle (in lambda) of the step to `after`, by the line through the last two."""
-    if before is None:
-        return found.denoised
-    width = float(found.sigma.log() - after.log())
-    width_before = float(before.sigma.log() - found.sigma.log())
-    return found.denoised + (found.denoised - before.denoised) * (width / (2 * width_before))
-
-
-def carried(x: "Tensor", denoised: "Tensor", now: "Tensor", after: "Tensor") -> "Tensor":
-    """x of noise level `now` at the level `after`: the exact solution for a denoised image that is constant between."""
-    ratio = float(after / now)
-    return ratio * x + (1 - ratio) * denoised
+        return unipc(denoise, x, sigmas)

@@ -1,7 +1,7 @@
 """EDM preconditioning and noise distribution (Karras et al. 2022, Table 1); a plan needs no torch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prism_bench.prism.component import Component, added
 from prism_bench.prism.errors import InputError
@@ -12,14 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-
-class Coefficients(NamedTuple):
-    """c_skip, c_out, c_in, c_noise, each shaped like sigma."""
-
-    skip: "Tensor"
-    out: "Tensor"
-    input: "Tensor"
-    noise: "Tensor"
+    from prism_bench.prism.patch_diffusion.preconditioning import Coefficients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +46,20 @@ class EDM(Component, family="diffusion", name="edm"):
         if self.sigma_data <= 0 or self.p_std <= 0:
             raise InputError(f"diffusion needs sigma_data > 0 and p_std > 0, not {self.sigma_data} and {self.p_std}")
 
-    def coefficients(self, sigma: "Float[Tensor, '*b']") -> Coefficients:
+    def coefficients(self, sigma: "Float[Tensor, '*b']") -> "Coefficients":
         """EDM Table 1, column 'Ours': the network's input and target have unit variance at every sigma."""
-        total = (sigma**2 + self.sigma_data**2).sqrt()
-        return Coefficients(
-            skip=self.sigma_data**2 / total**2,
-            out=sigma * self.sigma_data / total,
-            input=1 / total,
-            noise=sigma.log() / 4,
-        )
+        from prism_bench.prism.patch_diffusion.preconditioning import coefficients
+
+        return coefficients(sigma, self.sigma_data)
 
     def weight(self, sigma: "Float[Tensor, '*b']") -> "Float[Tensor, '*b']":
         """Loss weight 1 / c_out^2 = (sigma^2 + sigma_data^2) / (sigma sigma_data)^2."""
-        return (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2
+        from prism_bench.prism.patch_diffusion.preconditioning import weight
+
+        return weight(sigma, self.sigma_data)
 
     def draw_sigma(self, n: int, rng: "torch.Generator") -> "Float[Tensor, ' n']":
         """n training noise levels, on the generator's device."""
-        import torch
+        from prism_bench.prism.patch_diffusion.preconditioning import log_normal
 
-        return (torch.randn(n, generator=rng, device=rng.device) * self.p_std + self.p_mean).exp()
+        return log_normal(n, rng, self.p_mean, self.p_std)
