@@ -1,5 +1,6 @@
 """Gradients in pieces, added in one tree: the same bits by any number of processes, whatever becomes of them."""
 
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -105,11 +106,12 @@ def test_a_stopped_training_goes_on_with_another_number_of_processes(
     assert same(weights(stage, store), alone)
 
 
-def beside() -> Iterator[psutil.Process]:
-    """The processes that take part in a training of this one."""
-    for child in psutil.Process().children(recursive=True):
-        if "prism_bench.prism.stages.beside" in child.cmdline():
-            yield child
+def beside(started_by: psutil.Process | None = None) -> Iterator[psutil.Process]:
+    """The processes that take part in a training of another, this one by default: it starts others that end at once."""
+    for child in (started_by or psutil.Process()).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "prism_bench.prism.stages.beside" in child.cmdline():
+                yield child
 
 
 def test_a_process_that_dies_is_named_and_the_training_goes_on(alone: dict[str, torch.Tensor], tmp_path: Path) -> None:
@@ -163,11 +165,9 @@ def test_those_beside_end_with_the_process_that_started_them(tmp_path: Path) -> 
         f"t.perform(t.training_stage(images=10_000_000), t.Store(t.Path({str(tmp_path / 'store')!r})), t.by(2))"
     )
     process = subprocess.Popen([sys.executable, "-P", "-c", code])
-    there = psutil.Process(process.pid)
-    while not there.children():
+    while not (children := list(beside(psutil.Process(process.pid)))):
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.05)
-    children = there.children(recursive=True)
     process.kill()
     process.wait()
     gone, alive = psutil.wait_procs(children, timeout=20)
