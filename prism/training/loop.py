@@ -101,9 +101,7 @@ def train(
             stop, due = ranks.agreed(report.should_stop(), checkpoints.due())
             if due or stop or seen >= training.images:
                 _look(unseen, training, checkpoints)
-                # A gradient that is not finite makes its weight so in the same step.
-                if broken := state.broken():
-                    raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
+                _look_at_weights(state, seen, step, training, checkpoints)
             if ranks.leads and (due or stop):
                 checkpoints.save(state, Position(step, seen, log.known()))
             if stop:
@@ -127,6 +125,12 @@ def _look(unseen: Unseen, training: Training, checkpoints: Checkpoints) -> None:
     if bad := unseen.look():
         (step, seen, *_), loss = bad
         raise _diverged(f"the loss became {loss}", seen, step, training, checkpoints)
+
+
+def _look_at_weights(state: State, seen: int, step: int, training: Training, checkpoints: Checkpoints) -> None:
+    """DivergedError where one is not finite: a gradient that is not makes its weight so in the same step."""
+    if broken := state.broken():
+        raise _diverged(f"{broken} stopped being finite", seen, step, training, checkpoints)
 
 
 def _diverged(what: str, seen: int, step: int, training: Training, checkpoints: Checkpoints) -> DivergedError:
