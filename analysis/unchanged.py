@@ -13,7 +13,15 @@ NOTE = ".made-{}.json"
 """Where a folder notes what its files were made of."""
 PACKAGE = Path(__file__).resolve().parents[1]
 DRAWN_BY = ("analysis", "experiments/reports")
-"""Folders of the package whose code decides what a picture looks like."""
+"""Folders of the package whose code and templates decide what a report looks like."""
+LIBRARIES = ("jinja2", "matplotlib", "pandas", "pillow")
+Keep = Callable[[Path, str, Sequence[object], Callable[[], list[Path]]], list[Path]]
+"""Whether files are made again: `unless_made` or `make_anew`."""
+
+
+def make_anew(_folder: Path, _name: str, _made_of: Sequence[object], make: Callable[[], list[Path]]) -> list[Path]:
+    """What `make` writes, whatever lies there; nothing is noted."""
+    return make()
 
 
 def unless_made(folder: Path, name: str, made_of: Sequence[object], make: Callable[[], list[Path]]) -> list[Path]:
@@ -42,6 +50,11 @@ def stamp_of(path: Path | None) -> list[int] | None:
     return None if path is None else _stamp(path)
 
 
+def pictures_shown(folder: Path) -> list[list[object]]:
+    """The pictures in a folder as they look now, for what shows them."""
+    return [[path.name, _stamp(path)] for path in sorted(folder.glob("*.png"))]
+
+
 def _files_of(note: Path, digest: str) -> dict[str, list[int]] | None:
     """The files that were made of what has this digest, with their stamps; None where others were, or none."""
     try:
@@ -62,9 +75,8 @@ def _stamp(path: Path) -> list[int] | None:
 @cache
 def _program() -> list[object]:
     """What draws and writes: the code as it lies here, and the libraries."""
-    files = sorted(path for folder in DRAWN_BY for path in (PACKAGE / folder).rglob("*.py"))
+    files = sorted(path for folder in DRAWN_BY for path in (PACKAGE / folder).rglob("*.*") if path.suffix != ".pyc")
     return [
-        version("matplotlib"),
-        version("pandas"),
+        [version(library) for library in LIBRARIES],
         [[path.relative_to(PACKAGE).as_posix(), _stamp(path)] for path in files],
     ]

