@@ -305,7 +305,7 @@ def outcome(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, out
 
 
-def until(true: Any, what: str, seconds: float = 120) -> Any:
+def until(true: Any, what: str, seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < deadline, what
