@@ -21,8 +21,11 @@ from prism_bench.analysis.frame.columns import COLUMNS
 from prism_bench.analysis.schema.stored_plans import load_plans
 from prism_bench.experiments.cli.main import app
 from prism_bench.experiments.execution.time_left import TimeLeft
+from prism_bench.experiments.execution.work import Work, work_of
 from prism_bench.experiments.options.option import Panel, options_in, type_of
 from prism_bench.experiments.options.training import RunOptions, SweepOptions, TrainOptions, TuneOptions
+from prism_bench.experiments.planning.prepare import prepare
+from prism_bench.experiments.screen import Screen
 
 
 @pytest.mark.parametrize("line", ["--version", "-V", "version"])
@@ -144,14 +147,18 @@ def test_what_came_of_it_fits_the_terminal(cli: Cli, store: Path, monkeypatch: p
     assert table.index("one seed") < table.index("Variant")
 
 
+SPLIT, PATCHD, PRISM = Work("split", 1.0), Work("training patchd", 100.0), Work("training prism", 100.0)
+NEAREST, SAMPLES = Work("training nearest", 1.0), Work("samples", 20.0)
+
+
 def test_the_time_left_is_one_number() -> None:
     now = [0.0]
-    left = TimeLeft(["split", *["training"] * 3, *["samples"] * 3], places=2, clock=lambda: now[0])
+    left = TimeLeft([SPLIT, *[PATCHD] * 3, *[SAMPLES] * 3], places=2, clock=lambda: now[0])
     assert left.seconds is None
-    left.started("samples/z", "split")
+    left.started("samples/z", SPLIT)
     left.finished("samples/z", 0.1)
     assert left.seconds is None, "what takes no time says nothing of what does"
-    left.started("training/a", "training")
+    left.started("training/a", PATCHD)
     left.expected("training/a", 100.0)
     assert left.seconds == pytest.approx((3 * 100 + 3 * 20) / 2), (
         "samples take a fifth of a training, as far as is known"
@@ -159,14 +166,40 @@ def test_the_time_left_is_one_number() -> None:
     now[0] = 50.0
     assert left.seconds == pytest.approx((50 + 2 * 100 + 3 * 20) / 2)
     left.finished("training/a", 80.0)
-    left.started("samples/a", "samples")
+    left.started("samples/a", SAMPLES)
     left.finished("samples/a", 10.0)
     assert left.seconds == pytest.approx((2 * 80 + 2 * 10) / 2)
-    left.started("training/b", "training")
+    left.started("training/b", PATCHD)
     left.put_back("training/b")
-    left.started("training/b", "training")
+    left.started("training/b", PATCHD)
     left.expected("training/b", 500.0)
     assert left.seconds == 500.0, "no shorter than its longest stage"
+
+
+def test_the_time_left_knows_rows_from_one_another() -> None:
+    """The nearest image is a row whose training takes no time; before, it counted as any other."""
+    left = TimeLeft([*[PATCHD] * 2, *[PRISM] * 2, *[NEAREST] * 4], clock=lambda: 0.0)
+    left.started("training/a", PATCHD)
+    left.expected("training/a", 100.0)
+    assert left.seconds == pytest.approx(4 * 100 + 4 * 1)
+    left.finished("training/a", 100.0)
+    left.started("training/b", PRISM)
+    left.finished("training/b", 140.0)
+    assert left.seconds == pytest.approx(100 + 140 + 4 * 1.2), "what has not begun takes its share of their mean"
+
+
+def test_work_is_told_by_what_is_trained_and_how(store: Path) -> None:
+    options = RunOptions(
+        experiments=("ablation-table3",), scale="smoke", seeds=(0, 1), extra=("real-images",), store=store, dry_run=True
+    )
+    (plan,) = prepare(options, Screen.of(quiet=True)).plans
+    works = {(cell.row, cell.seed): (work_of(cell.training), work_of(cell.samples)) for cell in plan.cells}
+    for row in {cell.row for cell in plan.cells}:
+        assert works[row, 0] == works[row, 1], "seeds take the same time"
+    shares = {row: tuple(work.share for work in both) for (row, _), both in works.items()}
+    assert shares.pop("real-images") == (1.0, 1.0)
+    assert set(shares.values()) == {(100.0, 20.0)}
+    assert len({both for both in works.values()}) == len(shares) + 1
 
 
 def test_a_command_that_is_typed_again_is_no_quieter(store: Path) -> None:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from prism_bench.experiments.execution.time_left import TimeLeft
+from prism_bench.experiments.execution.work import work_of
 from prism_bench.experiments.formatting import counted, duration
 from prism_bench.experiments.screen import Screen
 from prism_bench.prism.engine.pool import Answer
@@ -43,7 +44,7 @@ class Display:
         self._overall = self._bars.add_task("all stages", total=self.total, state="")
         self._tasks: dict[str, TaskID] = {}
         self._last_line: dict[str, float] = {}
-        self._left = TimeLeft((stage.kind for stage in todo.values()), workers)
+        self._left = TimeLeft(map(work_of, todo.values()), workers)
         self._short: Counter[str] = Counter()
         self._made_elsewhere: Counter[str] = Counter()
         self._noted: set[str] = set()
@@ -64,7 +65,7 @@ class Display:
         address = str(stage.address)
         self._last_line[address] = time.monotonic()
         self._tasks[address] = self._bars.add_task(stage.title, total=None, state="")
-        self._left.started(address, stage.kind)
+        self._left.started(address, work_of(stage))
 
     def elsewhere(self, stage: Stage, who: str) -> None:
         """See `StageObserver`."""

@@ -5,38 +5,37 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-COST = {"training": 100.0, "samples": 20.0, "embeddings": 10.0, "features": 8.0}
-"""Rough relative cost by kind, for the order of work and a first guess of its time; other kinds count 1."""
+from prism_bench.experiments.execution.work import Work
 
 
 @dataclass
 class _Running:
-    kind: str
+    work: Work
     since: float
     ends: float | None = None
 
 
 @dataclass
 class TimeLeft:
-    """Seconds until stages of these kinds are all done, with so many of them at a time.
+    """Seconds until all of some work is done, with so many stages of it at a time.
 
-    A kind takes what its finished stages took on average, or what those that run are expected to take; one of which
-    none has begun takes its share (`COST`) of what the costliest known kind takes.
+    Work of one name takes what was finished of it took on average, or what is running of it is expected to take; work
+    of a name that has not begun takes its share of what the costliest known one takes.
     """
 
-    kinds: Iterable[str]
+    works: Iterable[Work]
     places: int = 1
     clock: Callable[[], float] = time.monotonic
     _running: dict[str, _Running] = field(default_factory=dict)
-    _lengths: dict[str, list[float]] = field(default_factory=dict)
+    _lengths: dict[Work, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._waiting = Counter(self.kinds)
+        self._waiting = Counter(self.works)
 
-    def started(self, address: str, kind: str) -> None:
+    def started(self, address: str, work: Work) -> None:
         """A stage has begun."""
-        self._waiting[kind] -= 1
-        self._running[address] = _Running(kind, self.clock())
+        self._waiting[work] -= 1
+        self._running[address] = _Running(work, self.clock())
 
     def expected(self, address: str, seconds: float) -> None:
         """A stage that runs says that it needs so many more seconds."""
@@ -44,13 +43,13 @@ class TimeLeft:
 
     def put_back(self, address: str) -> None:
         """A stage that runs is to be done again."""
-        self._waiting[self._running.pop(address).kind] += 1
+        self._waiting[self._running.pop(address).work] += 1
 
     def finished(self, address: str, seconds: float | None) -> None:
         """A stage is done or has failed; `seconds` that it took here, None where that says nothing."""
-        kind = self._running.pop(address).kind
+        work = self._running.pop(address).work
         if seconds is not None:
-            self._lengths.setdefault(kind, []).append(seconds)
+            self._lengths.setdefault(work, []).append(seconds)
 
     @property
     def seconds(self) -> float | None:
@@ -58,29 +57,27 @@ class TimeLeft:
         known = self._known()
         if not known:
             return None
-        costliest = max(known, key=_cost)
-        kinds = {*(+self._waiting), *(one.kind for one in self._running.values())}
-        if _cost(costliest) <= 1 and kinds - known.keys():
+        share = max(work.share for work in known)
+        works = {*(+self._waiting), *(one.work for one in self._running.values())}
+        if share <= 1 and works - known.keys():
             return None  # what takes no time says nothing of what does
+        costliest = [length for work, length in known.items() if work.share == share]
+        of_a_share = sum(costliest) / len(costliest) / share
 
-        def usual(kind: str) -> float:
-            return known.get(kind, known[costliest] * _cost(kind) / _cost(costliest))
+        def usual(work: Work) -> float:
+            return known.get(work, of_a_share * work.share)
 
         now = self.clock()
         running = [
-            max(0.0, (one.since + usual(one.kind) if one.ends is None else one.ends) - now)
+            max(0.0, (one.since + usual(one.work) if one.ends is None else one.ends) - now)
             for one in self._running.values()
         ]
-        waiting = sum(count * usual(kind) for kind, count in (+self._waiting).items())
+        waiting = sum(count * usual(work) for work, count in (+self._waiting).items())
         return max((sum(running) + waiting) / max(self.places, 1), *running, 0.0)
 
-    def _known(self) -> dict[str, float]:
+    def _known(self) -> dict[Work, float]:
         lengths = dict(self._lengths)
         for one in self._running.values():
-            if one.ends is not None and one.kind not in self._lengths:
-                lengths[one.kind] = [*lengths.get(one.kind, []), one.ends - one.since]
-        return {kind: sum(own) / len(own) for kind, own in lengths.items()}
-
-
-def _cost(kind: str) -> float:
-    return COST.get(kind, 1.0)
+            if one.ends is not None and one.work not in self._lengths:
+                lengths[one.work] = [*lengths.get(one.work, []), one.ends - one.since]
+        return {work: sum(own) / len(own) for work, own in lengths.items()}
