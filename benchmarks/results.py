@@ -49,6 +49,7 @@ from prism_bench.prism.errors import InputError, closest
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 BUNDLE, RUNS, PAGES = "bundle.zip", "runs.toml", "pages.json"
 COMMENTARY = ".commentary.md"
+CLAIMS = "claims.md"
 LARGEST = 3_000_000
 """Bytes of the bundle and the pages together."""
 NAMED = re.compile(r"bundle `([0-9a-f]{12,64})`")
@@ -207,13 +208,17 @@ def made_from(bundle: Path) -> dict[str, bytes]:
         archive.extractall(folder)
         store = Path(folder)
         index = json.loads((store / PAGES).read_text(encoding="utf-8"))
-        files: dict[str, bytes] = {}
-        for name, page in index["pages"].items():
-            files |= _page(name, page, f"prism-bench {index['version']}, bundle `{digest}`", store)
+        origin = f"prism-bench {index['version']}, bundle `{digest}`"
+        parts = {name: _parts(page, store) for name, page in index["pages"].items()}
+        titles = {name: str(page["title"]) for name, page in index["pages"].items()}
+        files = {CLAIMS: _claims(parts, titles, origin).encode()}
+        for name, own in parts.items():
+            files |= _page(name, titles[name], own, origin, store)
     return files
 
 
-def _page(name: str, page: Mapping[str, Any], origin: str, store: Path) -> dict[str, bytes]:
+def _parts(page: Mapping[str, Any], store: Path) -> list[Results]:
+    """The tables of a page."""
     plans = [load_plan(path) for digest in page["plans"] for path in store.glob(f"experiments/*/{digest}.json")]
     tables = [
         table
@@ -222,10 +227,36 @@ def _page(name: str, page: Mapping[str, Any], origin: str, store: Path) -> dict[
             [plan for plan in plans if plan.experiment == experiment], page["plans"], partial(load_records, store)
         )
     ]
-    parts = [results_of(Source(plan=table, folder=report_folder(table, store)), store) for table in tables]
+    return [results_of(Source(plan=table, folder=report_folder(table, store)), store) for table in tables]
+
+
+def _claims(parts: Mapping[str, Sequence[Results]], titles: Mapping[str, str], origin: str) -> str:
+    """Every claim of the paper, beside what each page says of it."""
+    lines: dict[str, list[list[str]]] = {}
+    for name, own in parts.items():
+        for part in own:
+            where = f"[{escape(titles[name])}]({name}.md)"
+            settings = escape(formatting.listing(part.plan.settings))
+            for result in part.claims if part.plan.kind == "table" else ():
+                cells = lines.setdefault(f"{result.claim.text} ({result.claim.source})", [])
+                page = "; ".join(filter(None, (where, settings)))
+                for one in result.judged:
+                    cells.append([page, str(len(part.plan.seeds)), escape(one.title), f"**{one.verdict}**"])
+                    page = ""
+    heads = ["Page", "Seeds", "Judged by", "Verdict"]
+    texts = [
+        "# Every claim, on every page",
+        f"Made by `python benchmarks/results.py` ({origin}); not to be edited. Where a claim has two outcomes they "
+        "share the 5%, so that each of its verdicts stands for itself. The evidence stands on the pages.",
+        *(f"## {escape(claim)}\n\n{markdown_table('lrll', heads, *cells)}" for claim, cells in lines.items()),
+    ]
+    return "\n\n".join(texts) + "\n"
+
+
+def _page(name: str, title: str, parts: Sequence[Results], origin: str, store: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     texts = [
-        f"# {page['title']}",
+        f"# {title}",
         f"Made by `python benchmarks/results.py` ({origin}); not to be edited. What is said of it stands "
         f"in {name}{COMMENTARY}, where there is something to say.",
     ]

@@ -88,6 +88,26 @@ def test_pages_are_made_from_the_bundle_alone_to_the_same_bytes(folder: Path, st
     }
 
 
+def test_every_claim_stands_beside_what_each_page_says_of_it(folder: Path, store: Path) -> None:
+    (path,) = store.glob("experiments/*/*.json")
+    later = path.with_name("e" * 32 + ".json")
+    later.write_text(json.dumps(sealed({**json.loads(path.read_text()), "plan": later.stem, "settings": ["batch=8"]})))
+    other = program.Page(name="other", title="Another table", pictures=(), runs=())
+    program.pack([other], {"other": [later.stem]}, store, folder / "bundle.zip")
+    assert any(fault.startswith("claims.md: is not what the bundle gives") for fault in program.faults(folder))
+    program.write_pages(folder)
+    assert not program.faults(folder)
+    text = (folder / "claims.md").read_text()
+    (claim,) = (part for part in text.split("\n## ") if part.startswith("Each component helps"))
+    another, _, page, coherence = claim.strip().splitlines()[-4:]
+    assert page.startswith("| [A tiny table](tiny.md); ")
+    assert " | 1 | appearance, FD " in page
+    assert coherence.startswith("|  | 1 | global coherence, far correlation | **")
+    assert another.startswith("| [Another table](other.md); batch=8 | 1 | appearance, FD ")
+    said = (folder / "tiny.md").read_text().partition("Each component helps")[2].partition("\n")[0]
+    assert said.count(f"**{page.split('**')[1]}**") >= 1
+
+
 def test_the_same_store_gives_the_same_bundle(folder: Path, store: Path, tmp_path: Path) -> None:
     (plan,) = store.glob("experiments/*/*.json")
     program.pack([PAGE], {"tiny": [plan.stem]}, store, tmp_path / "again.zip")
@@ -104,7 +124,8 @@ def test_a_page_made_by_itself_leaves_the_others(folder: Path, store: Path) -> N
     program.pack([other], {"other": [later.stem]}, store, bundle)
     after = program.made_from(bundle)
     assert after.keys() == {*before, "other.md"}
-    assert _without_digest(after) | _without_digest(before) == _without_digest(after)
+    kept = {name: content for name, content in _without_digest(before).items() if name != "claims.md"}
+    assert _without_digest(after) | kept == _without_digest(after)
     program.pack([PAGE], {"tiny": [path.stem]}, store, bundle)
     again = program.made_from(bundle)
     assert _without_digest(again) == _without_digest(after), "made again, it takes its own place"
