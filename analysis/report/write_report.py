@@ -1,4 +1,4 @@
-"""Write the files of tables: LaTeX, Markdown, the frame as CSV and Parquet, for each and for all, and one page."""
+"""Write the files of one table: LaTeX, Markdown, the frame as CSV and Parquet, and the pictures of its numbers."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -127,6 +127,17 @@ def frame_parquet(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def write_with_pictures(
+    results: Results, formats: Sequence[str] = USUAL, pictures: Sequence[str] = PNG, keep: Keep = make_anew
+) -> list[Path]:
+    """Draw what shows the numbers, then write the files that show the pictures, all into the folder of the results.
+
+    `keep` may leave what lies there and says the same.
+    """
+    drawn = keep(results.folder, "numbers", [pictures, results.digest], lambda: _draw(results, pictures))
+    return [*drawn, *write_tables(results, formats, keep)]
+
+
 def write_tables(results: Results, formats: Sequence[str] = USUAL, keep: Keep = make_anew) -> list[Path]:
     """One plan's files, in the folder of its pictures; `keep` may leave those that lie there and say the same."""
     own = tuple(dict.fromkeys(name for name in formats if name in KINDS[results.plan.kind]))
@@ -143,17 +154,10 @@ def _write(results: Results, formats: Sequence[str]) -> list[Path]:
     ]
 
 
-def draw(results: Results, folder: Path, formats: Sequence[str] = PNG, keep: Keep = make_anew) -> list[Path]:
-    """Write the pictures that show numbers, made of records alone: intervals, and those of a sweep; their paths.
-
-    `keep` may leave those that lie there and show the same.
-    """
-    return keep(folder, "numbers", [formats, results.digest], lambda: _draw(results, folder, formats))
-
-
-def _draw(results: Results, folder: Path, formats: Sequence[str]) -> list[Path]:
+def _draw(results: Results, formats: Sequence[str]) -> list[Path]:
+    """The pictures that show numbers, made of records alone: intervals, and those of a sweep."""
     drawn = []
-    table = results.table
+    table, folder = results.table, results.folder
     if any(True for _ in table.measured):
         names = {row.id: row.label for row in results.plan.rows}
         drawn += interval_plot(table, folder / "intervals.png", names, formats)

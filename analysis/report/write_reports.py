@@ -19,17 +19,16 @@ from prism_bench.analysis.report.write_report import (
     Source,
     check_columns,
     check_formats,
-    draw,
     frame_csv,
     frame_parquet,
     results_of,
     text_bytes,
-    write_tables,
+    write_with_pictures,
 )
 from prism_bench.analysis.stats.statistics import STUDENT_T, Estimator
 from prism_bench.analysis.table.results import Results
 from prism_bench.analysis.table.study_results import StudyResults
-from prism_bench.analysis.unchanged import make_anew, pictures_shown, unless_made
+from prism_bench.analysis.unchanged import Keep, make_anew, pictures_shown
 
 
 def write_reports(
@@ -43,13 +42,13 @@ def write_reports(
     studies: Sequence[StudyResults] = (),
     runs: Mapping[RunKey, str] | None = None,
     *,
-    noted: bool = False,
+    keep: Keep = make_anew,
 ) -> list[Path]:
     """Write the files of several plans and studies, each into its folder, and those of all of them into <out>.
 
     The latter are all.tex, the frame of everything as all.csv and all.parquet, and the page index.html. seen: called
-    with each plan's results. runs: the addresses of cells' runs in MLflow, for the page. noted: files that would say
-    what they say already stay as they are, by notes in the folders; a folder of the user's own gets none.
+    with each plan's results. runs: the addresses of cells' runs in MLflow, for the page. keep: whether files that would
+    say what they say already are made again.
 
     Raises:
         AnalysisError: see `write_report`.
@@ -58,20 +57,19 @@ def write_reports(
     # All before the first file: what cannot be reported leaves nothing behind.
     parts = [results_of(source, store, estimator, look) for source in sources]
     check_columns(parts)
-    keep = unless_made if noted else make_anew
     written: list[Path] = []
     for source, part in zip(sources, parts, strict=True):
         seen(part)
         _bring(source)
-        written += [*draw(part, source.folder, look.pictures, keep), *write_tables(part, formats, keep)]
+        written += write_with_pictures(part, formats, look.pictures, keep)
     for study in studies:
-        made_of = [formats, look.pictures, study.study.model_dump_json()]
+        made_of = [formats, look.pictures, study.digest]
         written += keep(study.folder, "study", made_of, partial(write_study, study, formats, look.pictures))
     addresses = Addresses(records=_seen_from(out, store / "records"), runs=runs or {})
     everything = [
         *(formats, addresses.records, sorted(addresses.runs.items())),
         *([part.digest, pictures_shown(part.folder)] for part in parts),
-        *([study.study.model_dump_json(), pictures_shown(study.folder)] for study in studies),
+        *([study.digest, pictures_shown(study.folder)] for study in studies),
     ]
     return [*written, *keep(out, "all", everything, lambda: _together(parts, studies, addresses, out, formats))]
 

@@ -1,5 +1,6 @@
 """What a study says: its best point, whether that can be told from the next, and its trials as a table."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,11 @@ class StudyResults:
 
     study: Study
     folder: Path
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of all that its files say, but for pictures."""
+        return hashlib.sha256(self.study.model_dump_json().encode()).hexdigest()
 
     @property
     def name(self) -> str:

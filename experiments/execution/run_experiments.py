@@ -121,7 +121,7 @@ def _write(plan: Plan, store: Store, options: RunOptions) -> "Results":
     results = results_of(Source(plan=table, folder=folder), store.root, estimator_called(pool=options.pool))
     for write in (write_pictures, write_figures, write_resemblances):
         write(results, store, folder, formats)
-    write_tables(results, folder, formats)
+    write_tables(results, formats)
     return results
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from prism_bench.analysis.schema.records import Record
 from prism_bench.experiments.execution.cell_record import Origin, cell_record, stored_record, write_record
 from prism_bench.experiments.execution.progress_display import Display
-from prism_bench.experiments.execution.work import SHARES
+from prism_bench.experiments.execution.work import usual_share
 from prism_bench.experiments.interrupt import interruptible
 from prism_bench.experiments.planning.cells import Cell
 from prism_bench.experiments.planning.plan import Plan
@@ -88,7 +88,7 @@ def _in_order(plans: Sequence[Plan], todo: dict[str, Stage]) -> dict[str, Stage]
 
     def visit(stage: Stage, seed: int, behind: float) -> None:
         address = str(stage.address)
-        length = behind + SHARES.get(stage.kind, 1.0)
+        length = behind + usual_share(stage.kind)
         if address in turn and turn[address] <= seed and path[address] >= length:
             return
         turn[address] = min(turn.get(address, seed), seed)

@@ -19,9 +19,14 @@ class Work(NamedTuple):
     share: float
 
 
+def usual_share(kind: str) -> float:
+    """The share of a kind of stages, whatever is trained: known without a look at networks."""
+    return SHARES.get(kind, 1.0)
+
+
 def work_of(stage: Stage) -> Work:
     """Of a training and of samples by what is trained and how, of others by their kind."""
-    share = SHARES.get(stage.kind, 1.0)
+    share = usual_share(stage.kind)
     match stage:
         case TrainingStage():
             return _of_method(stage.kind, stage.method, stage.data.dataset.resolution, "", share)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prism_bench.analysis.schema.study import Study
     from prism_bench.analysis.stats.statistics import Estimator
     from prism_bench.analysis.table.results import Results
+    from prism_bench.analysis.unchanged import Keep
     from prism_bench.experiments.reports.places import Placed
 
 
@@ -104,7 +105,7 @@ def report_tables(
         look,
         studies=found,
         runs=runs,
-        noted=out is None,
+        keep=keep_in(out),
     )
 
 
@@ -169,18 +170,18 @@ def _experiments(names: tuple[str, ...], store: Path, studies: Collection[str]) 
     return list(dict.fromkeys(wanted))
 
 
-def write_tables(
-    results: "Results", folder: Path, pictures: tuple[str, ...] = ("png",), *, noted: bool = True
-) -> list[Path]:
-    """Write a table in each format, after the pictures of its numbers; the paths.
+def write_tables(results: "Results", pictures: tuple[str, ...] = ("png",), *, own: Path | None = None) -> list[Path]:
+    """Write a table in each usual format, after the pictures of its numbers; the paths. own: see `keep_in`."""
+    from prism_bench.analysis.report.write_report import write_with_pictures
 
-    noted: what is made of the same things stays, by notes in the folder; a user's own folder gets none.
-    """
-    from prism_bench.analysis.report import write_report
+    return write_with_pictures(results, pictures=pictures, keep=keep_in(own))
+
+
+def keep_in(own: Path | None) -> "Keep":
+    """In the store what would say the same stays, by notes beside it; a folder of the user's own gets no notes."""
     from prism_bench.analysis.unchanged import make_anew, unless_made
 
-    keep = unless_made if noted else make_anew
-    return [*write_report.draw(results, folder, pictures, keep), *write_report.write_tables(results, keep=keep)]
+    return unless_made if own is None else make_anew
 
 
 def show_table(results: "Results", screen: Screen) -> None:

@@ -90,7 +90,7 @@ def run_compare(options: CompareOptions) -> Comparison:
     pictures = _samples(sides, store, folder)
     estimator = estimator_called(pool=options.pool)
     results = results_of(Source(plan=plan, folder=folder), store.root, estimator)
-    return Comparison(results, folder, (*pictures, *write_tables(results, folder, noted=options.out is None)))
+    return Comparison(results, folder, (*pictures, *write_tables(results, own=options.out)))
 
 
 def find_side(name: str, store: Store) -> Side:
