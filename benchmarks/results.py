@@ -188,9 +188,11 @@ def _members(pages: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
 
 def _pictures(page: Page, plans: Sequence[StoredPlan], made: Sequence[str], store: Path) -> Iterator[str]:
     """The pictures of a page's plans that go along, below the store; not every plan has every picture."""
-    folders = [report_folder(plan.document, Path()) for plan in plans if plan.document.plan in made]
+    own = [plan.document for plan in plans if plan.document.plan in made]
     for name in page.pictures:
-        there = [folder / name for folder in folders if (store / folder / name).is_file()]
+        experiment, _, picture = name.rpartition("/")
+        folders = [report_folder(plan, Path()) for plan in own if experiment in {"", plan.experiment}]
+        there = [folder / picture for folder in folders if (store / folder / picture).is_file()]
         if not there:
             raise InputError(f"page {page.name}: none of its reports has a picture {name}")
         yield from (path.as_posix() for path in there)

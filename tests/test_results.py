@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -114,6 +115,15 @@ def test_the_same_store_gives_the_same_bundle(folder: Path, store: Path, tmp_pat
     (plan,) = store.glob("experiments/*/*.json")
     program.pack([PAGE], {"tiny": [plan.stem]}, store, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == (folder / "bundle.zip").read_bytes()
+
+
+def test_a_picture_may_go_along_for_one_experiment_alone(folder: Path, store: Path, tmp_path: Path) -> None:
+    (plan,) = store.glob("experiments/*/*.json")
+    made = {"tiny": [plan.stem]}
+    program.pack([replace(PAGE, pictures=("ablation-table3/overview.png",))], made, store, tmp_path / "own.zip")
+    assert (tmp_path / "own.zip").read_bytes() == (folder / "bundle.zip").read_bytes()
+    with pytest.raises(InputError, match="page tiny: none of its reports has a picture table1/overview"):
+        program.pack([replace(PAGE, pictures=("table1/overview.png",))], made, store, tmp_path / "other.zip")
 
 
 def test_a_page_made_by_itself_leaves_the_others(folder: Path, store: Path) -> None:
