@@ -21,7 +21,7 @@ from prism_bench.analysis.frame.columns import COLUMNS
 from prism_bench.analysis.schema.stored_plans import load_plans
 from prism_bench.experiments.cli.main import app
 from prism_bench.experiments.execution.time_left import TimeLeft
-from prism_bench.experiments.execution.work import Work, work_of
+from prism_bench.experiments.execution.work import LEAST, SHARES, Work, work_of
 from prism_bench.experiments.options.option import Panel, options_in, type_of
 from prism_bench.experiments.options.training import RunOptions, SweepOptions, TrainOptions, TuneOptions
 from prism_bench.experiments.planning.prepare import prepare
@@ -147,8 +147,8 @@ def test_what_came_of_it_fits_the_terminal(cli: Cli, store: Path, monkeypatch: p
     assert table.index("one seed") < table.index("Variant")
 
 
-SPLIT, PATCHD, PRISM = Work("split", 1.0), Work("training patchd", 100.0), Work("training prism", 100.0)
-NEAREST, SAMPLES = Work("training nearest", 1.0), Work("samples", 20.0)
+SPLIT, PATCHD, PRISM = Work("split", LEAST), Work("training", 100.0, "patchd"), Work("training", 100.0, "prism")
+NEAREST, SAMPLES, OTHERS = Work("training", LEAST, "nearest"), Work("samples", 20.0, "patchd"), Work("samples", 20.0)
 
 
 def test_the_time_left_is_one_number() -> None:
@@ -181,11 +181,27 @@ def test_the_time_left_knows_rows_from_one_another() -> None:
     left = TimeLeft([*[PATCHD] * 2, *[PRISM] * 2, *[NEAREST] * 4], clock=lambda: 0.0)
     left.started("training/a", PATCHD)
     left.expected("training/a", 100.0)
-    assert left.seconds == pytest.approx(4 * 100 + 4 * 1)
+    assert left.seconds == pytest.approx(4 * 100 + 4 * LEAST)
     left.finished("training/a", 100.0)
     left.started("training/b", PRISM)
     left.finished("training/b", 140.0)
-    assert left.seconds == pytest.approx(100 + 140 + 4 * 1.2), "what has not begun takes its share of their mean"
+    assert left.seconds == pytest.approx(100 + 140 + 4 * LEAST * 1.2), (
+        "what has not begun takes its share of their mean"
+    )
+
+
+def test_the_time_left_goes_by_what_is_known_of_a_kind() -> None:
+    """Samples of other rows take what samples took here, be they much quicker than a fifth of a training."""
+    left = TimeLeft([PATCHD, *[NEAREST] * 2, *[SAMPLES] * 2, *[OTHERS] * 5], clock=lambda: 0.0)
+    left.started("training/z", NEAREST)
+    left.finished("training/z", 3.0)
+    assert left.seconds is None, "a training of nothing says nothing of what trains"
+    left.started("training/a", PATCHD)
+    left.finished("training/a", 600.0)
+    assert left.seconds == pytest.approx(3 + 7 * 120)
+    left.started("samples/a", SAMPLES)
+    left.finished("samples/a", 60.0)
+    assert left.seconds == pytest.approx(3 + 6 * 60)
 
 
 def test_work_is_told_by_what_is_trained_and_how(store: Path) -> None:
@@ -197,8 +213,8 @@ def test_work_is_told_by_what_is_trained_and_how(store: Path) -> None:
     for row in {cell.row for cell in plan.cells}:
         assert works[row, 0] == works[row, 1], "seeds take the same time"
     shares = {row: tuple(work.share for work in both) for (row, _), both in works.items()}
-    assert shares.pop("real-images") == (1.0, 1.0)
-    assert set(shares.values()) == {(100.0, 20.0)}
+    assert shares.pop("real-images") == (LEAST, LEAST)
+    assert set(shares.values()) == {(SHARES["training"], SHARES["samples"])}
     assert len({both for both in works.values()}) == len(shares) + 1
 
 

@@ -2,10 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from prism_bench.experiments.execution.work import Work
+from prism_bench.experiments.execution.work import LEAST, Work
 
 
 @dataclass
@@ -19,8 +19,9 @@ class _Running:
 class TimeLeft:
     """Seconds until all of some work is done, with so many stages of it at a time.
 
-    Work of one name takes what was finished of it took on average, or what is running of it is expected to take; work
-    of a name that has not begun takes its share of what the costliest known one takes.
+    Work takes what was finished of it took on average, or what is running of it is expected to take; work that has not
+    begun takes its share of what the costliest known one of its kind takes, or of all, where nothing of its kind is
+    known.
     """
 
     works: Iterable[Work]
@@ -57,22 +58,16 @@ class TimeLeft:
         known = self._known()
         if not known:
             return None
-        share = max(work.share for work in known)
         works = {*(+self._waiting), *(one.work for one in self._running.values())}
-        if share <= 1 and works - known.keys():
+        if works - known.keys() and all(work.share <= LEAST for work in known):
             return None  # what takes no time says nothing of what does
-        costliest = [length for work, length in known.items() if work.share == share]
-        of_a_share = sum(costliest) / len(costliest) / share
-
-        def usual(work: Work) -> float:
-            return known.get(work, of_a_share * work.share)
-
+        usual = {work: known[work] if work in known else _guess(work, known) for work in works}
         now = self.clock()
         running = [
-            max(0.0, (one.since + usual(one.work) if one.ends is None else one.ends) - now)
+            max(0.0, (one.since + usual[one.work] if one.ends is None else one.ends) - now)
             for one in self._running.values()
         ]
-        waiting = sum(count * usual(work) for work, count in (+self._waiting).items())
+        waiting = sum(count * usual[work] for work, count in (+self._waiting).items())
         return max((sum(running) + waiting) / max(self.places, 1), *running, 0.0)
 
     def _known(self) -> dict[Work, float]:
@@ -81,3 +76,12 @@ class TimeLeft:
             if one.ends is not None and one.work not in self._lengths:
                 lengths[one.work] = [*lengths.get(one.work, []), one.ends - one.since]
         return {work: sum(own) / len(own) for work, own in lengths.items()}
+
+
+def _guess(work: Work, known: Mapping[Work, float]) -> float:
+    """Seconds that work takes of which nothing has begun, by what others take of which at least one takes time."""
+    telling = [other for other in known if other.share > LEAST]
+    alike = [other for other in telling if other.kind == work.kind] or telling
+    share = max(other.share for other in alike)
+    costliest = [known[other] for other in alike if other.share == share]
+    return sum(costliest) / len(costliest) / share * work.share

@@ -8,20 +8,29 @@ from prism_bench.prism.engine.stage import Stage
 from prism_bench.prism.methods.method import Method
 from prism_bench.prism.stages.model import SamplesStage, TrainingStage
 
-SHARES = {"training": 100.0, "samples": 20.0, "embeddings": 10.0, "features": 8.0}
-"""Roughly, by kind; other kinds count 1, and so do trainings and samples of methods that have no weights."""
+SHARES = {"training": 100.0, "samples": 12.0, "embeddings": 6.0, "features": 1.5, "floor": 0.5}
+"""What kinds take beside a training, roughly, as stages of the laptop scale do."""
+LEAST = 0.1
+"""The share of other kinds, and of trainings and samples of methods that have no weights."""
 
 
 class Work(NamedTuple):
-    """name: stages of one name take about the same time. share: the first guess of it, beside that of others."""
+    """Stages of one work take about the same time.
 
-    name: str
+    Attributes:
+        kind: the stages' own.
+        share: the first guess of the time, beside that of others.
+        what: of a training or of samples, what is trained and how it is sampled.
+    """
+
+    kind: str
     share: float
+    what: str = ""
 
 
 def usual_share(kind: str) -> float:
     """The share of a kind of stages, whatever is trained: known without a look at networks."""
-    return SHARES.get(kind, 1.0)
+    return SHARES.get(kind, LEAST)
 
 
 def work_of(stage: Stage) -> Work:
@@ -38,5 +47,5 @@ def work_of(stage: Stage) -> Work:
 
 @cache
 def _of_method(kind: str, method: Method, resolution: int, how: str, share: float) -> Work:
-    name = " ".join(filter(None, (kind, method.digest(), str(resolution), how)))
-    return Work(name, share if weights(method, resolution) else 1.0)
+    what = " ".join(filter(None, (method.digest(), str(resolution), how)))
+    return Work(kind, share if weights(method, resolution) else LEAST, what)
