@@ -133,12 +133,14 @@ def test_a_trial_whose_process_died_is_tried_again(cli: Cli) -> None:
     (done,) = [trial.params["k-max"] for trial in study.trials]
     study.enqueue_trial({"k-max": 3 - done})
     dead = study.ask({"k-max": optuna.distributions.IntDistribution(1, 2)})
-    for key, value in (("host", os.uname().nodename), ("pid", 2**22 + 1), ("began", "1")):
-        dead.set_user_attr(key, value)
+    before_it_drew = study.ask()
+    for trial in (dead, before_it_drew):
+        for key, value in (("host", os.uname().nodename), ("pid", 2**22 + 1), ("began", "1")):
+            trial.set_user_attr(key, value)
     assert cli(f"{line} --trials 5").code == 0
     states = {trial.number: trial.state for trial in study_of("mine").trials}
-    assert states == {0: TrialState.COMPLETE, 1: TrialState.FAIL, 2: TrialState.COMPLETE}
-    assert [row["reason"] for row in trials_of()] == ["", "its process ended", ""]
+    assert states == {0: TrialState.COMPLETE, 1: TrialState.FAIL, 2: TrialState.FAIL, 3: TrialState.COMPLETE}
+    assert [row["reason"] for row in trials_of()] == ["", "its process ended", "its process ended", ""]
 
 
 def test_a_grid_is_handed_out_once_to_many_who_ask_at_once_whatever_waits_in_it(tmp_path: Path) -> None:

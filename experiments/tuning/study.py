@@ -245,5 +245,7 @@ def _brief(value: object) -> str:
 
 
 def point_of(trial: "FrozenTrial | Trial", space: Space) -> Point:
-    """A trial's point, in the order of the space."""
-    return {parameter.name: trial.params[parameter.name] for parameter in space.parameters}
+    """A trial's point, in the order of the space; of one that is being drawn, or died then, what it has of it."""
+    return {
+        parameter.name: trial.params[parameter.name] for parameter in space.parameters if parameter.name in trial.params
+    }

@@ -12,7 +12,7 @@ from prism_bench.experiments.options.training import TuneOptions
 from prism_bench.experiments.planning.plan import Plan
 from prism_bench.experiments.reports.places import study_folder
 from prism_bench.experiments.tuning.space import Point, Space
-from prism_bench.experiments.tuning.study import KILLED, REASON, Trials
+from prism_bench.experiments.tuning.study import KILLED, REASON, Trials, point_of
 from prism_bench.prism.component import Json
 from prism_bench.prism.engine.runtime import write_json
 from prism_bench.prism.metrics.base import Value
@@ -102,8 +102,7 @@ class StudyFile:
 
     def _trial(self, trial: "FrozenTrial") -> schema.Trial:
         attrs, status = trial.user_attrs, STATUS[trial.state.name]
-        # One that is still being drawn has some of its parameters.
-        point = {it.name: trial.params[it.name] for it in self.trials.space.parameters if it.name in trial.params}
+        point = point_of(trial, self.trials.space)
         ended = "by_seed" in attrs and bool(trial.values)
         return schema.Trial(
             number=trial.number,
