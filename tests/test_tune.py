@@ -141,6 +141,8 @@ def test_a_trial_whose_process_died_is_tried_again(cli: Cli) -> None:
     states = {trial.number: trial.state for trial in study_of("mine").trials}
     assert states == {0: TrialState.COMPLETE, 1: TrialState.FAIL, 2: TrialState.FAIL, 3: TrialState.COMPLETE}
     assert [row["reason"] for row in trials_of()] == ["", "its process ended", "its process ended", ""]
+    (page,) = STORE.glob("reports/tune-k-max/*/summary.md")
+    assert "Trial 2 (nothing drawn yet): its process ended." in page.read_text()
 
 
 def test_a_grid_is_handed_out_once_to_many_who_ask_at_once_whatever_waits_in_it(tmp_path: Path) -> None:

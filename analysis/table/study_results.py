@@ -26,9 +26,9 @@ PICTURE = "sensitivity.png"
 
 
 def words(point: Mapping[str, Any]) -> str:
-    """A point for people."""
+    """A point for people; one that nobody had drawn yet is called so."""
     parts = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in point.items()]
-    return ", ".join(parts)
+    return ", ".join(parts) or "nothing drawn yet"
 
 
 def interval_of(trial: Trial) -> Interval:
