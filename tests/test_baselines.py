@@ -1,6 +1,7 @@
 """Patch Diffusion's own forms, the full-resolution model, and rows that learn nothing."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.method import Gallery, Method, SampleRequest, TrainingData, pseudo_queries
 from prism_bench.prism.methods.sampling import Heun
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
-from prism_bench.prism.patch_diffusion.patches import PatchSizes, ProgressivePatches
+from prism_bench.prism.patch_diffusion.patches import Patches, PatchSizes, ProgressivePatches
 
 SMALL = (
     "--scale smoke --no-mlflow --workers 0 "
@@ -47,6 +48,24 @@ def test_progressive_patches_grow_and_take_the_shares_of_random_ones(full: float
     for side, share in progressive.sides(64).items():
         assert (sides == side).mean() == pytest.approx(share, abs=2e-4)
         assert (drawn == side).mean() == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize("patches", [PatchSizes(full=0.5), PatchSizes(enlarge=False), ProgressivePatches()])
+def test_shares_of_images_are_those_that_a_training_sees(patches: Patches) -> None:
+    """A training's length is counted in images, of which a step on small patches takes more."""
+    batch, images, rng = 4, 200_000, np.random.default_rng(0)
+    seen, counts = 0, Counter[int]()
+    while seen < images:
+        side, factor = patches.choose(64, float(rng.random()), seen / images)
+        counts[side] += batch * factor
+        seen += batch * factor
+    shares = patches.shares(64)
+    assert counts.keys() == shares.keys()
+    for side, count in counts.items():
+        assert count / seen == pytest.approx(shares[side], abs=0.01)
+    assert patches.pixels == pytest.approx(
+        sum(count * (side / 64) ** 2 for side, count in counts.items()) / seen, abs=0.01
+    )
 
 
 def test_the_mean_area_of_a_patch_by_hand() -> None:

@@ -33,12 +33,9 @@ class Networks:
         Over the patch sizes as often as they occur, with k neighbours (the aggregator's share is small); convolutions,
         linear maps and attention, as torch counts them.
         """
-        shares = {
-            side: chance * patches.factor(self.resolution, side)
-            for side, chance in patches.sides(self.resolution).items()
-        }
+        shares = patches.shares(self.resolution)
         denoiser = sum(share * self._denoiser(side, k) for side, share in shares.items())
-        return (1 + BACKWARD) * (denoiser / sum(shares.values()) + self._conditioning(k))
+        return (1 + BACKWARD) * (denoiser + self._conditioning(k))
 
     def sampling_flops(self, evaluations: int, k: int) -> float:
         """Floating-point operations of one sampled image: every call of the denoiser, and the aggregator once."""

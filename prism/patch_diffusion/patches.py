@@ -4,6 +4,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.sources import OF_ITSELF, Sources, differs, given, left_open
@@ -44,16 +46,20 @@ class Patches(Component, family="patches"):
         return resolution // side if self.enlarge else 1
 
     def sides(self, resolution: int) -> dict[int, float]:
-        """Every patch side that can occur, with the share of steps that take it."""
+        """Every patch side that can occur, with the odds of a step to take it."""
         odds = {resolution: self.full, resolution // 2: (1 - self.full) * self.half}
         odds[resolution // 4] = (1 - self.full) * (1 - self.half)
         return {side: chance for side, chance in odds.items() if chance > 0}
 
+    def shares(self, resolution: int) -> dict[int, float]:
+        """Every patch side that can occur, with its share of the images seen: steps of small patches take more."""
+        images = {side: chance * self.factor(resolution, side) for side, chance in self.sides(resolution).items()}
+        return {side: count / sum(images.values()) for side, count in images.items()}
+
     @property
     def pixels(self) -> float:
         """The mean area of what is trained on, as a share of a full image's, over the images seen."""
-        sides = {side: chance * self.factor(4, side) for side, chance in self.sides(4).items()}
-        return sum(share * (side / 4) ** 2 for side, share in sides.items()) / sum(sides.values())
+        return sum(share * (side / 4) ** 2 for side, share in self.shares(4).items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +95,8 @@ class ProgressivePatches(Patches, name="progressive-patches"):
         elif progress < 1 - self.full:
             side = resolution // 2
         return side, self.factor(resolution, side)
+
+    @override
+    def shares(self, resolution: int) -> dict[int, float]:
+        """The odds are shares of the training, whose length is counted in images already."""
+        return self.sides(resolution)
