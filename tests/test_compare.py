@@ -75,7 +75,7 @@ def test_one_k_sample_of_several(cli: Cli) -> None:
     assert cli(f"schedule-sweep {SMALL} --k-sample 1,2 --schedules fixed").code == 0
     said = cli("compare schedule-sweep/fixed@1 schedule-sweep/fixed@2")
     assert said.code == 0, said.err
-    assert "in 1 settings" in said.out
+    assert "in 1 setting:" in said.out
     assert "sampling.k_sample: 1 -> 2" in said.out
     said = cli("compare schedule-sweep/fixed schedule-sweep/fixed@2")
     assert (said.code, "the row has the k_sample 1, 2; write schedule-sweep/fixed@1" in said.err) == (2, True)
@@ -86,6 +86,8 @@ def test_what_cannot_be_compared_is_said(ran: Cli) -> None:
         ("compare ablation-table3/prism", "two things at least"),
         ("compare ablation-table3/prism ablation-table3/prsm", "did you mean prism"),
         ("compare ablation-table3/prism ffff", "no record begins with 'ffff'"),
+        ("compare ablation-table3/prism *", "no record begins with '*'"),
+        ("compare ablation-table3/prism ablation-table3/prism", "are the same; compare it with something else"),
         ("compare ablation-table3/prism table1/prism", "no run of 'table1'"),
     ):
         said = ran(line)

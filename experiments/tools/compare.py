@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from prism_bench.analysis.report.write_report import Source, results_of
 from prism_bench.analysis.schema.records import Cell, Plan, PlanRow, Record, load_record
 from prism_bench.analysis.stats.differences import Differences
 from prism_bench.analysis.table.results import Results
+from prism_bench.experiments.formatting import counted
 from prism_bench.experiments.options.trained import CompareOptions
 from prism_bench.experiments.planning.plan_document import with_digest
 from prism_bench.experiments.reports.reporting import estimator_called, show_table, table_text, write_tables
@@ -34,6 +36,11 @@ class Side:
     def first(self) -> Record:
         """The record of its first seed."""
         return self.records[min(self.records)]
+
+    @property
+    def cells(self) -> set[str]:
+        """The names of its records."""
+        return {record.record for record in self.records.values()}
 
     @property
     def k_sample(self) -> int:
@@ -78,13 +85,16 @@ def run_compare(options: CompareOptions) -> Comparison:
     """Find, build a table of them, and write it with pictures.
 
     Raises:
-        InputError: fewer than two things, unknown ones, or different images.
+        InputError: fewer than two things, unknown ones, one twice, or different images.
     """
     load(options.plugins)
     if len(options.what) < 2:
         raise InputError("compare needs two things at least, for example: compare table1/patchd table1/prism")
     store = Store(options.store.absolute())
-    sides = [find_side(name, store) for name in dict.fromkeys(options.what)]
+    sides = [find_side(name, store) for name in options.what]
+    for one, other in combinations(sides, 2):
+        if one.cells == other.cells:
+            raise InputError(f"{one.name} and {other.name} are the same; compare it with something else")
     plan = document_of(sides, options.command)
     folder = options.out or store.root / "reports" / "compare" / plan.plan[:8]
     pictures = _samples(sides, store, folder)
@@ -100,7 +110,7 @@ def find_side(name: str, store: Store) -> Side:
         InputError: there is no such row or record, or none of its cells is finished.
     """
     if "/" not in name:
-        paths = sorted(store.root.glob(f"records/{name}*.json")) if name else []
+        paths = [path for path in store.root.glob("records/*.json") if name and path.stem.startswith(name)]
         if len(paths) != 1:
             found = "no record begins" if not paths else f"{len(paths)} records begin"
             raise InputError(f"{found} with {name!r}; write EXPERIMENT/ROW, or the beginning of one record's name")
@@ -202,7 +212,7 @@ def _changes(plan: Plan) -> list[str]:
     lines = [""]
     for row in others:
         changed = [f"{path}: {_brief(old, path)} -> {_brief(new, path)}" for path, (old, new) in row.changes.items()]
-        lines.append(f"{row.label} differs from {base.label} in {len(changed)} settings:")
+        lines.append(f"{row.label} differs from {base.label} in {counted(len(changed), 'setting')}:")
         lines += [f"  {change}" for change in changed] or ["  none"]
     return lines
 
