@@ -11,6 +11,7 @@ import pytest
 from conftest import Cli, Spoken
 from PIL import Image
 
+from prism_bench.experiments.tools.write_images import write_samples
 from prism_bench.prism.data.user_images.open_source import open_source
 from prism_bench.prism.encoders.efficientnet import EfficientNetLite0
 from prism_bench.prism.metrics.frechet import frechet_between
@@ -123,12 +124,23 @@ def test_options_of_sets_are_refused_for_a_run_and_lying_pictures_have_their_sho
 ) -> None:
     for option in ("--resolution 30", "--skip-bad", "--fit pad"):
         refused(cli, f"ablation-table3/prism {option}", f"{option.split()[0]} is about sets of pictures")
+    for option in ("--k-sample 2", "--train-seed 1"):
+        refused(cli, f"a a {option}", f"{option.split()[0]} is about a run")
     path = saved(tmp_path / "a", noise(1)[:, :20])
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(noise(3, 1)[0][:, :20]).save(path / "turned.png", exif=exif)
     assert open_source(path).sizes() == {(30, 20): 25}
     assert "20x20" in values(cli, f"a a {SMALL} --metrics frechet")[1].out
+
+
+def test_a_folder_of_samples_that_is_written_over_keeps_none_of_the_earlier(tmp_path: Path) -> None:
+    """What is measured of it would be of both."""
+    out = tmp_path / "samples"
+    for n in (5, 3):
+        write_samples(noise(n, n).transpose(0, 3, 1, 2), None, None, {}, out)
+        (out / "notes.txt").write_text("mine")
+    assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000001.png", "000002.png", "notes.txt"]
 
 
 # Saved statistics.

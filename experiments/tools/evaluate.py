@@ -16,7 +16,7 @@ from prism_bench.experiments.screen import Screen
 from prism_bench.experiments.tools.complete import complete
 from prism_bench.experiments.tools.evaluate_sets import Finding, evaluate_sets, is_saved
 from prism_bench.experiments.tools.find import Trained, find_trained
-from prism_bench.experiments.tools.sample import runtime_of, sampler_of, samples_stage
+from prism_bench.experiments.tools.sample import k_sample_of, runtime_of, sampler_of, samples_stage
 from prism_bench.prism.component import from_json, load, with_setting
 from prism_bench.prism.encoders.base import Encoder
 from prism_bench.prism.engine.runtime import Runtime, write_json
@@ -95,6 +95,9 @@ def run_evaluate(options: EvaluateOptions, screen: Screen) -> Evaluation:
 
 def _sets(options: EvaluateOptions, runtime: Runtime, screen: Screen) -> Evaluation:
     """By the metrics asked for; against saved statistics by the distances alone, unless others are asked for."""
+    for flag, given in (("--k-sample", options.k_sample is not None), ("--train-seed", options.train_seed != 0)):
+        if given:
+            raise InputError(f"{flag} is about a run; two sets of pictures are as they are, so leave it out")
     metrics = _chosen(options, METRICS)
     if not options.metrics and is_saved(options.what[1]):
         metrics = [metric for metric in metrics if isinstance(metric, FrechetDistance)]
@@ -113,7 +116,8 @@ def _run(options: EvaluateOptions, runtime: Runtime, screen: Screen) -> Evaluati
     store = Store(options.store.absolute())
     trained = find_trained(store, options.what[0], options.train_seed)
     n = options.n or (LAPTOP.samples if trained.record is None else trained.record.config.sampling.samples)
-    k_sample = trained.k_sample if options.k_sample is None else options.k_sample
+    looks = trained.stage.neighbours is not None
+    k_sample = k_sample_of(options.k_sample, trained.k_sample, trained.label, looks=looks)
     sampler = sampler_of(None, None, trained.sampler, trained.stage.method)
     stage = samples_stage(trained, sampler, k_sample, n, options.seed, store)
     dataset = stage.training.data.dataset

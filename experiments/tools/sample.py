@@ -45,7 +45,7 @@ def run_sample(options: SampleOptions, screen: Screen) -> Path:
     check_out(out, force=options.force)
     sampler = sampler_of(options.sampler, options.steps, trained.sampler, trained.stage.method)
     looks = trained.stage.neighbours is not None
-    k_sample = k_sample_of(options, trained.k_sample, trained.label, looks=looks)
+    k_sample = k_sample_of(options.k_sample, trained.k_sample, trained.label, looks=looks)
     runtime = runtime_of(options.device)
     screen.say(way_of(options, sampler, k_sample, trained.label, looks=looks))
     if options.pseudo_queries or options.prompts:
@@ -79,13 +79,13 @@ def runtime_of(device: str) -> Runtime:
     return Runtime(device=device_called(device), threads=usable_cores())
 
 
-def k_sample_of(options: SampleOptions, own: int, label: str, *, looks: bool) -> int:
+def k_sample_of(asked: int | None, own: int, label: str, *, looks: bool) -> int:
     """The neighbours asked for, or the run's own; InputError where it looks at none (`looks`)."""
-    if options.k_sample is None:
+    if asked is None:
         return own
     if not looks:
-        raise InputError(f"--k-sample {options.k_sample}: {label} looks at no neighbours; leave the option out")
-    return options.k_sample
+        raise InputError(f"--k-sample {asked}: {label} looks at no neighbours; leave the option out")
+    return asked
 
 
 def samples_stage(trained: Trained, sampler: Sampler, k_sample: int, n: int, seed: int, store: Store) -> SamplesStage:

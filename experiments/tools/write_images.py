@@ -44,9 +44,14 @@ def write_samples(
 
 
 def _write_folder(images: Pixels, out: Path) -> None:
-    """One picture a file; a folder that cannot be filled is left without any of them, so that it may be tried again."""
+    """One picture a file; a folder that cannot be filled is left without any of them, so that it may be tried again.
+
+    Pictures of an earlier call that had more of them go: what is measured of the folder is of these samples alone.
+    """
     paths = [out / f"{index:06d}.png" for index in range(len(images))]
     out.mkdir(exist_ok=True)
+    for path in {*out.glob(f"{'[0-9]' * 6}.png")} - {*paths}:
+        path.unlink()
     try:
         for path, image in zip(paths, images, strict=True):
             write_bytes(path, png(np.asarray(image).transpose(1, 2, 0)))

@@ -100,7 +100,7 @@ def _from_folder(options: SampleOptions, path: Path, screen: Screen) -> Path:
 
 
 def _k_sample(options: SampleOptions, config: ExportConfig) -> int:
-    k_sample = sample.k_sample_of(options, config.k_sample, config.label, looks=config.width > 0)
+    k_sample = sample.k_sample_of(options.k_sample, config.k_sample, config.label, looks=config.width > 0)
     if config.width and k_sample > config.width and not (options.pseudo_queries or options.prompts):
         raise InputError(
             f"--k-sample {k_sample}: {config.width} neighbours of each image were exported; use as many or fewer, or "
