@@ -63,10 +63,10 @@ class Component:
     """Fields of earlier versions and the one value they had: still written, so that digests stay, and read past."""
 
     def __new__(cls, **values: Any) -> Self:
-        """Refuse numbers that no field can hold, whatever else a member checks of them.
+        """Refuse what no field can hold, whatever else a member checks of it.
 
         Raises:
-            InputError: a number that is not finite, or larger than 64 bits hold.
+            InputError: a number that is not finite, or larger than 64 bits hold; a word that is none of a field's.
         """
         for name, value in values.items():
             for number in value if isinstance(value, tuple) else (value,):
@@ -74,6 +74,9 @@ class Component:
                     raise InputError(f"{cls.family}.{name} must be a finite number, not {number}")
                 if isinstance(number, int) and abs(number) > LARGEST_WHOLE:
                     raise InputError(f"{cls.family}.{name} must be at most {LARGEST_WHOLE}, not {number}")
+            hint = cls.__dataclass_fields__[name].type if name in cls.__dataclass_fields__ else None
+            if get_origin(hint) is typing.Literal and value not in get_args(hint):
+                raise InputError(f"{cls.family}.{name} is one of {', '.join(get_args(hint))}, not {value!r}")
         return super().__new__(cls)
 
     def __init_subclass__(cls, *, family: str = "", name: str = "", **kwargs: Any) -> None:
@@ -311,9 +314,13 @@ def load(plugins: Iterable[Path]) -> None:
     Every package is imported before them, so that a name that is taken is refused whoever has taken it.
 
     Raises:
-        InputError: a file is missing or fails to import, or two components have one name.
+        InputError: a file is missing or fails to import, or two files or two components have one name.
     """
+    names: dict[str, Path] = {}
     for path in plugins:
+        other = names.setdefault(path.name, path)
+        if other.resolve() != path.resolve():
+            raise InputError(f"--plugin {path}: {other} has the same name; rename one of the files")
         load_members()
         load_plugin(path)
 
@@ -370,6 +377,9 @@ def load_plugin(path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(f"--plugin {path}: no such file; give the path of a .py file")
+    if "." in path.stem:
+        better = path.stem.replace(".", "_")
+        raise InputError(f"--plugin {path}: Python imports no name with a dot in it; call the file {better}.py")
     name = f"{PLUGIN}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:

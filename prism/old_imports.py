@@ -22,6 +22,6 @@ def import_fault(path: Path, error: ImportError) -> str:
 
 def _imported(path: Path) -> Iterator[str]:
     """The names that a file imports from those folders."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in FOLDERS:
             yield from (alias.name for alias in node.names)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prism_bench.prism.component import Component, diff, from_json, load_plugin, member, with_setting
+from prism_bench.prism.component import Component, diff, from_json, load, load_plugin, member, with_setting
 from prism_bench.prism.conditioning.aggregators import CrossAttention, MeanPool, NoConditioning, SetTransformer
 from prism_bench.prism.conditioning.schedules import Decreasing, Fixed, Increasing, Schedule, Tabulated
 from prism_bench.prism.errors import InputError
@@ -154,6 +154,18 @@ def test_a_plugin_file_adds_a_member(tmp_path: Path) -> None:
         del Component.members["schedule"]["always-two"]
     with pytest.raises(InputError, match="no such file"):
         load_plugin(tmp_path / "missing.py")
+    dotted = tmp_path / "my.variant.py"
+    dotted.write_text("")
+    with pytest.raises(InputError, match=r"no name with a dot in it; call the file my_variant\.py"):
+        load_plugin(dotted)
+    other = tmp_path / "other" / "mine.py"
+    other.parent.mkdir()
+    other.write_text("")
+    with pytest.raises(InputError, match=r"mine\.py has the same name; rename one of the files"):
+        load([tmp_path / "other" / "mine.py", file])
+    file.write_bytes("from prism.variant import Variant\n".encode("utf-8-sig"))
+    with pytest.raises(InputError, match=r"lies in one package since version 0\.5"):
+        load_plugin(file)
     file.write_text("import nothing_of_that_name\n")
     with pytest.raises(InputError, match="ModuleNotFoundError"):
         load_plugin(file)
@@ -167,6 +179,8 @@ def test_values_are_checked_at_construction() -> None:
         (lambda: Training(learning_rate=0), "learning_rate must be positive"),
         (lambda: Training(images=0), "images must be at least 1"),
         (lambda: DDPMpp(dropout=1.0), "dropout is a probability"),
+        (lambda: Training(precision="float16"), "precision is one of float32, bfloat16, not 'float16'"),
+        (lambda: EDM(loss="sums"), "loss is one of sum, mean, not 'sums'"),
     ]:
         with pytest.raises(InputError, match=message):
             make()
