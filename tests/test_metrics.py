@@ -18,7 +18,7 @@ from prism_bench.prism.images import Pixels
 from prism_bench.prism.metrics.base import Metric, MetricInputs, own_order
 from prism_bench.prism.metrics.coherence import Coherence, correlation, mean_colour
 from prism_bench.prism.metrics.far_dependence import FarDependence
-from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance, moments_of
+from prism_bench.prism.metrics.frechet import FrechetDistance, frechet_between, frechet_distance, frechet_of, moments_of
 from prism_bench.prism.metrics.kid import KernelDistance, kernel_distance
 from prism_bench.prism.metrics.memorisation import Memorisation
 from prism_bench.prism.metrics.prdc import PrecisionRecall
@@ -131,6 +131,17 @@ def test_both_routes_agree_and_are_symmetric(n1: int, n2: int) -> None:
     assert frechet_distance(*moments(one), *moments(two)) == pytest.approx(value, rel=1e-5 if singular else 1e-9)
     assert frechet_between(two, one) == pytest.approx(value, rel=1e-9)
     assert frechet_distance(*moments(two), *moments(one)) == pytest.approx(value, rel=1e-5 if singular else 1e-9)
+
+
+def test_features_that_are_the_same_for_all_are_a_point() -> None:
+    """As of one repeated picture; of more rows than twice the features, and of fewer."""
+    rng = np.random.default_rng(0)
+    for n in (100, 12):
+        point, spread = np.full((n, 8), 0.5), rng.standard_normal((n, 8))
+        expected = np.square(spread.mean(axis=0) - 0.5).sum() + spread.var(axis=0, ddof=1).sum()
+        for one, other in ((point, spread), (spread, point)):
+            assert frechet_of(moments_of(one), moments_of(other)) == pytest.approx(expected)
+        assert frechet_of(moments_of(point), moments_of(point)) == 0
 
 
 def test_float32_features_are_computed_in_float64() -> None:

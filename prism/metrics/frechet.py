@@ -89,6 +89,8 @@ def _by_covariance(rows: npt.NDArray[Any], blocks: list[slice], mean: Matrix) ->
     deviations = np.sqrt(np.diagonal(covariance) / (len(rows) - 1))
     # Those of a feature that is the same for all are the rounding of its mean.
     live = np.flatnonzero(deviations > len(rows) * EPSILON * np.abs(mean))
+    if not live.size:
+        return np.zeros((1, len(deviations)))
     correlations = covariance[np.ix_(live, live)] / np.outer(deviations[live], (len(rows) - 1) * deviations[live])
     root = _root(correlations, SINGULAR)
     if root is None:
