@@ -393,3 +393,21 @@ def test_the_sum_weighs_patches_by_their_pixels() -> None:
             found = denoising_loss(Scaled(), EDM(loss=loss), clean, noise, sigma, grid, None)
             slopes.append(float(torch.autograd.grad(found, gain)[0]))
         assert slopes[1] / slopes[0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "multipliers"), [(48, (1, 2)), (80, (1, 2)), (132, (2, 2)), (36, (1, 4)), (64, (1, 2))]
+)
+def test_any_width_that_is_allowed_can_be_built(channels: int, multipliers: tuple[int, ...]) -> None:
+    """Skip connections add up to widths that 32 groups need not divide."""
+    denoiser = DDPMpp(channels=channels, multipliers=multipliers, blocks=1, attention=(8,))
+    with torch.device("meta"):
+        network = denoiser.build(16, 0)
+        groups = [layer for layer in network.modules() if isinstance(layer, nn.GroupNorm)]
+        assert network(torch.empty(1, 5, 16, 16), torch.empty(1), None).shape == (1, 3, 16, 16)
+    assert groups
+    for layer in groups:
+        assert layer.num_channels // layer.num_groups >= 4
+        assert layer.num_groups <= 32
+        if layer.num_channels % min(32, layer.num_channels // 4) == 0:
+            assert layer.num_groups == min(32, layer.num_channels // 4), "as it always was"

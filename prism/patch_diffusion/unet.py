@@ -21,7 +21,9 @@ def positional_embedding(c_noise: Float[Tensor, " b"], channels: int) -> Float[T
 
 
 def _groups(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(min(32, channels // 4), channels, eps=1e-6)
+    """At most 32 groups of at least 4 channels, as in EDM; fewer where they would not divide the channels."""
+    groups = next(count for count in range(min(32, channels // 4), 0, -1) if channels % count == 0)
+    return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
 def _conv(inputs: int, outputs: int, kernel: int, gain: float = 1.0) -> nn.Conv2d:
