@@ -5,6 +5,7 @@ How they do stands in integration.py: a plan needs no torch.
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from prism_bench.prism.component import Component
@@ -59,8 +60,20 @@ class ODESampler(Sampler):
         super().__post_init__()
         if not 0 < self.sigma_min < self.sigma_max:
             raise InputError(f"sampler needs 0 < sigma_min < sigma_max, not {self.sigma_min} and {self.sigma_max}")
-        if self.rho <= 0:
-            raise InputError(f"sampler.rho must be positive, not {self.rho}")
+        if self.rho <= 0 or not self._falls():
+            raise InputError(
+                f"sampler.rho = {self.rho} gives no {self.steps} noise levels that fall from {self.sigma_max} to "
+                f"{self.sigma_min}; EDM's is 7"
+            )
+
+    def _falls(self) -> bool:
+        """Whether the noise levels can be told apart and fall, as far as numbers of 64 bits go."""
+        try:
+            first, last = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
+            levels = [(first + at / (self.steps - 1) * (last - first)) ** self.rho for at in range(self.steps)]
+        except OverflowError:
+            return False
+        return all(one > other > 0 for one, other in pairwise(levels))
 
     def sigmas(self) -> "Float[Tensor, ' n']":
         """steps + 1 noise levels, float64, strictly decreasing from sigma_max over sigma_min to 0."""
