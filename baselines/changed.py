@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from prism_bench.baselines.table3 import Prism
 from prism_bench.prism.conditioning.schedules import Schedule
+from prism_bench.prism.data.base import Dataset
 from prism_bench.prism.errors import InputError
 from prism_bench.prism.methods.method import Method, TrainingSet
+from prism_bench.prism.methods.sampling import Sampler
 from prism_bench.prism.patch_diffusion.patch_method import PatchMethod
 from prism_bench.prism.patch_diffusion.patches import Patches
 from prism_bench.prism.variants.scale import Scale
@@ -39,6 +43,14 @@ class Changed(Variant, name="changed"):
             **{field: part for field, part in given.items() if part is not None},
         )
 
+    @override
+    def applies(self, scale: Scale, dataset: Dataset) -> str | None:
+        return self.base.applies(scale, dataset)
+
+    @override
     def k_sample(self, scale: Scale) -> int:
-        """The base's."""
         return self.base.k_sample(scale)
+
+    @override
+    def sampler(self, scale: Scale) -> Sampler:
+        return self.base.sampler(scale)

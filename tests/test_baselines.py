@@ -10,11 +10,14 @@ import pytest
 from conftest import Cli
 
 from prism_bench.baselines.altered import Altered, Blurred, Flat, PixelNoise, RepairedHalves, blurred, flat
+from prism_bench.baselines.changed import Changed
 from prism_bench.baselines.controls import CrossAttentionRag
 from prism_bench.baselines.patch_diffusion import FullResolution, PatchDiffusion, ProgressivePatchDiffusion
+from prism_bench.baselines.rissole.rows import RissoleRow
 from prism_bench.baselines.table3 import PatchD, SetTransformerRag
-from prism_bench.baselines.trivial import NearestImage, Noise, RealImages
+from prism_bench.baselines.trivial import HeldOutRow, NearestImage, Noise, RealImages
 from prism_bench.experiments.paper.scales import LAPTOP
+from prism_bench.prism.data.digits import Digits
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.images import Pixels
 from prism_bench.prism.methods.method import Gallery, Method, SampleRequest, TrainingData, pseudo_queries
@@ -250,3 +253,10 @@ def test_the_paper_tables_with_controls_say_how_large_a_distance_is(cli: Cli) ->
     assert pixels["repaired-halves"] > 2 * pixels["real-images"]
     network = {row: found[row]["fd_efficientnet_lite0"] for row in rows}
     assert network["real-images"] < network["noise-5"] < network["noise-10"] < network["flat-images"]
+
+
+def test_a_changed_variant_is_sampled_and_declined_as_its_base_is() -> None:
+    digits, held_out, rissole = Digits(), HeldOutRow(), RissoleRow()
+    assert held_out.applies(LAPTOP, digits) is not None
+    assert Changed(base=held_out).applies(LAPTOP, digits) == held_out.applies(LAPTOP, digits)
+    assert Changed(base=rissole).sampler(LAPTOP) == rissole.sampler(LAPTOP) != PatchD().sampler(LAPTOP)
