@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from prism_bench.baselines.rissole.block_objective import BlockObjective, Views
 from prism_bench.baselines.rissole.blocks import assemble, conditions, split
-from prism_bench.baselines.rissole.database import Database, keys, retrieve
+from prism_bench.baselines.rissole.database import Database, keys, retrieve, rows_of
 from prism_bench.baselines.rissole.ddpm import DDIM, DDPM, Ancestral
 from prism_bench.baselines.rissole.first_stage.first_stage import FirstStage
 from prism_bench.baselines.rissole.first_stage.pixels import Identity, PixelStage
@@ -110,6 +110,22 @@ def test_retrieval_is_by_cosine_and_can_leave_the_query_out(data: TrainingData) 
     # A query that is not among its own nearest loses the last of them, not another.
     elsewhere = np.array([next(row for row in range(N) if row not in found[i]) for i in range(N)])
     assert np.array_equal(retrieve(whole, whole, 3, threads=1, own=elsewhere), found[:, :3])
+
+
+def test_where_images_stand_in_a_database_that_holds_some_of_them() -> None:
+    rows = rows_of(np.array([5, 2, 9]), np.array([9, 4, 5]))
+    assert rows is not None
+    assert rows.tolist() == [2, -1, 0]
+    assert rows_of(np.array([5, 2]), np.array([1, 3])) is None
+
+
+def test_no_image_of_d_is_its_own_neighbour_where_d_is_the_database(data: TrainingData) -> None:
+    """A part of what it trains on lies in D; the others are in nobody's way."""
+    method, half = TINY.replace(database="D"), data.ids[: N // 2]
+    views, database = method._retrieved(data._replace(retrieval=half), Identity(), Runtime(threads=1))
+    assert np.array_equal(database.ids, half)
+    own = views.neighbours[: N // 2] == np.arange(N // 2)[:, None, None]
+    assert not own[:, 0].any()
 
 
 def test_a_database_finds_its_rows_by_image() -> None:
@@ -476,8 +492,15 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     parts = Parts(np.arange(4), np.arange(4, 9))
     with pytest.raises(InputError, match=r"k = 9 is more than its database holds: 9 latents, the query.*k <= 8"):
         TINY.replace(k=9).check_parts(parts)
+    with pytest.raises(InputError, match=r"k = 4 is more than its database holds: 4 latents, the query.*k <= 3"):
+        TINY.replace(k=4, database="D").check_parts(parts)
     with pytest.raises(InputError, match=r"k = 5 is more than its database holds: 4 latents; use k <= 4"):
-        TINY.replace(k=5, database="D").check_parts(parts)
+        TINY.replace(k=5, database="D", training_set=TrainSplit()).check_parts(parts)
+    for method in (TINY, VQGAN()):
+        with pytest.raises(InputError, match=r"training.pieces = 2: RISSOLE's .* trains on whole batches only"):
+            method.replace(training=SHORT.replace(pieces=2)).check_training(16, 0)
+    with pytest.raises(InputError, match="an even number, not 5"):
+        BlockUNet(time_sin=5)
     with pytest.raises(InputError, match="would not hold the images of D"):
         TINY.replace(training_set=TrainSplit()).check_parts(parts)
     with pytest.raises(InputError, match="sampler heun does not fit method rissole; use one of ddim, ddpm"):

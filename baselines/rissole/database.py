@@ -49,6 +49,13 @@ def keys(module: Autoencoder, codes: Codes, factor: int, device: str, *, whole: 
     return np.concatenate(found).astype(np.float32)
 
 
+def rows_of(images: Ids, held: Ids) -> Ids | None:
+    """Where each of some images stands in a database of others, -1 where it does not; None where none does."""
+    places = {image: row for row, image in enumerate(held.tolist())}
+    rows = np.array([places.get(image, -1) for image in images.tolist()], np.int64)
+    return rows if (rows >= 0).any() else None
+
+
 def retrieve(queries: Vectors, database: Vectors, k: int, *, threads: int, own: Ids | None = None) -> Ids:
     """Rows of the k nearest of the database by cosine, nearest first; without row own[i] for query i where given."""
     gallery = np.arange(len(database))

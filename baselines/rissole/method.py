@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from typing_extensions import override
 
 from prism_bench.baselines.rissole.block_objective import BlockObjective, Views
-from prism_bench.baselines.rissole.database import Database, keys, retrieve
+from prism_bench.baselines.rissole.database import Database, keys, retrieve, rows_of
 from prism_bench.baselines.rissole.ddpm import DDPM, DDPMSampler
 from prism_bench.baselines.rissole.first_stage.first_stage import (
     WEIGHTS,
@@ -28,7 +28,7 @@ from prism_bench.baselines.rissole.first_stage.first_stage import (
 from prism_bench.baselines.rissole.first_stage.vqgan import VQGAN
 from prism_bench.baselines.rissole.fitted import FittedRissole
 from prism_bench.baselines.rissole.unet import BlockUNet, UNet
-from prism_bench.prism.data.split import Parts
+from prism_bench.prism.data.split import Ids, Parts
 from prism_bench.prism.encoders.base import Vectors
 from prism_bench.prism.engine.runtime import Report, Runtime
 from prism_bench.prism.errors import ComputeError, InputError
@@ -111,6 +111,7 @@ class Rissole(Method, name="rissole"):
     @override
     def check_training(self, resolution: int, seed: int) -> None:
         self.training.check_learns(self.training.batch)
+        self.training.check_whole("RISSOLE's U-Net")
 
     @override
     def check_parts(self, parts: Parts) -> None:
@@ -120,8 +121,8 @@ class Rissole(Method, name="rissole"):
                 f"RISSOLE trained on {self.training_set.words} with database=train would not hold the images of D, "
                 "which samples are guided by; use database=D or training_set=X"
             )
-        held = self.retrieved_from(parts)
-        itself = self.database == "train" and self.exclude_self
+        held = len(self._held(parts))
+        itself = self.exclude_self and bool(np.isin(ids, self._held(parts)).any())
         if self.k > held - itself:
             raise InputError(
                 f"RISSOLE's k = {self.k} is more than its database holds: {held} latents"
@@ -130,7 +131,11 @@ class Rissole(Method, name="rissole"):
 
     @override
     def retrieved_from(self, parts: Parts) -> int:
-        return len(self.training_set.ids(parts) if self.database == "train" else parts.retrieval)
+        return len(self._held(parts))
+
+    def _held(self, parts: Parts) -> Ids:
+        """Which images the database holds."""
+        return self.training_set.ids(parts) if self.database == "train" else parts.retrieval
 
     @override
     def check_sampler(self, sampler: Sampler) -> None:
@@ -190,7 +195,7 @@ class Rissole(Method, name="rissole"):
         ids = data.ids if itself else data.retrieval
         codes = views[0] if itself else encode_all(module, data.images, ids, runtime.device)
         held = searched(codes)
-        own = np.arange(len(ids)) if itself and self.exclude_self else None
+        own = rows_of(data.ids, ids) if self.exclude_self else None
         found = [retrieve(searched(view), held, self.k, threads=runtime.threads, own=own) for view in views]
         database = Database(ids, codes, retrieve(held, held, self.k, threads=runtime.threads))
         return Views(np.stack(views, axis=1), np.stack(found, axis=1), codes), database
@@ -248,6 +253,6 @@ def _all_blocks(method: Rissole, resolution: int) -> float:
 
 @torch.inference_mode()
 def _spread(module: Autoencoder, codes: Codes, device: str) -> float:
-    """Standard deviation of all numbers of the latents of (at most 4,096) codes, evenly spaced."""
+    """Standard deviation of all numbers of the latents of codes, evenly spaced: all, or 4,096 to 8,191 of them."""
     few = codes[:: max(1, len(codes) // 4096)]
     return float(module.latents(torch.from_numpy(np.ascontiguousarray(few)).to(device)).std())

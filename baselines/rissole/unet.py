@@ -38,7 +38,9 @@ class BlockUNet(Component, family="block_unet", name="block-unet"):
 
     def __post_init__(self) -> None:
         check_widths(self.channels, "unet.channels")
-        self.check_least("unet", res_per_level=1, time_sin=2, time_dim=1, heads=1, head_dim=1)
+        self.check_least("unet", res_per_level=1, time_sin=4, time_dim=1, heads=1, head_dim=1)
+        if self.time_sin % 2:
+            raise InputError(f"unet.time_sin counts cosines and as many sines: an even number, not {self.time_sin}")
         if not 0 <= self.dropout < 1:
             raise InputError(f"unet.dropout is a probability in [0, 1), not {self.dropout}")
 

@@ -79,6 +79,11 @@ class Training(Component, family="training", name="adam"):
                 f"learnt; raise training.images above {first:,}, or set training.rampup_images=0"
             )
 
+    def check_whole(self, what: str) -> None:
+        """Raise InputError where the batch is to be divided; `what` trains on whole ones, for the message."""
+        if self.pieces > 1:
+            raise InputError(f"training.pieces = {self.pieces}: {what} trains on whole batches only; use 1")
+
     def check_rampup(self, path: str) -> None:
         """Raise InputError where the training ends before its ramp-up does; `path`: its name for `--set`."""
         if self.rampup_images and self.images <= self.rampup_images:

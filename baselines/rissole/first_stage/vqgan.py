@@ -55,7 +55,8 @@ class VQGAN(FirstStage, name="vqgan"):
         self.check_least("first_stage", quantisation=0, commitment=0, adversarial=0)
         for field, least in (("latent_channels", 1), ("codebook", 2)):
             if not least <= getattr(self, field) < 2**15:
-                raise InputError(f"first_stage.{field} must be at least {least}, not {getattr(self, field)}")
+                value = getattr(self, field)
+                raise InputError(f"first_stage.{field} must be from {least} to {2**15 - 1:,}, not {value}")
 
     @override
     def check(self, resolution: int) -> None:
@@ -69,6 +70,7 @@ class VQGAN(FirstStage, name="vqgan"):
     @override
     def check_training(self, resolution: int, seed: int) -> None:
         self.training.check_learns(self.training.batch)
+        self.training.check_whole("RISSOLE's first stage")
 
     @override
     def latent(self, resolution: int) -> tuple[int, int]:
