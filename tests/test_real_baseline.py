@@ -1,10 +1,13 @@
 """Real images in place of generated ones: at the n of the value, over several splits, by what the images hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from prism_bench.prism.data.split import Parts
 from prism_bench.prism.data.toyfaces import ToyFaces
+from prism_bench.prism.errors import InputError
 from prism_bench.prism.images import content_order
 from prism_bench.prism.metrics.base import Metric, MetricInputs
 from prism_bench.prism.metrics.far_dependence import FarDependence
@@ -87,3 +90,17 @@ def test_a_draw_is_of_different_images_than_its_reference_and_guided_by_what_is_
         of_d = {faces()[i].tobytes() for i in range(80)}
         assert {inputs.reference[i].tobytes() for i in inputs.parts.retrieval} == of_d & other
     assert len({inputs.generated.tobytes() for inputs in seen}) == 5
+
+
+@pytest.mark.parametrize("metric", [FrechetParts(), Memorisation()], ids=lambda m: m.name)
+@pytest.mark.parametrize(("d", "few"), [(2, "D"), (N - 2, "X_train")])
+def test_a_split_with_a_small_part_is_declined_and_never_measured(metric: Metric, d: int, few: str) -> None:
+    """Before, empty halves of it ended in a traceback, and a distance was taken to three images."""
+    parts = Parts(np.arange(d), np.arange(d, N))
+    reason = f"{few} holds 2 of the images, of which it needs at least"
+    assert metric.declines(parts) == f"{reason} 32"
+    assert metric.declines(Parts(np.arange(32), np.arange(32, N))) is None
+    given = replace(real(), parts=parts)
+    with pytest.raises(InputError, match=f"apart: {few} holds . of the images, of which it needs at least 8"):
+        real_baseline(metric, given, 40)
+    assert KernelDistance().declines(parts) is None

@@ -98,7 +98,7 @@ class Layout:
         )
         metrics, floors, declined = [], [], []
         for metric in scale.metrics if measured else ():
-            reason = metric.applies(request.source.stage.dataset)
+            reason = metric.applies(request.source.stage.dataset) or metric.declines(request.parts)
             if reason is not None:
                 declined.append(Declined(metric=metric.name, reason=reason))
                 continue

@@ -22,6 +22,8 @@ Better = Literal["lower", "higher"]
 Facts = Mapping[str, npt.NDArray[Any]]
 ROWS = 4096
 """Rows that are looked at together, so that features of any number need little memory."""
+SPARE = 4
+"""As many times the fewest images are asked of D and of X_train, so that a half of all has enough of either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,10 @@ class Metric(Component, family="metric"):
 
     def applies(self, dataset: Dataset) -> str | None:
         """Why this metric declines `dataset`, as the reason in a table's hole; None where it applies."""
+        return None
+
+    def declines(self, parts: Parts) -> str | None:
+        """Why this metric declines a split, as the reason in a table's hole; None where it does not."""
         return None
 
     def compute(self, inputs: MetricInputs) -> tuple[Value, ...]:
@@ -262,12 +268,26 @@ class SplitMetric(EncodedMetric):
 
     uses_split: ClassVar[bool] = True
 
+    @override
+    def declines(self, parts: Parts) -> str | None:
+        """The baseline of real images draws a half of them, of which enough are to be of either part."""
+        return self._too_few(parts, SPARE * self.min_samples)
+
+    def _too_few(self, parts: Parts, fewest: int) -> str | None:
+        for name, ids in (("D", parts.retrieval), ("X_train", parts.train)):
+            if len(ids) < fewest:
+                return f"{name} holds {len(ids):,} of the images, of which it needs at least {fewest}"
+        return None
+
     def _measured(self, inputs: MetricInputs) -> Measurement:
         if inputs.parts is None:
             raise InputError(
                 f"metric {self.name} looks at the retrieval set D and at X_train apart, and these pictures have no "
                 "such split; evaluate a trained run, or leave the metric out"
             )
+        reason = self._too_few(inputs.parts, self.min_samples)
+        if reason is not None:
+            raise InputError(f"metric {self.name} looks at the retrieval set D and at X_train apart: {reason}")
         generated, reference = self._features(inputs)
         return self.among(generated, reference, inputs.parts, inputs)
 

@@ -47,7 +47,9 @@ def real_baseline(metric: Metric, real: MetricInputs, n: int, *, splits: int = S
         drawn = numpy_rng(0, "floor", split).permutation(len(images))
         one, other = order[np.sort(drawn[:n])], order[np.sort(drawn[n:])]
         parts = None if real.parts is None else Parts(*(np.flatnonzero(np.isin(other, ids)) for ids in real.parts))
-        guides = None if parts is None else numpy_rng(0, "floor's pseudo-queries", split).choice(parts.retrieval, n)
+        guides = None
+        if parts is not None and len(parts.retrieval):
+            guides = numpy_rng(0, "floor's pseudo-queries", split).choice(parts.retrieval, n)
         inputs = replace(
             real,
             generated=images[one],
