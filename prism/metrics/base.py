@@ -22,8 +22,8 @@ Better = Literal["lower", "higher"]
 Facts = Mapping[str, npt.NDArray[Any]]
 ROWS = 4096
 """Rows that are looked at together, so that features of any number need little memory."""
-SPARE = 4
-"""As many times the fewest images are asked of D and of X_train, so that a half of all has enough of either."""
+FEWEST_OF_A_PART = 2
+"""Images of D and of X_train, below which distances to them have no meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,8 +270,8 @@ class SplitMetric(EncodedMetric):
 
     @override
     def declines(self, parts: Parts) -> str | None:
-        """The baseline of real images draws a half of them, of which enough are to be of either part."""
-        return self._too_few(parts, SPARE * self.min_samples)
+        """Twice the fewest images are asked of either part: the baseline of real images leaves half of them."""
+        return self._too_few(parts, 2 * self.min_samples)
 
     def _too_few(self, parts: Parts, fewest: int) -> str | None:
         for name, ids in (("D", parts.retrieval), ("X_train", parts.train)):
@@ -285,7 +285,7 @@ class SplitMetric(EncodedMetric):
                 f"metric {self.name} looks at the retrieval set D and at X_train apart, and these pictures have no "
                 "such split; evaluate a trained run, or leave the metric out"
             )
-        reason = self._too_few(inputs.parts, self.min_samples)
+        reason = self._too_few(inputs.parts, FEWEST_OF_A_PART)
         if reason is not None:
             raise InputError(f"metric {self.name} looks at the retrieval set D and at X_train apart: {reason}")
         generated, reference = self._features(inputs)

@@ -29,14 +29,14 @@ def faces() -> Pixels:
 
 
 def metric_inputs(images: Pixels, n: int = 40, m: int = 50, d: int = 6) -> MetricInputs:
-    """All that a metric may look at: n generated and m real images, d features of each, parts of 8 and m - 8."""
+    """All that a metric may look at: n generated and m real images, d features of each, parts of 3 and m - 3."""
     return MetricInputs(
         generated=images[:n],
         reference=images[n : n + m],
         dataset=ToyFaces(),
         generated_features=correlated_normal(n, d, 1).astype(np.float32),
         reference_features=correlated_normal(m, d, 2).astype(np.float32),
-        parts=Parts(np.arange(8, m), np.arange(8)) if m > 8 else None,
+        parts=Parts(np.arange(3, m), np.arange(3)) if m > 3 else None,
         pseudo_queries=np.arange(n) % m,
         held_out_features=correlated_normal(m, d, 3).astype(np.float32),
     )
@@ -63,7 +63,7 @@ class MetricContract(ComponentContract):
             assert not value.name.startswith("fid"), "FID is clean-fid's Inception's alone"
             assert value.label
             assert value.n == 40
-            known = {8, 50} if member.uses_split else {50 if member.uses_reference else 0}
+            known = {3, 50} if member.uses_split else {50 if member.uses_reference else 0}
             assert value.reference_n in known
 
     def test_values_by_two_encoders_have_two_names(self, member: Metric) -> None:
