@@ -110,6 +110,9 @@ def test_a_first_stage_from_a_file_is_taken_over_and_must_fit(cli: Cli, monkeypa
     with safe_open(own, "np") as ours, safe_open(taken, "np") as theirs:
         for name in theirs.keys():  # noqa: SIM118 - no mapping
             assert np.array_equal(ours.get_tensor(f"first_stage.{name}"), theirs.get_tensor(name))
+    said = cli(f"run table1 {SMALL} --first-stage first.safetensors --with rissole-x-train --dry-run")
+    assert said.code == 0, said.err
+    assert "the first stage that was given (--first-stage) was trained on X" in " ".join(said.out.split())
     monkeypatch.setenv(FILES.variable, "")
     said = cli("sample table1/rissole --n 2 --workers 0 --out two.png")
     assert said.code == 0, "what was trained on it does not need it any more"

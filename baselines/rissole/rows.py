@@ -84,6 +84,17 @@ class RissoleOnTrain(RissoleVariant, name="rissole-x-train"):
     label: ClassVar[str] = "RISSOLE on X_train, database D"
     control: ClassVar[bool] = True
 
+    @override
+    def applies(self, scale: Scale, dataset: Dataset) -> str | None:
+        """And not with a given first stage that saw other images."""
+        reason = super().applies(scale, dataset)
+        if reason is not None:
+            return reason
+        first = rissole_of(_system(scale).method).first_stage
+        if isinstance(first, FirstStageFile) and first.training_set != TrainSplit():
+            return f"the first stage that was given (--first-stage) was trained on {first.training_set.words}"
+        return None
+
     def reading(self, method: Rissole) -> Rissole:
         """The data alone differ."""
         first = method.first_stage.replace(training_set=TrainSplit())
@@ -119,8 +130,8 @@ def with_first_stage(scale: Scale, path: Path) -> Scale:
     if system is None:
         raise InputError(f"--first-stage {path}: this scale has no RISSOLE; leave it out")
     method = rissole_of(system.method)
-    trained = FirstStageFile(file=FILES.take(path), training_set=method.training_set)
-    trained.own()
+    taken = FirstStageFile(file=FILES.take(path))
+    trained = taken.replace(training_set=taken.own().training_set)
     return scale.with_part(OtherSystems(rissole=system.replace(method=method.replace(first_stage=trained))))
 
 
