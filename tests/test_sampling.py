@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.methods.integration import widest
 from prism_bench.prism.methods.sampling import DPMSolverPP2M, Heun, ODESampler, UniPC
 from prism_bench.testing.sampling import ideal, order_between
 
@@ -124,3 +125,12 @@ def test_unipcs_levels_are_nearly_geometric() -> None:
     levels = UniPC(steps=12).sigmas()[:-1]
     ratios = levels[:-1] / levels[1:]
     assert float(ratios.max() / ratios.min()) < 1.01
+
+
+def test_levels_lie_in_the_widest_numbers_that_a_device_has() -> None:
+    """float64 in a tensor of Apple's GPU is an error, which would come after the whole training."""
+    assert [widest(torch.device(name)) for name in ("cpu", "cuda", "mps")] == [
+        torch.float64,
+        torch.float64,
+        torch.float32,
+    ]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from prism_bench.prism.component import Component
 from prism_bench.prism.errors import InputError
+from prism_bench.prism.methods.integration import widest
 from prism_bench.prism.methods.sampling import MOST_STEPS, Sampler
 from prism_bench.prism.sources import WHOLE, Sources, left_open
 
@@ -47,7 +48,7 @@ class DDPM(Component, family="noise_process", name="ddpm"):
 
     def noisy(self, clean: Tensor, noise: Tensor, t: Int[Tensor, " b"]) -> Tensor:
         """x_t for a time step each."""
-        kept = self.signal().to(clean.device)[t].reshape(-1, *[1] * (clean.ndim - 1))
+        kept = self.signal().to(widest(clean.device)).to(clean.device)[t].reshape(-1, *[1] * (clean.ndim - 1))
         return kept.sqrt().to(clean.dtype) * clean + (1 - kept).sqrt().to(clean.dtype) * noise
 
 

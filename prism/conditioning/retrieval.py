@@ -146,7 +146,9 @@ class RandomNeighbours(Retrieval, name="random"):
 class ShuffledNeighbours(Retrieval, name="shuffled"):
     """Control: every image gets the nearest neighbours of another image, by one fixed permutation of all images.
 
-    The sets look as they should, alike among themselves, but say nothing of the image they condition.
+    The sets look as they should, alike among themselves, but say nothing of the image they condition. Of all images
+    the permutation leaves one in its place, on average; `exclude_self` leaves out the other image, not the one that is
+    conditioned.
     """
 
     def search(self, vectors: Vectors, gallery: Ids, k: int, threads: int = 1) -> Search:

@@ -12,6 +12,11 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 """(noisy [b, c, h, w], sigma scalar tensor) -> denoised [b, c, h, w]."""
 
 
+def widest(device: torch.device) -> torch.dtype:
+    """The numbers in which levels lie on a device: float64, which Apple's (mps) does not have."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def noise_levels(steps: int, sigma_min: float, sigma_max: float, rho: float) -> Float[Tensor, " n"]:
     """steps + 1 levels, float64, strictly decreasing from sigma_max over sigma_min to 0 (Karras et al. 2022, eq. 5)."""
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)

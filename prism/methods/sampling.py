@@ -87,7 +87,9 @@ class ODESampler(Sampler):
 
     def sample(self, denoise: "Denoise", noise: "Float[Tensor, 'b c h w']") -> "Float[Tensor, 'b c h w']":
         """Images from standard normal noise."""
-        sigmas = self.sigmas().to(noise.device)
+        from prism_bench.prism.methods.integration import widest
+
+        sigmas = self.sigmas().to(widest(noise.device)).to(noise.device)
         return self.integrate(denoise, noise * sigmas[0].to(noise.dtype), sigmas)
 
 
