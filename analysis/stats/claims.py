@@ -148,5 +148,8 @@ def how_judged(results: Sequence[ClaimResult], estimator: Estimator) -> tuple[st
             f"{SIGNIFICANT}."
         )
     if any(result.claim.limit for result in results):
-        sentences.append(f"A limit is judged by the {estimator.words()} of its own number.")
+        sentences.append(
+            f"A limit is judged by the {estimator.words()} of its own number; equal shares, which have no spread, by "
+            "the exact binomial interval of one share of the images of all seeds."
+        )
     return tuple(sentences)

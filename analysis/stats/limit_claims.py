@@ -62,8 +62,9 @@ def _verdict(limit: Limit, found: Sequence[_Found], unfit: _Found, told: str) ->
 
 
 def _interval(lines: Sequence[Any], estimator: Estimator) -> Interval:
-    interval = estimator.interval([line.value for line in lines], LEVEL)
-    if interval.half_width != 0:
+    values = [line.value for line in lines]
+    interval = estimator.interval(values, LEVEL)
+    if len(values) == 1 or len(set(values)) > 1:
         return interval
     if lines[0].unit == "%":
         return share_interval(interval.mean, sum(int(line.n) for line in lines))
