@@ -4,6 +4,9 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 
+THRESHOLDS = (0.025, 0.05)
+"""p values below which differences are told apart: of one of two outcomes, and of one alone."""
+
 
 def decimals(numbers: Iterable[float]) -> int:
     """Decimals for a column of numbers: four figures of the largest magnitude, three below 1, six decimals at most."""
@@ -27,7 +30,7 @@ def fixed(number: float, places: int) -> str:
 
 def significant(number: float) -> str:
     """A number to two figures: 0.012, 1.3, 25."""
-    return f"{number:.2g}" if abs(number) < 100 else f"{number:,.0f}"
+    return f"{number:.2g}" if abs(number) < 99.5 else f"{number:,.0f}"
 
 
 def count(number: int) -> str:
@@ -67,7 +70,7 @@ def duration(seconds: float) -> str:
 def operations(number: float) -> str:
     """Floating-point operations: 3.2 TFLOP."""
     for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G")):
-        if number >= size:
+        if number >= 0.9995 * size:
             return f"{number / size:.3g} {letter}FLOP"
     return f"{number / 1e6:.3g} MFLOP"
 
@@ -82,8 +85,11 @@ def size(count: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """p = 0.034, to two figures; p < 0.001 below that."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    """p = 0.034, to two figures, or to as many as show on which side of a threshold it lies; p < 0.001 below that."""
+    if p < 0.001:
+        return "p < 0.001"
+    spelled = (f"{p:.{figures}g}" for figures in range(2, 17))
+    return "p = " + next(text for text in spelled if not any(p < limit <= float(text) for limit in THRESHOLDS))
 
 
 def listing(words: Iterable[object]) -> str:

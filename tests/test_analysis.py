@@ -87,12 +87,11 @@ def test_mean_interval_refuses(values: list[float], level: float, message: str) 
         statistics.mean_interval(values, level)
 
 
-def test_paired_difference_uses_shared_seeds_only() -> None:
+def test_differences_are_of_shared_seeds_only() -> None:
     a, b = {0: 1.0, 1: 5.0, 2: 9.0, 7: 100.0}, {2: 6.0, 1: 3.0, 0: 0.0, 8: -50.0}
-    interval = statistics.paired_difference(a, b)
-    assert interval == statistics.mean_interval([1.0, 2.0, 3.0])
+    assert statistics.differences(a, b) == [1.0, 2.0, 3.0]
     with pytest.raises(AnalysisError, match=r"no seed in common: \[0\] and \[1\]"):
-        statistics.paired_difference({0: 1.0}, {1: 1.0})
+        statistics.differences({0: 1.0}, {1: 1.0})
 
 
 def test_holm() -> None:
@@ -126,6 +125,17 @@ def test_numbers() -> None:
         "999", "1.00K", "755K", "1.00M", "13.2M", "62.1M", "1.50B",
     ]  # fmt: skip
     assert [formatting.duration(s) for s in (31.4, 200.1, 18000)] == ["31 s", "3.3 min", "5.0 h"]
+    assert [formatting.significant(x) for x in (0.0123, 9.96, 99.4, 99.7, 1234.5)] == [
+        "0.012",
+        "10",
+        "99",
+        "100",
+        "1,234",
+    ]
+    assert [formatting.operations(x) for x in (3.21e12, 999.4e12, 999.9e12)] == ["3.21 TFLOP", "999 TFLOP", "1 PFLOP"]
+    assert [formatting.p_value(p) for p in (0.0004, 0.0123, 0.0497, 0.04999, 0.05, 0.0251, 0.02497)] == [
+        "p < 0.001", "p = 0.012", "p = 0.0497", "p = 0.04999", "p = 0.05", "p = 0.025", "p = 0.02497",
+    ]  # fmt: skip
     assert [formatting.letter(i) for i in (0, 25, 26, 51, 52)] == ["a", "z", "aa", "az", "ba"]
 
 

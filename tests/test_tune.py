@@ -407,4 +407,6 @@ def test_the_table_of_a_study_says_which_point_can_be_told_from_the_others(tmp_p
     even = study((10.0, 20.0, 30.0), (21.0, 11.0, 28.5))
     assert not any(cell.best for row in even.table.rows for cell in row.cells if isinstance(cell, Measured))
     assert "It is not separable from the next" in even.sentences[1]
+    level = study((0.1, 0.2, 0.3), (0.3, 0.4, 0.5))
+    assert "It is not separable from the next, k-max 2: paired difference in FD -0.200" in level.sentences[1]
     assert study((1.0, 1.0, 1.1), (2.0, 2.1, 2.0), better="higher").table.rows[0].label == "k-max 2"

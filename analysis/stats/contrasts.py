@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from prism_bench.analysis import formatting
+from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.table_lines import Metric, TableLines
 from prism_bench.analysis.schema.records import Better
 from prism_bench.analysis.stats.comparison import SIGNIFICANT, Comparison
@@ -39,10 +41,20 @@ class Pool:
 
     @classmethod
     def of(cls, rows: Sequence[Values], *, log: bool = False) -> "Pool | None":
-        """The pool of some rows; None of fewer than two rows or fewer than two shared seeds. log: values above 0."""
+        """The pool of some rows; None of fewer than two rows or of one seed each. log: values above 0.
+
+        Raises:
+            AnalysisError: rows of several seeds that share fewer than two.
+        """
         shared = sorted(set.intersection(*map(set, rows))) if rows else []
-        if len(rows) < 2 or len(shared) < 2:
+        if len(rows) < 2 or max(map(len, rows)) < 2:
             return None
+        if len(shared) < 2:
+            fewest = min(rows, key=len)
+            raise AnalysisError(
+                f"--pool needs two seeds at least that all rows have, and they share {len(shared)}: one has "
+                f"{formatting.seeds(sorted(fewest))} alone; run the rows at the same seeds, or leave out --pool"
+            )
         table = np.array([[row[seed] for seed in shared] for row in rows])
         table = np.log(table) if log else table
         rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
@@ -54,12 +66,16 @@ class Pool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contrasts(Generic[K]):
-    """The values of a metric by row and seed; `pools` holds the rows that share a spread."""
+    """The values of a metric by row and seed; `pools` holds the rows that share a spread.
+
+    log: whether all rows are compared as logarithms, also those that share no spread.
+    """
 
     values: Mapping[K, Values]
     better: Better
     estimator: Estimator
     pools: Mapping[K, Pool]
+    log: bool = False
 
     @classmethod
     def of(
@@ -68,16 +84,19 @@ class Contrasts(Generic[K]):
         """groups: which rows may share a spread, where the estimator pools; a row without a group has its own.
 
         A Fréchet distance is pooled as its logarithm, where all its values are above 0: its spread grows with it.
+
+        Raises:
+            AnalysisError: rows that are to share a spread, and do not share two seeds.
         """
         pools: dict[K, Pool] = {}
+        numbers = [value for row in values.values() for value in row.values()]
+        log = estimator.pooled and metric.frechet and all(number > 0 for number in numbers)
         for group in dict.fromkeys(groups.values()) if estimator.pooled else ():
             members = [key for key in values if key in groups and groups[key] == group and values[key]]
-            rows = [values[key] for key in members]
-            log = metric.frechet and all(value > 0 for row in rows for value in row.values())
-            pool = Pool.of(rows, log=log)
+            pool = Pool.of([values[key] for key in members], log=log)
             if pool is not None:
                 pools |= dict.fromkeys(members, pool)
-        return cls(values=values, better=metric.better, estimator=estimator, pools=pools)
+        return cls(values=values, better=metric.better, estimator=estimator, pools=pools, log=log)
 
     def gain(self, better: K, worse: K, alpha: float = SIGNIFICANT) -> Comparison:
         """By how much a row is better than another, positive where it is; in percent of the other's where logarithms
@@ -94,11 +113,13 @@ class Contrasts(Generic[K]):
         pool = self.pools.get(one)
         if pool is not None and pool is self.pools.get(other):
             return _pooled(a, b, pool, alpha)
+        if self.log:
+            a, b = ({seed: math.log(value) for seed, value in row.items()} for row in (a, b))
         found = differences(a, b)
         paired = Paired.of(found, max(abs(value) for row in (a, b) for value in row.values()))
         bare = paired.n > 1 and paired.spread == 0
         interval = paired.interval() if bare else self.estimator.interval(found, 1 - alpha)
-        return Comparison(interval=interval, paired=paired, p=paired.p, alpha=alpha)
+        return _comparison(interval, paired, alpha, log=self.log)
 
 
 def _pooled(a: Values, b: Values, pool: Pool, alpha: float) -> Comparison:
@@ -107,13 +128,16 @@ def _pooled(a: Values, b: Values, pool: Pool, alpha: float) -> Comparison:
     paired = Paired(
         mean=float(np.mean(one - other)), spread=math.sqrt(2) * pool.spread, n=len(pool.seeds), rows=pool.rows
     )
-    interval = paired.interval(1 - alpha)
+    return _comparison(paired.interval(1 - alpha), paired, alpha, log=pool.log)
+
+
+def _comparison(interval: Interval, paired: Paired, alpha: float, *, log: bool) -> Comparison:
     return Comparison(
-        interval=_percent(interval) if pool.log else interval,
+        interval=_percent(interval) if log else interval,
         paired=paired,
         p=paired.p,
         alpha=alpha,
-        unit="%" if pool.log else "",
+        unit="%" if log else "",
     )
 
 

@@ -34,8 +34,9 @@ class Differences:
     def caption(self) -> str:
         """What the numbers are."""
         pooled = f" {HOW_POOLED}" if self.estimator.pooled else ""
+        which = "all rows that share their spread have, or both" if pooled else "both have"
         return (
-            f"Row minus baseline over the seeds that both have: mean [{self.estimator.of_differences()}], and the p "
+            f"Row minus baseline over the seeds that {which}: mean [{self.estimator.of_differences()}], and the p "
             f"value of the paired t test after Holm's correction over the rows of a metric. Bold: below 0.05.{pooled}"
         )
 

@@ -16,7 +16,6 @@ from prism_bench.analysis.stats.statistics import (
     Interval,
     kendall_tau,
     mean_interval,
-    paired_difference,
 )
 from prism_bench.analysis.table.table_model import Block, Column, Hole, Measured, Row, Table, TableCell, Text
 
@@ -95,7 +94,9 @@ class StudyResults:
         name = words(other.point)
         if len(one.values) < 2:
             return [f"One seed: it cannot be told whether it is better than {name}; add --seeds 0-2"]
-        difference = paired_difference(one.by_seed, other.by_seed)
+        difference = self._contrasts.difference(one.number, other.number).interval
+        if difference is None:
+            return []
         separable = "separable" if difference.excludes_zero() else "not separable"
         by = f"paired difference in {self.study.label} {spelled(difference, self.places)}"
         return [f"It is {separable} from the next, {name}: {by}"]
@@ -136,10 +137,14 @@ class StudyResults:
             remarks=self._ended_badly(),
         )
 
+    @cached_property
+    def _contrasts(self) -> Contrasts[int]:
+        """Of the trials with a value, by their numbers."""
+        values = {trial.number: trial.by_seed for trial in self.study.finished}
+        return Contrasts(values=values, better=self.study.better, estimator=STUDENT_T, pools={})
+
     def _measured(self, finished: Sequence[Trial]) -> list[Measured]:
-        values = {trial.number: trial.by_seed for trial in finished}
-        contrasts = Contrasts(values=values, better=self.study.better, estimator=STUDENT_T, pools={})
-        ranked = ranking(contrasts)
+        ranked = ranking(self._contrasts)
         return [
             Measured(
                 mean=interval_of(trial).mean,
