@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.frame import claims_frame, frame_of
 from prism_bench.analysis.frame.table_lines import TableLines, table_lines
 from prism_bench.analysis.schema.bare_labels import with_bare_labels
@@ -153,10 +154,22 @@ class Results:
         return judge_claims(self.plan, claims_frame(self.plan, self.records), self.estimator)
 
     def check(self) -> None:
-        """AnalysisError where a row has fewer seeds than the intervals that were asked for need."""
-        for metric in () if self.plan.kind == "grid" else self.lines.measured["metric"].unique():
-            values = {line: self.lines.of(metric, line) for line in self.lines.lines.index}
-            self.estimator.check({str(self.lines.lines.at[line, "title"]): own for line, own in values.items() if own})
+        """See that there can be a table: rows of enough seeds for the intervals, and of one way of measuring.
+
+        Raises:
+            AnalysisError: there cannot, also for what claims speak of beside the table.
+        """
+        if self.plan.kind == "grid":
+            return
+        try:
+            for metric in self.lines.metrics():
+                values = {line: self.lines.of(metric, line) for line in self.lines.lines.index}
+                seeds = {str(self.lines.lines.at[line, "title"]): own for line, own in values.items() if own}
+                self.estimator.check(seeds)
+            if self.estimator != STUDENT_T:
+                _ = self.differences, self.claims
+        except AnalysisError as error:
+            raise AnalysisError(f"{self.plan.experiment}: {error}") from None
 
     @cached_property
     def differences(self) -> Differences | None:
