@@ -43,6 +43,10 @@ def test_plans_of_other_settings_are_told_apart_by_what_differs() -> None:
     other = load_plan(labelled("PRISM [sampler.steps=3]", settings=["sampler.steps=3"], plan="p2"))
     lines = table_lines(joined([frame_of(plan, [record("as0", 1.0)]) for plan in (one, other)]))
     assert lines.lines["label"].tolist() == ["PRISM [training.images=128]", "PRISM"]
+    lists = [["x.betas=[0.9, 0.99]", "batch=8"], ["x.betas=[0.9, 0.999]", "batch=8"]]
+    plans = [load_plan(labelled("PRISM", settings=own, plan=f"p{i}")) for i, own in enumerate(lists)]
+    lines = table_lines(joined([frame_of(plan, [record("as0", 1.0)]) for plan in plans]))
+    assert lines.lines["label"].tolist() == ["PRISM [x.betas=[0.9, 0.99]]", "PRISM [x.betas=[0.9, 0.999]]"]
 
 
 def outcomes() -> Plan:

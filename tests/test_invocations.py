@@ -79,6 +79,7 @@ def test_what_is_no_good_end_is_seen() -> None:
         (f"{RUN} --data https://x.org/a.zip", "addresses are not read; download it"),
         (f"{RUN} --data a --data b", "--data a and --data b are for the same rows"),
         (f"{RUN} --data {'x' * 300}", "no file can be called so"),
+        (f"{RUN} --store d\udce9", "its name is not UTF-8, which plans and records are written in"),
         ("evaluate '' ''", "the argument what is empty"),
         ("report all --format ''", "--format is empty"),
         ("tune k-max --scale smoke --study ''", "--study is empty"),

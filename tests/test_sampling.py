@@ -44,7 +44,7 @@ def test_bad_grids_are_refused() -> None:
         Heun(steps=1)
     with pytest.raises(InputError, match="0 < sigma_min < sigma_max"):
         Heun(sigma_min=100.0)
-    for rho in (0.0, 1e-3, 1e17):
+    for rho in (1e-3, 1e17):
         with pytest.raises(InputError, match=r"sampler.rho = \S+ gives no 18 noise levels that fall"):
             Heun(rho=rho)
     assert Heun(rho=0.5).sigmas().diff().max() < 0

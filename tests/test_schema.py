@@ -10,6 +10,7 @@ from conftest import Cli
 from handmade import BARE, claim, document, row
 
 from prism_bench.analysis.errors import AnalysisError, NewerSchemaError
+from prism_bench.analysis.schema.document import parse
 from prism_bench.analysis.schema.records import Plan, Record, load_plan, load_record
 from prism_bench.analysis.schema.study import Study
 from prism_bench.experiments.cli.schema import Document as Kind
@@ -163,6 +164,11 @@ def test_a_copy_with_other_rows_knows_its_own_cells() -> None:
     assert plan.asked_by(shown) == plan
     again = plan.model_copy(update={"rows": (plan.rows[0].model_copy(update={"id": "again"}),)})
     assert again.asked_by(shown).rows[0].id == "again"
+
+
+def test_json_that_only_pythons_reader_takes_is_told_by_its_file() -> None:
+    with pytest.raises(AnalysisError, match=r"deep\.json: Invalid JSON: recursion limit exceeded.*"):
+        parse(Record, b'{"record": ' + b"[" * 300 + b"]" * 300 + b"}", "deep.json")
 
 
 def test_numbers_must_be_finite() -> None:

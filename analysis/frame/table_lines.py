@@ -1,5 +1,6 @@
 """A plan's frame as the lines of its table: one for each row and k_sample, with values, costs and what is missing."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,8 @@ from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.columns import COSTS
 from prism_bench.analysis.schema.records import Better
 
+BETWEEN = re.compile(r", (?![^\[\]]*\])")
+"""What stands between settings in a text of several; not within a list that is the value of one."""
 OF_ROW = ["experiment", "panel", "plan", "row"]
 FINISHED = ("done", "declined", "absent")
 """The statuses of the lines of a finished cell."""
@@ -200,7 +203,7 @@ def table_lines(frame: pd.DataFrame) -> TableLines:
 
 def _apart(settings: pd.Series) -> pd.Series:
     """What the settings of each line's plan have that not all have: " [training.images=128]", or nothing."""
-    sets = {text: text.split(", ") for text in settings.dropna().unique()}
+    sets = {text: BETWEEN.split(text) for text in settings.dropna().unique()}
     plans = [set(own) for own in sets.values()] + ([set()] if settings.isna().any() else [])
     common = set.intersection(*plans) if plans else set()
     own = {text: [one for one in listed if one not in common] for text, listed in sets.items()}

@@ -96,6 +96,8 @@ def complaint(error: ValidationError, where: str) -> str:
     """The first fault as one line: the file, the place in it, what must be there and what is; then what to do."""
     first = error.errors(include_url=False)[0]
     kind, context, steps = first["type"], first.get("ctx", {}), [*_steps(first["loc"])]
+    if not steps:
+        return f"{where}: {first['msg']}; {REMEDY}"
     if kind == "value_error":
         return f"{': '.join([where, *steps])}: {context['error']}"
     place, name = ": ".join([where, *steps[:-1]]), steps[-1] if steps[-1].endswith("]") else repr(steps[-1])

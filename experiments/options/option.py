@@ -173,6 +173,8 @@ def at_home(text: str | Path) -> Path:
         raise InputError(f"a path {_EMPTY}")
     if "\0" in str(text) or any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(text).parts):
         raise InputError(f"{str(text)[:40]!r}...: no file can be called so; names hold up to {LONGEST_NAME} bytes")
+    if any("\ud800" <= letter <= "\udfff" for letter in str(text)):
+        raise InputError(f"{str(text)!r}: its name is not UTF-8, which plans and records are written in; rename it")
     try:
         return Path(text).expanduser()
     except RuntimeError:

@@ -60,7 +60,9 @@ class ODESampler(Sampler):
         super().__post_init__()
         if not 0 < self.sigma_min < self.sigma_max:
             raise InputError(f"sampler needs 0 < sigma_min < sigma_max, not {self.sigma_min} and {self.sigma_max}")
-        if self.rho <= 0 or not self._falls():
+        if self.rho <= 0:
+            raise InputError(f"sampler.rho must be positive, not {self.rho}")
+        if not self._falls():
             raise InputError(
                 f"sampler.rho = {self.rho} gives no {self.steps} noise levels that fall from {self.sigma_max} to "
                 f"{self.sigma_min}; EDM's is 7"
