@@ -97,8 +97,8 @@ def test_a_draw_is_of_different_images_than_its_reference_and_guided_by_what_is_
 def test_a_split_with_a_small_part_is_declined_and_never_measured(metric: Metric, d: int, few: str) -> None:
     """Before, empty halves of it ended in a traceback, and a distance was taken to three images."""
     parts = Parts(np.arange(d), np.arange(d, N))
-    assert metric.declines(parts) == f"{few} holds 2 of the images, of which it needs at least 16"
-    assert metric.declines(Parts(np.arange(16), np.arange(16, N))) is None
+    assert metric.declines(parts) == f"{few} holds 2 of the images, of which it needs at least 8"
+    assert metric.declines(Parts(np.arange(8), np.arange(8, N))) is None
     given = replace(real(), parts=parts)
     with pytest.raises(InputError, match=f"apart: {few} holds [01] of the images, of which it needs at least 2"):
         real_baseline(metric, given, 40)

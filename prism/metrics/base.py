@@ -270,8 +270,8 @@ class SplitMetric(EncodedMetric):
 
     @override
     def declines(self, parts: Parts) -> str | None:
-        """Twice the fewest images are asked of either part: the baseline of real images leaves half of them."""
-        return self._too_few(parts, 2 * self.min_samples)
+        """Either part must be as large as any set of images that is looked at."""
+        return self._too_few(parts, self.min_samples)
 
     def _too_few(self, parts: Parts, fewest: int) -> str | None:
         for name, ids in (("D", parts.retrieval), ("X_train", parts.train)):
