@@ -45,6 +45,15 @@ def store_of(folder: Path, *plans: Json, names: tuple[str, ...] = ()) -> Path:
     return folder
 
 
+def test_columns_can_be_asked_together_whatever_they_hold() -> None:
+    """Counts and texts in either order, where quoted numbers have none of either."""
+    frame = frame_of(plan_of([row("a", 1, 21.99)], [], 1), [record("as0", 1.0)])
+    assert frame.seed.isna().any()
+    assert frame.dataset.isna().any()
+    for asked in ((frame.seed == 0) & (frame.dataset == "toyfaces"), (frame.dataset == "toyfaces") & (frame.seed == 0)):
+        assert frame[asked.fillna(False)].value.tolist() == [1.0, 0.5]
+
+
 def test_columns_and_dtypes_are_the_declared_ones_with_and_without_results(tmp_path: Path) -> None:
     declared = {name: column.dtype for name, column in COLUMNS.items()}
     for frame in (frame_of(*results()), read_frame(tmp_path)):
@@ -109,8 +118,8 @@ def test_a_store_is_read_by_experiment_and_by_plan(tmp_path: Path) -> None:
 
 def test_csv_and_parquet_hold_the_frame(tmp_path: Path) -> None:
     frame = frame_of(*results())
-    pd.testing.assert_frame_equal(pd.read_parquet(BytesIO(frame_parquet(frame))), frame)
-    dtypes = {name: column.dtype for name, column in COLUMNS.items()}
+    dtypes = frame.dtypes.to_dict()
+    pd.testing.assert_frame_equal(pd.read_parquet(BytesIO(frame_parquet(frame))).astype(dtypes), frame)
     again = pd.read_csv(BytesIO(frame_csv(frame)), dtype=dtypes)
     columns = ["metric", "value", "floor", "seed", "control", "status", "reason"]
     pd.testing.assert_frame_equal(again[columns], frame[columns])

@@ -7,6 +7,7 @@ import pandas as pd
 
 from prism_bench.analysis import formatting
 from prism_bench.analysis.frame.columns import COLUMNS
+from prism_bench.analysis.frame.dtypes import dtype_of
 from prism_bench.analysis.schema.bare_labels import settings_of, with_bare_labels
 from prism_bench.analysis.schema.records import Cost, Plan, PlanRow, Record, Value, index_records, load_records
 from prism_bench.analysis.schema.stored_plans import experiments_in, load_plans, load_tables
@@ -161,6 +162,7 @@ def _quoted(plan: Plan) -> list[Line]:
 
 def _typed(lines: Sequence[Line]) -> pd.DataFrame:
     columns = {
-        name: pd.array([line.get(name) for line in lines], dtype=column.dtype) for name, column in COLUMNS.items()
+        name: pd.array([line.get(name) for line in lines], dtype=dtype_of(column.dtype))
+        for name, column in COLUMNS.items()
     }
     return pd.DataFrame(columns)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from prism_bench.analysis.errors import AnalysisError
 from prism_bench.analysis.frame.columns import COSTS
+from prism_bench.analysis.frame.dtypes import TEXT
 from prism_bench.analysis.schema.records import Better
 
 BETWEEN = re.compile(r", (?![^\[\]]*\])")
@@ -191,14 +192,14 @@ def table_lines(frame: pd.DataFrame) -> TableLines:
     cells = cells.assign(line=cells.groupby(["of_row", "k_sample"], sort=False, dropna=False).ngroup())
     lines = cells.drop_duplicates("line").set_index("line")
     several = lines.groupby("of_row")["row"].transform("size") > 1
-    title = lines["label"].where(~several, lines["label"] + ", k_sample " + lines["k_sample"].astype("string"))
+    title = lines["label"].where(~several, lines["label"] + ", k_sample " + lines["k_sample"].astype(TEXT))
     seeds = cells.groupby("line")["seed"].nunique()
     shown = title.where(~lines["control"].astype(bool), title + " (control)")
     lines = lines.assign(several=several, title=title, row_label=lines["label"], label=shown, seeds=seeds)
     scored = frame["better"].notna()
     sizes = frame[~measured & ~scored]
     names = [metric.removeprefix(f"{group} ") for metric, group in zip(sizes["metric"], sizes["group"], strict=True)]
-    return TableLines(cells, lines, frame[~measured & scored], sizes.assign(size_of=pd.array(names, dtype="string")))
+    return TableLines(cells, lines, frame[~measured & scored], sizes.assign(size_of=pd.array(names, dtype=TEXT)))
 
 
 def _apart(settings: pd.Series) -> pd.Series:
@@ -209,7 +210,7 @@ def _apart(settings: pd.Series) -> pd.Series:
     own = {text: [one for one in listed if one not in common] for text, listed in sets.items()}
     words = {text: f" [{', '.join(listed)}]" for text, listed in own.items() if listed}
     said = ["" if pd.isna(text) else words.get(text, "") for text in settings]
-    return pd.Series(said, index=settings.index, dtype="string")
+    return pd.Series(said, index=settings.index, dtype=TEXT)
 
 
 def why_missing(status: str, reason: str | None) -> str:
