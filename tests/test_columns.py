@@ -118,6 +118,7 @@ def test_the_command_chooses_columns_and_spread(cli: Cli, store: Path) -> None:
     said = cli(f"{line} --out out --columns far_corr,parameters,quoted --spread none")
     assert said.code == 0, said.err
     text = Path("out/ablation-table3/ablation-table3.tex").read_text()
+    assert "random splits of them" not in Path("out/ablation-table3/ablation-table3.md").read_text(), "no ± to explain"
     assert (r"correlation" in text, "Parameters" in text, r"\textit{" in text, "KID" in text) == (True,) * 3 + (False,)
     for options, message in (
         ("--columns no_such", "--columns: no metric is called 'no_such'"),

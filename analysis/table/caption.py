@@ -34,7 +34,7 @@ def caption(plan: Plan, metrics: Mapping[str, Metric], estimator: Estimator, spr
         sentences += [*sizes(metrics, plan.reference), *ways(metrics), *_errors(metrics)]
         sentences.append(_estimator(plan, estimator, spread))
     if any(not math.isnan(metric.floor) for metric in metrics.values()):
-        split = any(not math.isnan(metric.floor_spread) for metric in metrics.values())
+        split = spread != "none" and any(not math.isnan(metric.floor_spread) for metric in metrics.values())
         how = "; mean ± standard deviation over random splits of them" if split else ""
         sentences.append(
             f"Real-data baseline: real images in place of generated ones, against the other real ones{how}."

@@ -20,7 +20,7 @@ def check_spread(name: str) -> Spread:
 
 
 def with_spread(table: Table, spread: Spread) -> Table:
-    """The table with another spread in its measured cells. That of the real-data baseline is over splits, and stays."""
+    """The table with another spread in its measured cells; that of the real-data baseline, over splits, with any."""
     if spread == "ci":
         return table
     rows = tuple(replace(row, cells=tuple(_cell(cell, row, spread) for cell in row.cells)) for row in table.rows)
