@@ -111,5 +111,8 @@ def program_ended(error: SystemExit) -> InputError:
     """The message for `sys.exit` amid the work: a plug-in must not end the program with a code of its own."""
     trace, place = error.__traceback__, ""
     while trace is not None:
-        place, trace = f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}", trace.tb_next
+        code = trace.tb_frame.f_code
+        if code.co_name != "exit":  # what some libraries put in the place of sys.exit
+            place = f"{code.co_filename}, line {trace.tb_lineno}"
+        trace = trace.tb_next
     return InputError(f"sys.exit({error.code!r}) was called in {place}; code that a plug-in brings must raise an error")

@@ -325,6 +325,17 @@ def test_a_plug_in_that_exits_is_an_error(cli: Cli, tmp_path: Path, code: str) -
     assert "mine.py, line 3" in said.err
 
 
+def test_who_exits_is_named_where_a_library_has_replaced_the_exit(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exit(code: object) -> None:  # noqa: A001 - by this name it is known
+        raise SystemExit(code)
+
+    monkeypatch.setattr(sys, "exit", exit)
+    (tmp_path / "mine.py").write_text("import sys\n\nsys.exit(3)\n")
+    assert "mine.py, line 3" in cli(f"{RUN} --plugin mine.py").err
+
+
 def test_a_stage_that_exits_fails_and_the_run_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prism_bench.prism.stages.model.TrainingStage.run", lambda *_: sys.exit(0))
     said = cli(RUN)
